@@ -1,0 +1,1 @@
+"""vectormigrate: move vector collections between databases and prove that nothing was lost."""

@@ -1,0 +1,239 @@
+"""The contract between a database adapter and everything above it.
+
+An adapter translates and classifies; it never retries, checkpoints, maps, prints or logs a credential. SDK retries are
+switched off. All I/O is async; a blocking client runs in a thread or a child process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from vectormigrate.errors import AdapterError
+from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.ids import IdKind, RecordId
+from vectormigrate.model.position import Cursor, Page, Partition
+from vectormigrate.model.schema import CollectionSchema, DType, Json, Metric, VectorKind
+
+
+class ValueKind(StrEnum):
+    """Kinds of metadata values that a database may hold exactly."""
+
+    NULL = "null"
+    BOOL = "bool"
+    INT = "int"
+    FLOAT = "float"
+    NONFINITE = "nonfinite"
+    STRING = "string"
+    BYTES = "bytes"
+    DATETIME = "datetime"
+    OBJECT = "object"
+    LIST_OF_STRINGS = "list_of_strings"
+    LIST = "list"
+    """Any list: of numbers, mixed, nested, of objects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a collection of this database can hold and take. Every field is read by the planner, mapping or batcher.
+
+    Instances may be narrower than `AdapterSpec.capabilities` once a server was asked for its version.
+    """
+
+    id_kinds: frozenset[IdKind]
+    id_max_bytes: int | None = None
+    """Longest string id in UTF-8 bytes."""
+    ids_per_namespace: bool
+    """True: (namespace, id) is the key. False: an id is unique in the whole collection."""
+
+    vector_kinds: frozenset[VectorKind]
+    dtypes: frozenset[DType]
+    metrics: frozenset[Metric]
+    max_dim: int
+    max_vectors: int | None = None
+    """Most vector fields in one collection."""
+    unnamed_vector: bool = False
+    """A vector field may have the empty name."""
+    vectors_required: bool = False
+    """Every record must hold a value in every dense vector field."""
+    normalises_cosine: bool = False
+    """Cosine vectors are stored at unit length, so the original length must be kept elsewhere."""
+
+    value_kinds: frozenset[ValueKind]
+    int_range: tuple[int, int] = (-(2**63), 2**63 - 1)
+    """Inclusive range of integers that come back exactly."""
+    field_names: str = r"(?s).*"
+    """Regex (fullmatch) of legal top-level metadata keys."""
+    reserved_fields: frozenset[str] = frozenset()
+    shared_names: bool = False
+    """The id field, vector fields and metadata keys share one set of names."""
+    max_metadata_bytes: int | None = None
+
+    namespaces: bool
+    """Whether a collection is divided into namespaces at all."""
+    max_namespaces: int | None = None
+    namespace_names: str = r"(?s).*"
+    collection_names: str = r"(?s).+"
+    vector_names: str = r"(?s).*"
+
+    rows_per_write: int
+    bytes_per_write: int
+    writers: int = 4
+    """Most concurrent writes that help; the engine adapts below it."""
+    readers: int = 4
+    """Most partitions worth scanning at once."""
+    readable_before_finalize: bool = True
+    """Records can be fetched while the collection is being filled."""
+    keeps_note: bool = True
+    """The collection can carry the origin note (model/note.py)."""
+    creates_collections: bool = True
+
+
+class ConnectionConfig(BaseModel):
+    """Where a collection is. Adapters subclass it; unknown options are refused.
+
+    `url` may hold user-info only in memory: `location()` leaves it out. The key is a SecretStr and never serialised.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = ""
+    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    collection: str
+
+    def location(self) -> str:
+        """Canonical text of server and collection, without credentials: equal texts are the same collection."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that could not be written, and why. `code` is short and stable (`dimension`, `size`, `nan`, …)."""
+
+    id: RecordId
+    namespace: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Answer of one query, best first; `scores` in the database's own scale."""
+
+    ids: list[RecordId]
+    scores: list[float]
+
+
+SparseQuery = tuple[NDArray[np.uint32], NDArray[np.float32]]
+
+
+class Source(Protocol):
+    """A collection to read."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def describe(self) -> CollectionSchema:
+        """The schema as the server reports it. Raises CollectionNotFound; any other failure is another error."""
+        ...
+
+    async def namespaces(self) -> list[str]:
+        """Every namespace that exists, sorted; `""` is the default one. `[""]` where the database has none."""
+        ...
+
+    async def count(self, namespace: str | None = None) -> int:
+        """Exact number of records that a scan would return now (strong read); None = all namespaces."""
+        ...
+
+    async def partitions(self, target_n: int, namespaces: Sequence[str] | None = None) -> list[Partition]:
+        """Disjoint partitions that together hold every record of these namespaces (None = all), about `target_n` in
+        all and at least one per namespace. The first partition of a namespace has no lower bound and the last no upper
+        bound, so that records added later outside today's range still belong to exactly one. Ids are deterministic."""
+        ...
+
+    def scan(
+        self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
+    ) -> AsyncIterator[Page]:
+        """Pages of the partition in its own fixed order, starting after the cursor. Each record that stays unchanged
+        during the scan is returned exactly once. A page holds about `page_rows` records, never 0. All pages carry
+        every vector field of the schema as a column, with a mask where a record lacks it."""
+        ...
+
+    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
+        """The records with these ids that exist (strong read), in the order asked; a missing one is left out, one
+        that cannot be read raises. Any number of ids: the adapter splits. An id of a kind that the collection cannot
+        hold is simply not found."""
+        ...
+
+    async def search(
+        self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
+    ) -> list[Hits]:
+        """Top-k per query with the collection's own index and metric. `queries` is `[q, d]` float32 (packed uint8
+        `[q, d // 8]` for BITS) or a list of (indices, values) for a sparse field."""
+        ...
+
+    async def server(self) -> str:
+        """Product and version, for people."""
+        ...
+
+
+class Target(Source, Protocol):
+    """A collection to write. Everything is idempotent by (namespace, id)."""
+
+    async def create(self, schema: CollectionSchema) -> None:
+        """Make the empty collection with this shape (name from the config), with `schema.note` stored on it. Raises
+        AlreadyExists. Metadata indexes are made here or in `finalize`."""
+        ...
+
+    async def set_note(self, note: Json) -> None:
+        """Store the origin note on the existing collection, replacing an older one; None removes it."""
+        ...
+
+    async def upsert(self, batch: RecordBatch) -> list[Reject]:
+        """Write whole records, replacing what these ids held. Returns after the server acknowledged durably. Vectors
+        and keys that the batch lacks are gone afterwards. Records not named in the returned rejects are written. When the
+        server refuses the batch without naming records: raises RecordsRejected; some may have been written."""
+        ...
+
+    async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:
+        """Remove these ids; a missing one is fine."""
+        ...
+
+    async def finalize(self) -> None:
+        """Build indexes, load, wait until every acknowledged write can be read and searched. Repeatable."""
+        ...
+
+    async def drop(self) -> None:
+        """Remove the collection; a missing one is fine."""
+        ...
+
+
+ConfigT = TypeVar("ConfigT", bound=ConnectionConfig)
+
+
+class AdapterSpec(Protocol, Generic[ConfigT]):
+    """What `adapters/<name>/__init__.py` offers as SPEC, without importing the vendor's package."""
+
+    name: str
+    extra: str | None
+    """The pip extra that installs the vendor's package; None when nothing is needed."""
+    config: type[ConfigT]
+    capabilities: Capabilities
+
+    def open(self, config: ConfigT) -> AbstractAsyncContextManager[Target]:
+        """Connect (raises AuthFailed, Unavailable, MissingExtra) and yield the collection, which may not exist yet."""
+        ...
+
+    def classify(self, error: BaseException, operation: str) -> AdapterError | None:
+        """The error of ours that a vendor exception means (exception table), None for what is not the vendor's."""
+        ...
+
+
+AnySpec = AdapterSpec[Any]

@@ -1,0 +1,1 @@
+"""Copying: knows contracts, never a database."""

@@ -1,0 +1,203 @@
+"""Every error that leaves vectormigrate, grouped by what the caller can do about it.
+
+::
+
+    VectorMigrateError                      exit code 1
+      ConfigError                           2   fix the command, the file or the environment
+        UnknownAdapter · MissingExtra
+      PlanError                             2   change the plan: a flag, a name, an accepted loss
+        LossNotAccepted · IncompatibleSchema · TargetNotEmpty
+      LookupFailed                          4   no such migration, or it is in the wrong state for the verb
+        MigrationNotFound · InvalidTransition · LeaseHeld
+      AdapterError                          1   a database said no
+        TransientError                          worth another try (retried by engine/retry.py only)
+          RateLimited(retry_after) · Unavailable · TimedOut
+        TerminalError                           another try gives the same answer
+          AuthFailed · CollectionNotFound · AlreadyExists · QuotaExceeded · InvalidRequest
+        RecordsRejected(rejects)                these records are refused, the others are not at fault
+      StateError                            1   the state file
+        StateCorrupt · StateTooNew · LeaseLost · StateUnwritable
+      MigrationFailed                       1   the run gave up; resumable
+      ValidationFailed(report)              3   source and target differ
+      Interrupted                           130 stopped on request; resumable
+
+Messages name the thing with ``!r``, say what to do next, and never hold a credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class VectorMigrateError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(VectorMigrateError):
+    """The command line, the connections file or the environment is wrong."""
+
+    exit_code = 2
+
+
+class UnknownAdapter(ConfigError):
+    """No adapter has this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"unknown database type {name!r}; known types: {', '.join(sorted(known))}")
+
+
+class MissingExtra(ConfigError):
+    """The vendor package that an adapter needs is not installed."""
+
+    def __init__(self, adapter: str, extra: str, module: str) -> None:
+        super().__init__(
+            f"the {adapter!r} adapter needs the package {module!r}, which is not installed; "
+            f"install it with: pip install 'vectormigrate[{extra}]'"
+        )
+
+
+class PlanError(VectorMigrateError):
+    """The migration cannot be planned as asked."""
+
+    exit_code = 2
+
+
+class LossNotAccepted(PlanError):
+    """The plan holds losses that nobody accepted."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        flags = " ".join(f"--accept-loss {name}" for name in self.names)
+        super().__init__(f"this migration would lose data: {', '.join(self.names)}; accept with: {flags}")
+
+
+class IncompatibleSchema(PlanError):
+    """An existing target (or a changed source) does not fit the plan."""
+
+
+class TargetNotEmpty(PlanError):
+    """The target collection exists and holds records."""
+
+
+class LookupFailed(VectorMigrateError):
+    """No such migration, or it is in the wrong state for the verb."""
+
+    exit_code = 4
+
+
+class MigrationNotFound(LookupFailed):
+    """The state file holds no migration with this id."""
+
+    def __init__(self, migration_id: str) -> None:
+        super().__init__(f"no migration {migration_id!r} in the state file; see: vectormigrate list")
+
+
+class InvalidTransition(LookupFailed):
+    """The migration is in a phase in which the verb is not allowed."""
+
+
+class LeaseHeld(LookupFailed):
+    """Another live process runs this migration."""
+
+
+class AdapterError(VectorMigrateError):
+    """A database refused or failed; `adapter` and `operation` say which and where."""
+
+    def __init__(self, message: str, *, adapter: str = "", operation: str = "") -> None:
+        self.adapter = adapter
+        self.operation = operation
+        where = ":".join(part for part in (adapter, operation) if part)
+        super().__init__(f"{where}: {message}" if where else message)
+
+
+class TransientError(AdapterError):
+    """Worth another try."""
+
+
+class RateLimited(TransientError):
+    """The database asks for less load; `retry_after` is its wish in seconds, if it named one."""
+
+    def __init__(
+        self, message: str, *, adapter: str = "", operation: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, adapter=adapter, operation=operation)
+        self.retry_after = retry_after
+
+
+class Unavailable(TransientError):
+    """The database cannot be reached or is not ready."""
+
+
+class TimedOut(TransientError):
+    """No answer in time: the outcome is unknown, so the work counts as not done."""
+
+
+class TerminalError(AdapterError):
+    """Another try gives the same answer."""
+
+
+class AuthFailed(TerminalError):
+    """The credential is missing, wrong or lacks the right."""
+
+    exit_code = 2
+
+
+class CollectionNotFound(TerminalError):
+    """The collection does not exist (which is not the same as "could not be read")."""
+
+    exit_code = 4
+
+
+class AlreadyExists(TerminalError):
+    """The collection to create exists."""
+
+
+class QuotaExceeded(TerminalError):
+    """The database is full or over a limit that waiting does not lift."""
+
+
+class InvalidRequest(TerminalError):
+    """The database calls the whole request wrong."""
+
+
+class RecordsRejected(AdapterError):
+    """The database refuses some records of a batch. The engine bisects when it names none."""
+
+
+class StateError(VectorMigrateError):
+    """The state file cannot be used."""
+
+
+class StateCorrupt(StateError):
+    """The file is not a readable vectormigrate state file."""
+
+
+class StateTooNew(StateError):
+    """A newer version of vectormigrate wrote the file."""
+
+
+class StateUnwritable(StateError):
+    """The file or its disk cannot be written."""
+
+
+class LeaseLost(StateError):
+    """Another process took the migration over; this one must not write any more."""
+
+
+class MigrationFailed(VectorMigrateError):
+    """The run gave up: too many rejects, retries used up, or a terminal answer. Resumable."""
+
+
+class ValidationFailed(VectorMigrateError):
+    """Source and target differ."""
+
+    exit_code = 3
+
+
+class Interrupted(VectorMigrateError):
+    """The run was stopped by a signal; resumable."""
+
+    exit_code = 130

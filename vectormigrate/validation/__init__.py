@@ -1,0 +1,1 @@
+"""Read-only checks that return data."""
