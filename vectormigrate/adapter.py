@@ -198,7 +198,7 @@ class Target(Source, Protocol):
 
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         """Write whole records, replacing what these ids held. Returns after the server acknowledged durably. Vectors
-        and keys that the batch lacks are gone afterwards. Records not named in the returned rejects are written. When the
+        and keys that the batch lacks are gone afterwards. Records not named in the rejects are written. When the
         server refuses the batch without naming records: raises RecordsRejected; some may have been written."""
         ...
 

@@ -7,10 +7,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from vectormigrate.model.position import Partition
 from vectormigrate.model.schema import CollectionSchema, Json
+
+
+T = TypeVar("T")
+
+
+def _retyped(cls: type[T], data: Mapping[str, Any], **enums: type[StrEnum]) -> T:
+    """`cls` from JSON whose enum members are plain text."""
+    members: dict[str, Any] = {name: enum(data[name]) for name, enum in enums.items()}
+    return cls(**{**data, **members})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,10 +214,8 @@ class MigrationPlan:
         fixed["source_schema"] = CollectionSchema.from_json(data["source_schema"])
         fixed["target_schema"] = CollectionSchema.from_json(data["target_schema"])
         fixed["rules"] = MappingRules.from_json(data["rules"])
-        fixed["field_mappings"] = tuple(
-            FieldMapping(**{**f, "outcome": Outcome(f["outcome"])}) for f in data["field_mappings"]
-        )
-        fixed["losses"] = tuple(Loss(**{**x, "outcome": Outcome(x["outcome"])}) for x in data["losses"])
+        fixed["field_mappings"] = tuple(_retyped(FieldMapping, f, outcome=Outcome) for f in data["field_mappings"])
+        fixed["losses"] = tuple(_retyped(Loss, loss, outcome=Outcome) for loss in data["losses"])
         fixed["partitions"] = tuple(Partition(**p) for p in data["partitions"])
         fixed["warnings"] = tuple(data["warnings"])
         return MigrationPlan(**fixed)
