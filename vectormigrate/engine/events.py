@@ -1,0 +1,70 @@
+"""What a run tells its front end while it goes. Plain data; a front end renders, the engine never prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vectormigrate.model.status import Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseChanged:
+    """The migration entered a phase."""
+
+    migration_id: str
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiled:
+    """The planner has read `records` of `total` records of the source."""
+
+    records: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageCommitted:
+    """A page is acknowledged by the target and durable in the state file. Counts are of this page."""
+
+    migration_id: str
+    namespace: str
+    partition_id: str
+    written: int
+    rejected: int
+    checked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """An operation failed in a way that is worth another try in `delay` seconds."""
+
+    operation: str
+    attempt: int
+    delay: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checking:
+    """A validation stage (`counts`, `diff`, `search`, `repair`) has handled `done` of `total` records or queries."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something the operator should read."""
+
+    message: str
+
+
+Event = PhaseChanged | Profiled | PageCommitted | Retrying | Checking | Warned
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The listener that does nothing."""
