@@ -1,0 +1,186 @@
+"""What the conformance suite must know about one database: how to run it, how to open a collection, its deviations.
+
+A module `tests/harness/<name>.py` offers `HARNESSES`, a tuple of `Harness` objects (one per way of running that
+database). The suite runs over all of them and names none.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+import tests.harness
+from vectormigrate import registry
+from vectormigrate.adapter import AnySpec, Capabilities, ConnectionConfig, Target
+from vectormigrate.model.ids import IdKind
+from vectormigrate.model.schema import CollectionSchema, DType, MetadataField, Metric, VectorField, VectorKind
+
+
+class DeviationKind(StrEnum):
+    """Why a database does not do what a requirement asks.
+
+    `NOT_IMPLEMENTED` (we have not yet) and `VENDOR_GAP` (the vendor has not yet) run as strict xfail, so that progress
+    is noticed. `NEVER` (has no meaning for this database) does not run.
+    """
+
+    NOT_IMPLEMENTED = "not_implemented"
+    VENDOR_GAP = "vendor_gap"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """`requirement` is an id of tests/conformance/requirements.py. `case`: only for test ids that contain this text."""
+
+    requirement: str
+    kind: DeviationKind
+    reason: str
+    case: str | None = None
+
+
+class Harness:
+    """One way of running one database. Subclasses set the attributes and override `running` and `config`."""
+
+    name: str
+    """Shown in the test id; `-k name` narrows the run."""
+    adapter: str
+    """Name of the adapter under test."""
+    deviations: Sequence[Deviation] = ()
+    marks: Sequence[pytest.MarkDecorator] = ()
+    exclusive = False
+    """Only one process at a time can open a collection."""
+    durable = True
+    """Data outlives the process that wrote it."""
+    scale = 1.0
+    """Factor on the record counts of the larger tests, for slow databases."""
+
+    @property
+    def spec(self) -> AnySpec:
+        return registry.load(self.adapter)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the running instance can do; narrower than the spec's where a server was asked."""
+        return self.spec.capabilities
+
+    def unavailable(self) -> str | None:
+        """Why the tests cannot run here (package missing, no server named), None when they can."""
+        return None
+
+    @contextmanager
+    def running(self, folder: Path) -> Generator[None, None, None]:
+        """Start what is needed, once per test session; `folder` is empty and stays until the end."""
+        del folder
+        yield
+
+    def config(self, collection: str) -> ConnectionConfig:
+        """How to reach this collection of the running instance."""
+        raise NotImplementedError
+
+    def unreachable(self) -> ConnectionConfig | None:
+        """A config that leads to no running server; opening or using it must raise Unavailable. None: no such thing."""
+        return None
+
+    def metrics(self, kind: VectorKind, dtype: DType = DType.FLOAT32) -> list[Metric]:
+        """Metrics that go with this kind of vector, the preferred one first."""
+        if kind is VectorKind.SPARSE:
+            wanted = [Metric.DOT]
+        elif dtype is DType.BITS:
+            wanted = [Metric.HAMMING, Metric.JACCARD]
+        elif kind is VectorKind.MULTI:
+            wanted = [Metric.DOT, Metric.COSINE]
+        else:
+            wanted = [Metric.DOT, Metric.L2, Metric.COSINE, Metric.L1]
+        return [metric for metric in wanted if metric in self.capabilities.metrics]
+
+    def supports(self, kind: VectorKind, dtype: DType = DType.FLOAT32) -> bool:
+        """Whether a vector field of this kind and storage type can exist (beyond what Capabilities say)."""
+        caps = self.capabilities
+        return kind in caps.vector_kinds and dtype in caps.dtypes
+
+    def id_kind(self) -> IdKind:
+        """The kind of id for tests in which it does not matter."""
+        order = (IdKind.INT64, IdKind.UINT64, IdKind.STRING, IdKind.UUID)
+        return next(kind for kind in order if kind in self.capabilities.id_kinds)
+
+    def vector(
+        self,
+        name: str = "embedding",
+        kind: VectorKind = VectorKind.DENSE,
+        dim: int = 8,
+        metric: Metric | None = None,
+        dtype: DType = DType.FLOAT32,
+    ) -> VectorField:
+        """A vector field with a metric that suits it; `dim` is ignored for sparse."""
+        chosen = metric or self.metrics(kind, dtype)[0]
+        return VectorField(
+            name=name, kind=kind, dim=None if kind is VectorKind.SPARSE else dim, metric=chosen, dtype=dtype
+        )
+
+    def schema(
+        self,
+        *vectors: VectorField,
+        id_kind: IdKind | None = None,
+        fields: Sequence[MetadataField] = (),
+        **changes: Any,
+    ) -> CollectionSchema:
+        """A schema this database can create: these vector fields, or one small dense field."""
+        return replace(
+            CollectionSchema(
+                name="",
+                id_kinds=frozenset({id_kind or self.id_kind()}),
+                vectors=vectors or (self.vector(),),
+                fields=tuple(fields),
+            ),
+            **changes,
+        )
+
+    def new_name(self) -> str:
+        """A collection name that is not in use."""
+        return f"c_{uuid4().hex[:12]}"
+
+    @asynccontextmanager
+    async def open(self, collection: str) -> AsyncGenerator[Target, None]:
+        """The collection of this name, opened once more."""
+        async with self.spec.open(self.config(collection)) as target:
+            yield target
+
+    @asynccontextmanager
+    async def fresh(self, schema: CollectionSchema | None = None) -> AsyncGenerator[Target, None]:
+        """A new empty collection of this shape, dropped afterwards. `describe` tells its name."""
+        wanted = schema or self.schema()
+        name = wanted.name or self.new_name()
+        async with self.open(name) as target:
+            await target.create(replace(wanted, name=name))
+            try:
+                yield target
+            finally:
+                await target.drop()
+
+    def config_json(self, collection: str) -> str:
+        """The config for another process; secrets must come from the environment there."""
+        return json.dumps(self.config(collection).model_dump(mode="json"))
+
+
+def all_harnesses() -> list[Harness]:
+    """Every harness of the modules in this folder; a module without HARNESSES only helps.
+
+    VECTORMIGRATE_TEST_ONLY=name,name keeps only these.
+    """
+    modules = sorted(module.name for module in pkgutil.iter_modules(tests.harness.__path__) if module.name != "base")
+    found: list[Harness] = []
+    for module in modules:
+        found.extend(getattr(importlib.import_module(f"tests.harness.{module}"), "HARNESSES", ()))
+    only = os.environ.get("VECTORMIGRATE_TEST_ONLY")
+    return found if only is None else [harness for harness in found if harness.name in only.split(",")]

@@ -1,0 +1,25 @@
+"""The memory adapter: nothing to start, nothing survives the process."""
+
+from __future__ import annotations
+
+from tests.harness.base import Deviation, DeviationKind, Harness
+from vectormigrate.adapters.memory import MemoryConfig
+
+
+class MemoryHarness(Harness):
+    name = "memory"
+    adapter = "memory"
+    durable = False
+    deviations = (
+        Deviation(
+            requirement="durability:survives-a-killed-writer",
+            kind=DeviationKind.NEVER,
+            reason="the data lives in the process that wrote it",
+        ),
+    )
+
+    def config(self, collection: str) -> MemoryConfig:
+        return MemoryConfig(url="memory://conformance", collection=collection)
+
+
+HARNESSES = (MemoryHarness(),)

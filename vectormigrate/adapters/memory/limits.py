@@ -1,0 +1,241 @@
+"""Enforces a Capabilities object on schemas and records, as strictly as the database that it describes would."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from math import isfinite
+
+import numpy as np
+
+from vectormigrate.adapter import Capabilities, Reject, ValueKind
+from vectormigrate.adapters.memory.store import width
+from vectormigrate.errors import InvalidRequest
+from vectormigrate.model.batch import (
+    NUMPY_DTYPE,
+    BoolMask,
+    DenseColumn,
+    Metadata,
+    MultiColumn,
+    RecordBatch,
+    SparseColumn,
+    Value,
+    VectorColumn,
+)
+from vectormigrate.model.ids import RecordId, kind_fits
+from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
+
+Problem = tuple[str, str]
+"""A reject's code and reason."""
+
+COLUMN_CLASS = {VectorKind.DENSE: DenseColumn, VectorKind.SPARSE: SparseColumn, VectorKind.MULTI: MultiColumn}
+
+
+def check_schema(schema: CollectionSchema, name: str, limits: Capabilities) -> None:
+    """Raises InvalidRequest for a shape that the limits do not allow."""
+    if not re.fullmatch(limits.collection_names, name):
+        raise InvalidRequest(f"collection name {name!r} is not allowed", adapter="memory", operation="create")
+    problems = list(_schema_problems(schema, limits))
+    if problems:
+        raise InvalidRequest("; ".join(problems), adapter="memory", operation="create")
+
+
+def _schema_problems(schema: CollectionSchema, limits: Capabilities) -> Iterator[str]:
+    if not schema.id_kinds or not schema.id_kinds <= limits.id_kinds:
+        yield f"id kinds {sorted(schema.id_kinds)} are not all of {sorted(limits.id_kinds)}"
+    if limits.max_vectors is not None and len(schema.vectors) > limits.max_vectors:
+        yield f"{len(schema.vectors)} vector fields, at most {limits.max_vectors} are allowed"
+    if len({item.name for item in schema.vectors}) < len(schema.vectors):
+        yield "two vector fields have the same name"
+    for item in schema.vectors:
+        allowed_name = limits.unnamed_vector if item.name == "" else re.fullmatch(limits.vector_names, item.name)
+        if not allowed_name:
+            yield f"vector name {item.name!r} is not allowed"
+        if item.kind not in limits.vector_kinds or item.metric not in limits.metrics:
+            yield f"vector {item.name!r}: {item.kind} with metric {item.metric} is not supported"
+        if item.kind is not VectorKind.SPARSE:
+            if item.dtype not in limits.dtypes:
+                yield f"vector {item.name!r}: storage type {item.dtype} is not supported"
+            if item.dim is None or not 0 < item.dim <= limits.max_dim:
+                yield f"vector {item.name!r}: dimension {item.dim} is not in 1…{limits.max_dim}"
+    for column in schema.fields:
+        problem = _name_problem(column.name.split(".")[0], schema, limits)
+        if problem:
+            yield problem
+
+
+def check_batch(batch: RecordBatch, schema: CollectionSchema, limits: Capabilities) -> None:
+    """Raises InvalidRequest for what is wrong with the whole request, whatever the records are."""
+    wrong = ""
+    if len(batch) > limits.rows_per_write:
+        wrong = f"{len(batch)} records in one write, at most {limits.rows_per_write} are allowed"
+    elif batch.vector_nbytes > limits.bytes_per_write:
+        wrong = f"{batch.vector_nbytes} bytes in one write, at most {limits.bytes_per_write} are allowed"
+    for name, column in batch.vectors.items():
+        item = schema.vector(name)
+        if item is None:
+            wrong = f"the collection has no vector field {name!r}"
+        elif not isinstance(column, COLUMN_CLASS[item.kind]):
+            wrong = f"vector field {name!r} is {item.kind}"
+        elif item.kind is not VectorKind.SPARSE and column.values.dtype != NUMPY_DTYPE[item.dtype]:
+            wrong = f"vector field {name!r} holds {item.dtype}, not {column.values.dtype}"
+    if wrong:
+        raise InvalidRequest(wrong, adapter="memory", operation="upsert")
+
+
+def rejects(
+    batch: RecordBatch, schema: CollectionSchema, limits: Capabilities, room_for_namespace: bool
+) -> dict[int, Reject]:
+    """The records that may not be stored, by row, each with its first problem."""
+    found: dict[int, Reject] = {}
+
+    def refuse(row: int, code: str, reason: str) -> None:
+        found.setdefault(row, Reject(batch.ids[row], batch.namespace, code, reason))
+
+    namespace_problem = _namespace_problem(batch.namespace, limits, room_for_namespace)
+    for row, (record_id, metadata) in enumerate(zip(batch.ids, batch.metadata, strict=True)):
+        problem = namespace_problem or id_problem(record_id, schema, limits)
+        problem = problem or metadata_problem(metadata, schema, limits)
+        if problem:
+            refuse(row, *problem)
+    for item in schema.vectors:
+        column = batch.vectors.get(item.name)
+        for rows, code, reason in _vector_problems(column, item, len(batch), limits):
+            for row in np.flatnonzero(rows).tolist():
+                refuse(row, code, reason)
+    return found
+
+
+def _namespace_problem(namespace: str, limits: Capabilities, room: bool) -> Problem | None:
+    if namespace and not (limits.namespaces and re.fullmatch(limits.namespace_names, namespace)):
+        return "namespace", f"namespace {namespace!r} is not allowed"
+    return None if room else ("namespace", f"at most {limits.max_namespaces} namespaces are allowed")
+
+
+def id_problem(record_id: RecordId, schema: CollectionSchema, limits: Capabilities) -> Problem | None:
+    """Why the collection cannot hold the id, if so."""
+    if isinstance(record_id, bool) or not any(kind_fits(kind, record_id) for kind in schema.id_kinds):
+        return "id", f"id {record_id!r} is none of {sorted(schema.id_kinds)}"
+    if isinstance(record_id, str):
+        if not is_utf8(record_id):
+            return "id", "the id is not valid Unicode text"
+        if limits.id_max_bytes is not None and len(record_id.encode()) > limits.id_max_bytes:
+            return "id_size", f"the id is longer than {limits.id_max_bytes} bytes"
+    return None
+
+
+def is_utf8(text: str) -> bool:
+    """False for text with lone surrogates, which no database can store."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def metadata_problem(metadata: Metadata, schema: CollectionSchema, limits: Capabilities) -> Problem | None:
+    """Why the collection cannot hold the metadata, if so."""
+    for key, value in metadata.items():
+        reason = _name_problem(key, schema, limits)
+        if reason:
+            return "field_name", reason
+        problem = _value_problem(value, limits)
+        if problem:
+            return problem[0], f"field {key!r}: {problem[1]}"
+    if limits.max_metadata_bytes is not None:
+        size = len(json.dumps(metadata, default=str, ensure_ascii=False, separators=(",", ":")).encode())
+        if size > limits.max_metadata_bytes:
+            return "size", f"metadata of {size} bytes, at most {limits.max_metadata_bytes} are allowed"
+    return None
+
+
+def _name_problem(name: str, schema: CollectionSchema, limits: Capabilities) -> str | None:
+    if not is_utf8(name) or not re.fullmatch(limits.field_names, name):
+        return f"field name {name!r} is not allowed"
+    if name in limits.reserved_fields:
+        return f"field name {name!r} is reserved"
+    if limits.shared_names and schema.vector(name) is not None:
+        return f"field name {name!r} is the name of a vector field"
+    return None
+
+
+def _value_problem(value: Value, limits: Capabilities) -> Problem | None:
+    kind = kind_of(value)
+    string_list = kind is ValueKind.LIST_OF_STRINGS and ValueKind.LIST in limits.value_kinds
+    if kind not in limits.value_kinds and not string_list:
+        return "value", f"a value of kind {kind} is not supported"
+    if kind is ValueKind.INT and isinstance(value, int):
+        low, high = limits.int_range
+        return None if low <= value <= high else ("value", f"integer {value} is not in {low}…{high}")
+    if isinstance(value, str) and not is_utf8(value):
+        return "value", "not valid Unicode text"
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return "value", "a datetime without a timezone"
+    if isinstance(value, dict):
+        if not all(is_utf8(key) for key in value):
+            return "value", "a nested key is not valid Unicode text"
+        return next(filter(None, (_value_problem(item, limits) for item in value.values())), None)
+    if isinstance(value, list):
+        return next(filter(None, (_value_problem(item, limits) for item in value)), None)
+    return None
+
+
+def kind_of(value: Value) -> ValueKind:
+    """The kind of the value itself, whatever it contains. An empty list counts as a list of strings."""
+    kinds: tuple[tuple[type | tuple[type, ...], ValueKind], ...] = (
+        (type(None), ValueKind.NULL),
+        (bool, ValueKind.BOOL),
+        (int, ValueKind.INT),
+        (str, ValueKind.STRING),
+        (bytes, ValueKind.BYTES),
+        (datetime, ValueKind.DATETIME),
+        (dict, ValueKind.OBJECT),
+    )
+    if isinstance(value, float):
+        return ValueKind.FLOAT if isfinite(value) else ValueKind.NONFINITE
+    if isinstance(value, list):
+        return ValueKind.LIST_OF_STRINGS if all(isinstance(item, str) for item in value) else ValueKind.LIST
+    for types, kind in kinds:
+        if isinstance(value, types):
+            return kind
+    raise TypeError(f"not a metadata value: {type(value).__name__}")
+
+
+def _vector_problems(
+    column: VectorColumn | None, item: VectorField, count: int, limits: Capabilities
+) -> Iterator[tuple[BoolMask, str, str]]:
+    everything = np.ones(count, np.bool_)
+    if column is None:
+        if limits.vectors_required and item.kind is VectorKind.DENSE:
+            yield everything, "missing_vector", f"vector {item.name!r} is required"
+        return
+    present = everything if column.valid is None else column.valid
+    if limits.vectors_required and item.kind is VectorKind.DENSE:
+        yield ~present, "missing_vector", f"vector {item.name!r} is required"
+    if item.kind is not VectorKind.SPARSE and column.values.shape[1] != width(item):
+        yield present, "dimension", f"vector {item.name!r} has not {item.dim} components"
+        return
+    if item.dtype in (DType.FLOAT32, DType.FLOAT16) or item.kind is VectorKind.SPARSE:
+        yield present & ~_finite_rows(column), "nan", f"vector {item.name!r} holds NaN or an infinity"
+
+
+def _finite_rows(column: VectorColumn) -> BoolMask:
+    finite = np.isfinite(column.values)
+    if isinstance(column, DenseColumn):
+        return finite.all(axis=1)
+    bad = np.concatenate([[0], np.cumsum(~(finite if finite.ndim == 1 else finite.all(axis=1)))])
+    return np.diff(bad[column.offsets]) == 0
+
+
+def normalised(column: VectorColumn, item: VectorField) -> VectorColumn:
+    """The column as a database that normalises cosine vectors stores it: unit rows; zeros and unit rows untouched."""
+    floats = item.dtype in (DType.FLOAT32, DType.FLOAT16)
+    if item.metric is not Metric.COSINE or isinstance(column, SparseColumn) or not floats:
+        return column
+    squares = (column.values.astype(np.float32) ** 2).sum(axis=1, dtype=np.float32)
+    keep = (squares < np.finfo(np.float32).eps) | (np.abs(squares - 1) <= 1e-6)
+    lengths = np.where(keep, np.float32(1), np.sqrt(squares))
+    return replace(column, values=(column.values / lengths[:, None]).astype(column.values.dtype))
