@@ -6,7 +6,7 @@ switched off. All I/O is async; a blocking client runs in a thread or a child pr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -160,7 +160,7 @@ class Source(Protocol):
 
     def scan(
         self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Pages of the partition in its own fixed order, starting after the cursor. Each record that stays unchanged
         during the scan is returned exactly once. A page holds about `page_rows` records, never 0. All pages carry
         every vector field of the schema as a column, with a mask where a record lacks it."""

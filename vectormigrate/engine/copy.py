@@ -1,0 +1,167 @@
+"""The hot path: one partition from its cursor to its end.
+
+Pages are read ahead, mapped, cut and written concurrently, but settled strictly in order: a page is committed when the
+target has acknowledged all of it and every page before it is committed. Whatever a crash leaves half-done lies behind
+the cursor and is written again; upserts by id make that harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from vectormigrate.adapter import Reject
+from vectormigrate.engine.batching import split
+from vectormigrate.engine.events import Listener, PageCommitted
+from vectormigrate.engine.failpoints import failpoint
+from vectormigrate.engine.groups import task_group
+from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.engine.throttle import Pacer
+from vectormigrate.engine.writing import BatchWriter, WriteResult
+from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.model.position import Cursor, Page, Partition
+from vectormigrate.state.records import Lease, PageCommit
+from vectormigrate.state.store import Store
+
+PREFETCH = 2
+"""Pages read ahead of the oldest uncommitted one, per partition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionTask:
+    """A unit of copy work as plain data: where to read on, and the number of the next page."""
+
+    migration_id: str
+    partition: Partition
+    after: Cursor | None
+    next_seq: int
+
+
+@dataclass(slots=True)
+class _PendingPage:
+    """A page whose writes are under way."""
+
+    page: Page
+    mapped: Mapped
+    open_writes: int
+    settled: anyio.Event = field(default_factory=anyio.Event)
+    result: WriteResult = field(default_factory=WriteResult)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyContext:
+    """What all partitions of a run share."""
+
+    source: RetryingSource
+    target: RetryingTarget
+    mapper: Mapper
+    writer: BatchWriter
+    store: Store
+    lease: Lease
+    pacer: Pacer
+    listener: Listener
+    page_rows: int
+    batch_rows: int
+    batch_bytes: int
+    stopping: Callable[[], bool]
+    take_retries: Callable[[], int]
+    """Retries since the last call."""
+    count_rejects: Callable[[int], None]
+    """Told the rejects of each committed page; raises when there are too many."""
+
+
+async def copy_partition(context: CopyContext, task: PartitionTask) -> None:
+    """Copy the rest of the partition. Returns early, with everything in flight committed, once `stopping` is true."""
+    send, receive = anyio.create_memory_object_stream[_PendingPage](PREFETCH)
+    async with task_group() as tasks:
+        tasks.start_soon(_read, context, task, tasks, send)
+        next_seq = await _commit_in_order(context, task, receive)
+    if not context.stopping():
+        await _commit_end(context, task, next_seq)
+
+
+async def _read(
+    context: CopyContext, task: PartitionTask, tasks: TaskGroup, send: MemoryObjectSendStream[_PendingPage]
+) -> None:
+    pages = context.source.scan(task.partition, task.after, page_rows=context.page_rows)
+    async with send, aclosing(pages):
+        while not context.stopping() and (page := await anext(pages, None)) is not None:
+            failpoint("page_read")
+            await context.pacer.wait(len(page.batch))
+            mapped = context.mapper.apply(page.batch)
+            pieces = split(mapped.batch, context.batch_rows, context.batch_bytes)
+            pending = _PendingPage(page, mapped, len(pieces))
+            if not pieces:
+                pending.settled.set()
+            for rows in pieces:
+                tasks.start_soon(_write, context, task, pending, rows)
+            await send.send(pending)
+
+
+async def _write(context: CopyContext, task: PartitionTask, pending: _PendingPage, rows: list[int]) -> None:
+    whole = len(rows) == len(pending.mapped.batch)
+    piece = pending.mapped.batch if whole else pending.mapped.batch.take(rows)
+    source_ids = [pending.mapped.source_ids[row] for row in rows]
+    pending.result.add(await context.writer.write(task.partition.id, piece, source_ids))
+    pending.open_writes -= 1
+    if pending.open_writes == 0:
+        pending.settled.set()
+
+
+async def _commit_in_order(
+    context: CopyContext, task: PartitionTask, receive: MemoryObjectReceiveStream[_PendingPage]
+) -> int:
+    """Commit page after page; returns the number of the next one."""
+    seq = task.next_seq
+    async with receive:
+        async for pending in receive:
+            await pending.settled.wait()
+            await _commit(context, task, seq, pending)
+            seq += 1
+    return seq
+
+
+async def _commit(context: CopyContext, task: PartitionTask, seq: int, pending: _PendingPage) -> None:
+    result = pending.result
+    namespace = task.partition.namespace
+    rejects: list[Reject] = [*pending.mapped.rejects, *result.rejects]
+    failpoint("before_commit")
+    await context.store.commit(
+        context.lease,
+        PageCommit(
+            partition_id=task.partition.id,
+            seq=seq,
+            cursor=pending.page.cursor,
+            read=len(pending.page.batch),
+            written=result.written,
+            rejects=rejects,
+            written_ids=(pending.mapped.batch.namespace, result.journal),
+            intents=result.intents,
+            retries=context.take_retries(),
+            batches=result.batches,
+            checked=result.checked,
+            losses=pending.mapped.losses,
+        ),
+    )
+    failpoint("after_commit")
+    context.listener(
+        PageCommitted(
+            migration_id=task.migration_id,
+            namespace=namespace,
+            partition_id=task.partition.id,
+            written=result.written,
+            rejected=len(rejects),
+            checked=result.checked,
+        )
+    )
+    context.count_rejects(len(rejects))
+
+
+async def _commit_end(context: CopyContext, task: PartitionTask, seq: int) -> None:
+    """Mark the partition as done: its scan ended and everything it returned is settled."""
+    await context.store.commit(context.lease, PageCommit(partition_id=task.partition.id, seq=seq, done=True))

@@ -1,0 +1,169 @@
+"""Plan before copy: look at both ends, read the source's metadata once, decide. Writes nothing anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+import anyio
+
+from vectormigrate.engine.events import Listener, Profiled
+from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty
+from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.planner import Decision, decide
+from vectormigrate.mapping.profile import Profile
+from vectormigrate.model.plan import MappingRules, MigrationPlan, MigrationSpec
+from vectormigrate.model.position import Partition
+from vectormigrate.model.schema import CollectionSchema, Json
+
+PROFILE_PAGE_ROWS = 4000
+TIMING_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """Both open ends and the names of their adapters."""
+
+    source: RetryingSource
+    source_adapter: str
+    target: RetryingTarget
+    target_adapter: str
+
+
+async def make_plan(
+    spec: MigrationSpec, ends: Ends, listener: Listener, *, source_note: Json = None, profile_limit: int | None = None
+) -> MigrationPlan:
+    """The whole decision. `source_note`: the origin note of the source collection when the collection cannot carry it.
+    `profile_limit`: read at most so many records (default: all) to count losses; a loss that only later records need
+    is then met as a reject while copying, never silently.
+
+    Raises PlanError and its kin for anything that cannot be done as asked, CollectionNotFound for a missing source.
+    """
+    schema = await ends.source.describe()
+    if schema.note is None and source_note is not None:
+        schema = replace(schema, note=source_note)
+    namespaces = await _count_namespaces(ends.source, spec)
+    existing = await _existing_target(ends.target, spec)
+    if existing is None:
+        _check_collection_name(ends.target, spec)
+
+    def decision(profile: Profile | None, losses: Mapping[str, int] | None) -> Decision:
+        return decide(
+            spec=spec,
+            source_schema=schema,
+            source_adapter=ends.source_adapter,
+            source_caps=ends.source.capabilities,
+            target_adapter=ends.target_adapter,
+            target_caps=ends.target.capabilities,
+            namespaces=namespaces,
+            existing=existing,
+            profile=profile,
+            loss_counts=losses,
+        )
+
+    total = sum(namespaces.values())
+    wanted = spec.partitions or ends.source.capabilities.readers
+    partitions = await ends.source.partitions(wanted, list(namespaces))
+    profile, losses = await _profile(ends.source, partitions, decision(None, None).rules, total, profile_limit, listener)
+    final = decision(profile, losses)
+    rate, bytes_per_record = await _time_reading(ends.source, partitions, profile)
+    return MigrationPlan(
+        spec=spec,
+        source_schema=schema,
+        target_schema=final.target_schema,
+        target_exists=existing is not None,
+        rules=final.rules,
+        field_mappings=final.field_mappings,
+        losses=final.losses,
+        namespaces=namespaces,
+        partitions=tuple(partitions),
+        total_records=total,
+        bytes_per_record=bytes_per_record,
+        profiled_records=profile.records,
+        seconds_estimate=total / rate if rate else None,
+        warnings=final.warnings,
+    )
+
+
+async def _count_namespaces(source: RetryingSource, spec: MigrationSpec) -> dict[str, int]:
+    known = await source.namespaces()
+    unknown = sorted(set(spec.namespaces or ()) - set(known))
+    if unknown:
+        raise PlanError(f"no namespace {unknown[0]!r} in the source; there are: {', '.join(map(repr, known[:20]))}")
+    wanted = [name for name in known if spec.namespaces is None or name in spec.namespaces]
+    return {name: await source.count(name) for name in wanted}
+
+
+async def _existing_target(target: RetryingTarget, spec: MigrationSpec) -> CollectionSchema | None:
+    try:
+        schema = await target.describe()
+    except CollectionNotFound:
+        return None
+    held = await target.count()
+    if held and not spec.into_existing:
+        raise TargetNotEmpty(
+            f"the target collection {spec.target.collection!r} exists and holds {held:,} records; "
+            "choose another --target-index, or add to it with --into-existing"
+        )
+    return schema
+
+
+def _check_collection_name(target: RetryingTarget, spec: MigrationSpec) -> None:
+    name = spec.target.collection
+    rule = target.capabilities.collection_names
+    if not re.fullmatch(rule, name):
+        legal = re.sub(r"\W", "_", name, flags=re.ASCII)
+        legal = legal if re.fullmatch(rule, legal) else f"c_{legal}"
+        hint = f"; try --target-index {legal}" if re.fullmatch(rule, legal) else f" (rule: {rule})"
+        raise PlanError(f"{name!r} is not a legal collection name on the target{hint}")
+
+
+async def _profile(
+    source: RetryingSource,
+    partitions: list[Partition],
+    rules: MappingRules,
+    total: int,
+    limit: int | None,
+    listener: Listener,
+) -> tuple[Profile, Counter[str]]:
+    """Read ids and metadata of every record (or of the first `limit`, spread over the partitions) and run the real
+    mapping over them, so that losses are counted by the code that will meet them."""
+    profile = Profile()
+    losses: Counter[str] = Counter()
+    mapper = Mapper(rules)
+    share = None if limit is None else -(-limit // len(partitions))
+    for partition in partitions:
+        read = 0
+        pages = source.scan(partition, vectors=False, page_rows=PROFILE_PAGE_ROWS)
+        async with aclosing(pages):
+            async for page in pages:
+                mapped = mapper.apply(page.batch)
+                profile.add(page.batch)
+                losses.update(mapped.losses)
+                losses.update(reject.code for reject in mapped.rejects)
+                read += len(page.batch)
+                listener(Profiled(records=profile.records, total=total))
+                if share is not None and read >= share:
+                    break
+    return profile, losses
+
+
+async def _time_reading(
+    source: RetryingSource, partitions: list[Partition], profile: Profile
+) -> tuple[float | None, int]:
+    """Records per second and bytes per record of the first full page, vectors included."""
+    for partition in partitions:
+        started = anyio.current_time()
+        pages = source.scan(partition, page_rows=TIMING_ROWS)
+        async with aclosing(pages):
+            async for page in pages:
+                seconds = anyio.current_time() - started
+                rows = len(page.batch)
+                size = page.batch.vector_nbytes // rows + profile.metadata_bytes // max(1, profile.records)
+                profile.add_vectors(page.batch)
+                return rows / seconds, size
+    return None, 0

@@ -1,0 +1,190 @@
+"""The one retry policy of the product.
+
+Adapters classify, vendor clients do not retry, and everything above reads and writes through the wrappers made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+import numpy as np
+from numpy.typing import NDArray
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from vectormigrate.adapter import Capabilities, Hits, Reject, Source, SparseQuery, Target
+from vectormigrate.engine.events import Listener, Retrying, ignore
+from vectormigrate.engine.throttle import AdaptiveLimiter
+from vectormigrate.errors import RateLimited, TransientError
+from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.ids import RecordId
+from vectormigrate.model.position import Cursor, Page, Partition
+from vectormigrate.model.schema import CollectionSchema, Json
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class RetryPolicy:
+    """`max_retries` further tries after a transient failure; being rate-limited is not a failure and gets ten times as
+    many. Waits are random up to `base · 2^n` seconds, at most `cap`; a Retry-After is waited in full."""
+
+    max_retries: int = 3
+    base: float = 0.25
+    cap: float = 30.0
+    listener: Listener = ignore
+    _retries: int = field(default=0, init=False)
+
+    def take(self) -> int:
+        """How often anything was tried again since the last call of this method."""
+        taken, self._retries = self._retries, 0
+        return taken
+
+    async def call(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of `work`, tried again as the policy allows. The last error is raised as it is."""
+        failures = 0
+        backoff = wait_random_exponential(multiplier=self.base, max=self.cap)
+
+        def stop(state: RetryCallState) -> bool:
+            nonlocal failures
+            limited = isinstance(_error(state), RateLimited)
+            failures += 1 if limited else 10
+            return failures > 10 * self.max_retries
+
+        def wait(state: RetryCallState) -> float:
+            error = _error(state)
+            asked = error.retry_after if isinstance(error, RateLimited) else None
+            return backoff(state) if asked is None else asked
+
+        def report(state: RetryCallState) -> None:
+            self._retries += 1
+            self.listener(
+                Retrying(
+                    operation=operation,
+                    attempt=state.attempt_number,
+                    delay=state.upcoming_sleep,
+                    reason=str(_error(state)),
+                )
+            )
+
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop,
+            wait=wait,
+            sleep=anyio.sleep,
+            before_sleep=report,
+            reraise=True,
+        )
+        return await attempts(work)
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+class RetryingSource:
+    """A Source on which every call, and every page of a scan, is tried again as the policy allows."""
+
+    def __init__(self, inner: Source, policy: RetryPolicy) -> None:
+        self._source = inner
+        self.policy = policy
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._source.capabilities
+
+    async def describe(self) -> CollectionSchema:
+        return await self.policy.call("describe", self._source.describe)
+
+    async def namespaces(self) -> list[str]:
+        return await self.policy.call("namespaces", self._source.namespaces)
+
+    async def count(self, namespace: str | None = None) -> int:
+        return await self.policy.call("count", lambda: self._source.count(namespace))
+
+    async def partitions(self, target_n: int, namespaces: Sequence[str] | None = None) -> list[Partition]:
+        return await self.policy.call("partitions", lambda: self._source.partitions(target_n, namespaces))
+
+    async def scan(
+        self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
+    ) -> AsyncGenerator[Page, None]:
+        """As Source.scan; after a failure the scan is opened again behind the last page that arrived, and a page that
+        arrives renews the budget of retries."""
+        position = after
+
+        def reopen() -> AsyncGenerator[Page, None]:
+            return self._source.scan(partition, position, vectors=vectors, page_rows=page_rows)
+
+        pages = reopen()
+        broken = False
+
+        async def next_page() -> Page | None:
+            nonlocal pages, broken
+            if broken:
+                await pages.aclose()
+                pages = reopen()
+            broken = True
+            page = await anext(pages, None)
+            broken = False
+            return page
+
+        try:
+            while (page := await self.policy.call("scan", next_page)) is not None:
+                position = page.cursor
+                yield page
+        finally:
+            await pages.aclose()
+
+    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
+        return await self.policy.call("fetch", lambda: self._source.fetch(ids, namespace, vectors=vectors))
+
+    async def search(
+        self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
+    ) -> list[Hits]:
+        return await self.policy.call("search", lambda: self._source.search(vector, queries, k, namespace))
+
+    async def server(self) -> str:
+        return await self.policy.call("server", self._source.server)
+
+
+class RetryingTarget(RetryingSource):
+    """A Target on which every call is tried again, and whose writes share one adaptive limiter."""
+
+    def __init__(self, inner: Target, policy: RetryPolicy, limiter: AdaptiveLimiter) -> None:
+        super().__init__(inner, policy)
+        self._target = inner
+        self.limiter = limiter
+
+    async def create(self, schema: CollectionSchema) -> None:
+        # Not retried: after an unknown outcome the next try would say "exists"; a resume sorts that out.
+        await self._target.create(schema)
+
+    async def set_note(self, note: Json) -> None:
+        await self.policy.call("set_note", lambda: self._target.set_note(note))
+
+    async def upsert(self, batch: RecordBatch) -> list[Reject]:
+        async def attempt() -> list[Reject]:
+            async with self.limiter.slot() as generation:
+                try:
+                    rejects = await self._target.upsert(batch)
+                except TransientError:
+                    self.limiter.overloaded(generation)
+                    raise
+            self.limiter.succeeded()
+            return rejects
+
+        return await self.policy.call("upsert", attempt)
+
+    async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:
+        await self.policy.call("delete", lambda: self._target.delete(ids, namespace))
+
+    async def finalize(self) -> None:
+        await self.policy.call("finalize", self._target.finalize)
+
+    async def drop(self) -> None:
+        await self.policy.call("drop", self._target.drop)
+
+
+__all__ = ["RetryPolicy", "RetryingSource", "RetryingTarget"]

@@ -1,0 +1,175 @@
+"""One run of a migration: create, copy, finalize, from wherever the state says it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vectormigrate.engine.copy import CopyContext, PartitionTask, copy_partition
+from vectormigrate.engine.events import Listener, PhaseChanged
+from vectormigrate.engine.executor import run_local
+from vectormigrate.engine.failpoints import failpoint
+from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.engine.throttle import Pacer
+from vectormigrate.engine.writing import BatchWriter, ReadBack
+from vectormigrate.errors import AlreadyExists, CollectionNotFound, IncompatibleSchema, MigrationFailed, TargetNotEmpty
+from vectormigrate.mapping.apply import Mapper
+from vectormigrate.model.plan import MigrationPlan, RunOptions
+from vectormigrate.model.status import Phase, Status
+from vectormigrate.state.records import Lease
+from vectormigrate.state.store import Store
+
+PAGE_BYTES = 8 * 1024 * 1024
+"""Aim for the size of a page in memory."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """Everything one run needs. `stopping` is asked before each page; once true, the run ends early and cleanly."""
+
+    plan: MigrationPlan
+    options: RunOptions
+    source: RetryingSource
+    target: RetryingTarget
+    store: Store
+    lease: Lease
+    listener: Listener
+    read_back: ReadBack
+    stopping: Callable[[], bool]
+    rejected_before: int
+    _rejected: int = field(default=0, init=False)
+    _writer: BatchWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rejected = self.rejected_before
+        self._writer = BatchWriter(
+            target=self.target,
+            store=self.store,
+            lease=self.lease,
+            migration_id=self.migration_id,
+            guard_existing=self.plan.target_exists,
+            overwrite=self.plan.spec.overwrite,
+            read_back=self.read_back,
+            check_every=self.options.validate_every,
+        )
+
+    @property
+    def migration_id(self) -> str:
+        """The id that the operator gave."""
+        return self.plan.spec.id
+
+    async def execute(self, phase: Phase) -> bool:
+        """Go on from this phase. True: the migration is complete. False: it was stopped with all in flight committed."""
+        if phase in (Phase.PLANNED, Phase.CREATING):
+            await self._enter(Phase.CREATING)
+            failpoint("creating")
+            await self._create()
+            failpoint("created")
+            phase = Phase.COPYING
+        if phase is Phase.COPYING:
+            await self._enter(Phase.COPYING)
+            if not await self._copy():
+                return False
+            failpoint("copied")
+        await self._enter(Phase.FINALIZING)
+        await self._finalize()
+        failpoint("finalized")
+        return True
+
+    async def _enter(self, phase: Phase) -> None:
+        await self.store.set_phase(self.migration_id, phase, Status.IN_PROGRESS, lease=self.lease)
+        self.listener(PhaseChanged(migration_id=self.migration_id, phase=phase))
+
+    async def _create(self) -> None:
+        """Make the target collection, or recognise the one that an interrupted run of this migration made."""
+        if self.plan.target_exists:
+            return
+        schema = self.plan.target_schema
+        try:
+            await self.target.create(schema)
+        except AlreadyExists:
+            found = await self.target.describe()
+            ours = (found.note or {}).get("migration_id") == self.migration_id
+            if not ours and await self.target.count():
+                raise TargetNotEmpty(
+                    f"the target collection {schema.name!r} appeared since the plan was made and is not empty; "
+                    "choose another --target-index, or use --into-existing in a new migration"
+                ) from None
+            if not ours:
+                await self.target.drop()
+                await self.target.create(schema)
+
+    async def _copy(self) -> bool:
+        await self._check_target()
+        progress = await self.store.partitions(self.migration_id)
+        tasks = [
+            PartitionTask(
+                migration_id=self.migration_id,
+                partition=item.partition,
+                after=item.cursor,
+                next_seq=item.next_seq,
+            )
+            for item in progress
+            if not item.done
+        ]
+        context = self._context()
+
+        async def work(task: PartitionTask) -> None:
+            if not self.stopping():
+                await copy_partition(context, task)
+
+        if tasks:
+            await run_local(tasks, work, self.source.capabilities.readers)
+        return all(item.done for item in await self.store.partitions(self.migration_id))
+
+    async def _check_target(self) -> None:
+        """The target must still have the vector fields that the plan writes to."""
+        try:
+            found = await self.target.describe()
+        except CollectionNotFound as error:
+            raise IncompatibleSchema(
+                f"the target collection {self.plan.target_schema.name!r} is gone; what was copied is lost with it. "
+                "Start a new migration under another id"
+            ) from error
+        for vector in self.plan.target_schema.vectors:
+            there = found.vector(vector.name)
+            if there is None or (there.kind, there.dim) != (vector.kind, vector.dim):
+                raise IncompatibleSchema(
+                    f"the target's vector field {vector.name!r} is no longer what the plan wrote down; "
+                    "start a new migration under another id"
+                )
+
+    def _context(self) -> CopyContext:
+        capabilities = self.target.capabilities
+        batch_rows = min(self.options.batch_size, capabilities.rows_per_write)
+        page_rows = max(batch_rows, min(10 * batch_rows, 4000, PAGE_BYTES // max(1, self.plan.bytes_per_record)))
+        return CopyContext(
+            source=self.source,
+            target=self.target,
+            mapper=Mapper(self.plan.rules),
+            writer=self._writer,
+            store=self.store,
+            lease=self.lease,
+            pacer=Pacer(self.options.rate_limit),
+            listener=self.listener,
+            page_rows=page_rows,
+            batch_rows=batch_rows,
+            batch_bytes=capabilities.bytes_per_write,
+            stopping=self.stopping,
+            take_retries=self.source.policy.take,
+            count_rejects=self._count_rejects,
+        )
+
+    def _count_rejects(self, rejects: int) -> None:
+        self._rejected += rejects
+        if rejects and self._rejected > self.options.max_rejects:
+            raise MigrationFailed(
+                f"{self._rejected} records rejected, more than --max-rejects {self.options.max_rejects} allows; see them with: "
+                f"vectormigrate status {self.migration_id} --rejects 20"
+            )
+
+    async def _finalize(self) -> None:
+        await self.target.finalize()
+        checked = await self._writer.check_deferred()
+        if checked:
+            await self.store.add_checked(self.lease, checked)

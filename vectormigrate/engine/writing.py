@@ -1,0 +1,167 @@
+"""Writes one piece of a page: guards existing records, isolates bad ones, and now and then reads back what it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+import anyio
+
+from vectormigrate.adapter import Reject
+from vectormigrate.engine.failpoints import failpoint
+from vectormigrate.engine.retry import RetryingTarget
+from vectormigrate.errors import InvalidRequest, RecordsRejected, ValidationFailed
+from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.ids import RecordId, id_key
+from vectormigrate.state.records import Lease
+from vectormigrate.state.store import Store
+
+ReadBack = Callable[[RecordBatch], Awaitable[list[RecordId]]]
+"""Reads records back and returns the ids of those that are not as they were written."""
+
+SAMPLE_ROWS = 8
+"""Records read back per checked batch."""
+
+DEFERRED_LIMIT = 64
+"""Checked batches kept for later when the target cannot be read before it is finalized."""
+
+
+@dataclass(slots=True)
+class WriteResult:
+    """What became of some rows. `journal` holds the target ids that this migration put there, `intents` the journal
+    blocks that announced them."""
+
+    written: int = 0
+    batches: int = 0
+    checked: int = 0
+    rejects: list[Reject] = field(default_factory=list[Reject])
+    journal: list[RecordId] = field(default_factory=list[RecordId])
+    intents: list[int] = field(default_factory=list[int])
+
+    def add(self, other: WriteResult) -> None:
+        """Count the other one in."""
+        self.written += other.written
+        self.batches += other.batches
+        self.checked += other.checked
+        self.rejects += other.rejects
+        self.journal += other.journal
+        self.intents += other.intents
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchWriter:
+    """`guard_existing`: the collection was there before us, so what it held is not ours. Its records are refused, or
+    with `overwrite` replaced but never entered into the journal that a rollback deletes from."""
+
+    target: RetryingTarget
+    store: Store
+    lease: Lease
+    migration_id: str
+    guard_existing: bool
+    overwrite: bool
+    read_back: ReadBack
+    check_every: int
+    deferred: list[RecordBatch] = field(default_factory=list[RecordBatch])
+    _batches: int = 0
+
+    async def write(self, partition_id: str, batch: RecordBatch, source_ids: list[RecordId]) -> WriteResult:
+        """Write the rows; every one of them ends as written or as a reject that names its source id."""
+        origin = dict(zip(map(id_key, batch.ids), source_ids, strict=True))
+        result = WriteResult(batches=1)
+        foreign: set[str] = set()
+        if self.guard_existing:
+            foreign = await self._foreign(batch)
+            if foreign and not self.overwrite:
+                batch, refused = _partition_rows(batch, foreign)
+                result.rejects += [
+                    Reject(record_id, batch.namespace, "exists", "the target held this id before the migration")
+                    for record_id in refused
+                ]
+            ours = [record_id for record_id in batch.ids if id_key(record_id) not in foreign]
+            if ours:
+                block = await self.store.add_intents(self.lease, partition_id, batch.namespace, ours)
+                result.intents.append(block)
+            failpoint("intents")
+        if len(batch):
+            failpoint("before_write")
+            result.rejects += await self._upsert(batch)
+            failpoint("after_write")
+        refused_keys = {id_key(reject.id) for reject in result.rejects}
+        written = [record_id for record_id in batch.ids if id_key(record_id) not in refused_keys]
+        result.written = len(written)
+        result.journal = [record_id for record_id in written if id_key(record_id) not in foreign]
+        result.checked = await self._check(batch, refused_keys)
+        result.rejects = [
+            Reject(origin.get(id_key(reject.id), reject.id), reject.namespace, reject.code, reject.reason)
+            for reject in result.rejects
+        ]
+        return result
+
+    async def check_deferred(self) -> int:
+        """Read back the batches that could not be read while the target was being filled. Returns the records checked."""
+        checked = 0
+        for batch in self.deferred:
+            checked += await self._compare(batch)
+        self.deferred.clear()
+        return checked
+
+    async def _foreign(self, batch: RecordBatch) -> set[str]:
+        """Keys of the ids that the target holds and that this migration did not put there."""
+        found = await self.target.fetch(batch.ids, batch.namespace, vectors=False)
+        if not len(found):
+            return set()
+        ours = await self.store.which_written(self.migration_id, batch.namespace, found.ids)
+        return set(map(id_key, found.ids)) - set(map(id_key, ours))
+
+    async def _upsert(self, batch: RecordBatch) -> list[Reject]:
+        """Upsert; when the target refuses the batch as a whole, halve it until the bad records stand alone."""
+        try:
+            return await self.target.upsert(batch)
+        except (RecordsRejected, InvalidRequest) as error:
+            if len(batch) == 1:
+                return [Reject(batch.ids[0], batch.namespace, "refused", str(error))]
+        middle = len(batch) // 2
+        halves = (range(middle), range(middle, len(batch)))
+        return [reject for half in halves for reject in await self._upsert(batch.take(list(half)))]
+
+    async def _check(self, batch: RecordBatch, refused: set[str]) -> int:
+        self._batches += 1
+        if not self.check_every or self._batches % self.check_every:
+            return 0
+        rows = [row for row, record_id in enumerate(batch.ids) if id_key(record_id) not in refused]
+        sample = batch.take(_spread(rows, SAMPLE_ROWS))
+        if not len(sample):
+            return 0
+        if not self.target.capabilities.readable_before_finalize:
+            if len(self.deferred) < DEFERRED_LIMIT:
+                self.deferred.append(sample)
+            return 0
+        return await self._compare(sample)
+
+    async def _compare(self, sample: RecordBatch) -> int:
+        wrong = await self.read_back(sample)
+        if wrong:
+            # An application may have just replaced the record; a second look after a moment tells noise from damage.
+            await anyio.sleep(0.2)
+            wrong = await self.read_back(sample)
+        if wrong:
+            names = ", ".join(repr(record_id) for record_id in wrong[:5])
+            raise ValidationFailed(
+                f"{len(wrong)} of {len(sample)} records read back from the target are not as they were written: {names}"
+            )
+        return len(sample)
+
+
+def _spread(rows: list[int], n: int) -> list[int]:
+    """At most `n` of the rows, evenly spread, first and last included."""
+    if len(rows) <= n:
+        return rows
+    return [rows[round(i * (len(rows) - 1) / (n - 1))] for i in range(n)]
+
+
+def _partition_rows(batch: RecordBatch, keys: Iterable[str]) -> tuple[RecordBatch, list[RecordId]]:
+    """The batch without the records of these keys, and the ids taken out."""
+    unwanted = set(keys)
+    kept = [row for row, record_id in enumerate(batch.ids) if id_key(record_id) not in unwanted]
+    out = [record_id for record_id in batch.ids if id_key(record_id) in unwanted]
+    return batch.take(kept), out
