@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import Phase
 
 
@@ -22,6 +23,13 @@ class Profiled:
 
     records: int
     total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The plan is made and stored; the copy begins. Not sent when an earlier run made the plan."""
+
+    plan: MigrationPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +70,7 @@ class Warned:
     message: str
 
 
-Event = PhaseChanged | Profiled | PageCommitted | Retrying | Checking | Warned
+Event = PhaseChanged | Profiled | Planned | PageCommitted | Retrying | Checking | Warned
 Listener = Callable[[Event], None]
 
 
