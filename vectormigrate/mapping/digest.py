@@ -130,7 +130,7 @@ def _pieces(name: str, column: VectorColumn) -> list[Sequence[Piece]]:
 
 
 def _raw(values: NDArray[np.generic]) -> memoryview:
-    return memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
 
 
 def _flat(values: NDArray[np.generic]) -> tuple[memoryview, int]:

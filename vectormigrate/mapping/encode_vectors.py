@@ -1,0 +1,139 @@
+"""The vector columns of a batch for one target, with a note, an effect or a refusal per row."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectormigrate.mapping.limits import Limits
+from vectormigrate.mapping.vectors import LengthNote, cast_values, nonfinite_rows, normalise, to_float32
+from vectormigrate.model.batch import BoolMask, DenseColumn, MultiColumn, RecordBatch, SparseColumn, VectorColumn
+from vectormigrate.model.plan import VectorMapping
+from vectormigrate.model.schema import DType
+
+RowNotes = defaultdict[int, dict[str, Any]]
+RowEffects = defaultdict[int, set[str]]
+
+
+@dataclass(slots=True)
+class EncodedVectors:
+    """Columns under the target's names; notes, effects and refusals (code, reason) by row."""
+
+    columns: dict[str, VectorColumn] = field(default_factory=dict[str, VectorColumn])
+    notes: RowNotes = field(default_factory=lambda: defaultdict(dict))
+    effects: RowEffects = field(default_factory=lambda: defaultdict(set))
+    rejects: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
+
+
+class VectorEncoder:
+    """Encodes the vectors of batches for one target."""
+
+    def __init__(self, mappings: Sequence[VectorMapping], limits: Limits) -> None:
+        self._mappings = {mapping.source: mapping for mapping in mappings}
+        self._limits = limits
+
+    def encode(self, batch: RecordBatch) -> EncodedVectors:
+        """All columns of the batch; a field without a mapping is left out, with the effect `vector-field:NAME`."""
+        out = EncodedVectors()
+        for name, column in batch.vectors.items():
+            mapping = self._mappings.get(name)
+            if mapping is None:
+                for row in _present(column).tolist():
+                    out.effects[row].add(f"vector-field:{name}")
+            elif isinstance(column, SparseColumn):
+                _refuse_sparse(column, name, out)
+                out.columns[mapping.target] = column
+            elif isinstance(column, DenseColumn):
+                out.columns[mapping.target] = self._dense(column, mapping, out)
+            else:
+                out.columns[mapping.target] = self._multi(column, mapping, out)
+        return out
+
+    def _refuse(self, column: DenseColumn | MultiColumn, name: str, target: str, out: EncodedVectors) -> bool:
+        """Refuse rows with the wrong number of components or with non-finite ones; True: the whole column is wrong."""
+        dim = column.values.shape[-1] * (8 if column.dtype is DType.BITS else 1)
+        wanted = self._limits.dims.get(target)
+        if wanted is not None and dim != wanted and len(column.values):
+            reason = f"the vector {name!r} has {dim} components, the target takes {wanted}"
+            out.rejects.update(dict.fromkeys(_present(column).tolist(), ("dimension", reason)))
+            return True
+        bad = np.flatnonzero(nonfinite_rows(column.values, column.dtype))
+        for row in _owners(column, bad):
+            out.rejects[row] = ("vector_nonfinite", f"the vector {name!r} holds NaN or infinity")
+        return False
+
+    def _dense(self, column: DenseColumn, mapping: VectorMapping, out: EncodedVectors) -> DenseColumn:
+        if self._refuse(column, mapping.source, mapping.target, out):
+            return column
+        values, dtype, notes = self._values(column, mapping, out)
+        for row, note in notes.items():
+            out.notes[row][mapping.target] = note
+            out.effects[row].add("vector-length")
+        valid = column.valid
+        if mapping.fill and valid is not None:
+            for row in np.flatnonzero(~valid).tolist():
+                out.notes[row][mapping.target] = 0
+                out.effects[row].add("vector-missing")
+            valid = None
+        return DenseColumn(values, dtype, valid)
+
+    def _multi(self, column: MultiColumn, mapping: VectorMapping, out: EncodedVectors) -> MultiColumn:
+        if self._refuse(column, mapping.source, mapping.target, out):
+            return column
+        values, dtype, notes = self._values(column, mapping, out)
+        for position, note in notes.items():
+            row = int(np.searchsorted(column.offsets, position, side="right")) - 1
+            inner = out.notes[row].setdefault(mapping.target, {})
+            inner[str(position - int(column.offsets[row]))] = note
+            out.effects[row].add("vector-length")
+        return MultiColumn(column.offsets, values, dtype, column.valid)
+
+    def _values(
+        self, column: DenseColumn | MultiColumn, mapping: VectorMapping, out: EncodedVectors
+    ) -> tuple[NDArray[Any], DType, dict[int, LengthNote]]:
+        """The flat values in the target's storage type, at unit length where the target wants that."""
+        target = DType(mapping.dtype)
+        values, dtype = column.values, column.dtype
+        notes: dict[int, LengthNote] = {}
+        if mapping.normalise:
+            values, dtype = to_float32(values, dtype), DType.FLOAT32
+            bad = nonfinite_rows(values, dtype)
+            clean = np.where(bad[:, None], np.float32(0), values) if bad.any() else values
+            values, notes = normalise(clean, self._limits.small_square, self._limits.unit_tolerance)
+            if target is not DType.FLOAT32:
+                for row in _owners(column, np.array(list(notes), np.int64)):
+                    out.effects[row].add("vector-rounding")
+                notes = {}
+        if dtype is target:
+            return values, target, notes
+        values, changed = cast_values(values, dtype, target)
+        for row in _owners(column, np.flatnonzero(changed)):
+            out.effects[row].add(f"vector-dtype:{mapping.source}")
+        for row in _owners(column, np.flatnonzero(nonfinite_rows(values, target))):
+            out.rejects.setdefault(
+                row, ("vector_overflow", f"the vector {mapping.source!r} is too large for {target} components")
+            )
+        return values, target, notes
+
+
+def _present(column: VectorColumn) -> NDArray[np.int64]:
+    return np.arange(len(column)) if column.valid is None else np.flatnonzero(column.valid)
+
+
+def _owners(column: DenseColumn | MultiColumn, rows: NDArray[np.int64]) -> list[int]:
+    """The records that own these rows of the flat values. An absent dense vector owns nothing."""
+    if isinstance(column, MultiColumn):
+        return np.unique(np.searchsorted(column.offsets, rows, side="right") - 1).tolist()
+    valid: BoolMask | None = column.valid
+    return (rows if valid is None else rows[valid[rows]]).tolist()
+
+
+def _refuse_sparse(column: SparseColumn, name: str, out: EncodedVectors) -> None:
+    bad = np.flatnonzero(~np.isfinite(column.values))
+    for row in np.unique(np.searchsorted(column.offsets, bad, side="right") - 1).tolist():
+        out.rejects[row] = ("vector_nonfinite", f"the vector {name!r} holds NaN or infinity")

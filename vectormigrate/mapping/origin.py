@@ -1,0 +1,162 @@
+"""The origin sidecar: what a record was before it was encoded, as compact JSON text in the field `_vm_origin`.
+
+==== ==================================================================================================
+v    version, 1
+id   typed original id (model/ids.py), when the record's id is another one
+ns   original namespace, when the record stands in another one
+k o m  metadata notes (mapping/metadata.py)
+x    vector field -> 0 (was absent, filled with zeros), a length note (mapping/vectors.py), or for a multi-vector
+     `{"position": length note}`
+==== ==================================================================================================
+
+Names are those of the collection that the sidecar stands in.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import orjson
+
+from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID
+from vectormigrate.mapping.metadata import decode_metadata
+from vectormigrate.mapping.vectors import LengthNote, denormalise
+from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, VectorColumn
+from vectormigrate.model.ids import RecordId, parse_id_key
+from vectormigrate.model.schema import DType
+
+VERSION = 1
+
+Sidecar = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """`batch`: the original records, still under the namespace that they were read from. `namespaces`: the original
+    namespace per row, None where the row has no other one; None when that holds for all rows."""
+
+    batch: RecordBatch
+    namespaces: list[str | None] | None = None
+
+
+def write_sidecar(sidecar: Sidecar) -> str:
+    """The text of a sidecar without its version."""
+    return orjson.dumps({"v": VERSION, **sidecar}).decode()
+
+
+def read_sidecar(value: object) -> Sidecar | None:
+    """The sidecar in a field value, or None when it is not one that this version wrote."""
+    if not isinstance(value, str) or not value.startswith('{"v":'):
+        return None
+    try:
+        sidecar = orjson.loads(value)
+    except ValueError:
+        return None
+    return sidecar if sidecar.get("v") == VERSION and _well_formed(sidecar) else None
+
+
+def _well_formed(sidecar: Sidecar) -> bool:
+    """Whether the members have their types, so that an edited sidecar cannot make restoring fail."""
+    types: tuple[tuple[str, type], ...] = (("id", str), ("ns", str), ("k", dict), ("o", dict), ("m", list), ("x", dict))
+    if not all(isinstance(sidecar[name], kind) for name, kind in types if name in sidecar):
+        return False
+    notes = all(isinstance(note, list) and len(note) >= 2 and _is_path(note[1]) for note in sidecar.get("m", ()))
+    names = all(isinstance(key, str) for key in sidecar.get("k", {}).values())
+    shapes = all(isinstance(shape, dict) for shape in sidecar.get("o", {}).values())
+    return notes and names and shapes
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, str) or (isinstance(path, list) and bool(path))
+
+
+def restore(batch: RecordBatch) -> Restored:
+    """Undo every sidecar in the batch. A record without one comes back as it is; the input is not changed."""
+    sidecars = {row: note for row, metadata in enumerate(batch.metadata) if (note := _sidecar_of(metadata)) is not None}
+    if not sidecars:
+        return Restored(batch)
+    ids: list[RecordId] = list(batch.ids)
+    metadata = list(batch.metadata)
+    namespaces: list[str | None] = [None] * len(ids)
+    for row, sidecar in sidecars.items():
+        ids[row] = _original_id(sidecar, ids[row])
+        metadata[row] = _original_metadata(metadata[row], sidecar)
+        namespaces[row] = sidecar.get("ns")
+    vectors = _original_vectors(batch.vectors, sidecars)
+    restored = replace(batch, ids=ids, metadata=metadata, vectors=vectors)
+    return Restored(restored, namespaces if any(name is not None for name in namespaces) else None)
+
+
+def _sidecar_of(metadata: Metadata) -> Sidecar | None:
+    return read_sidecar(metadata[ORIGIN]) if ORIGIN in metadata else None
+
+
+def _original_id(sidecar: Sidecar, record_id: RecordId) -> RecordId:
+    try:
+        return parse_id_key(sidecar["id"]) if "id" in sidecar else record_id
+    except ValueError:
+        return record_id
+
+
+def _original_metadata(metadata: Metadata, sidecar: Sidecar) -> Metadata:
+    rest = {
+        key: value for key, value in metadata.items() if key != ORIGIN and (key != ORIGIN_ID or "id" not in sidecar)
+    }
+    return decode_metadata(rest, sidecar) if sidecar.keys() & {"k", "o", "m"} else rest
+
+
+def _original_vectors(
+    columns: Mapping[str, VectorColumn], sidecars: Mapping[int, Sidecar]
+) -> Mapping[str, VectorColumn]:
+    notes: defaultdict[str, dict[int, Any]] = defaultdict(dict)
+    for row, sidecar in sidecars.items():
+        for name, note in sidecar.get("x", {}).items():
+            if name in columns:
+                notes[name][row] = note
+    if not notes:
+        return columns
+    return {
+        name: _original_column(column, notes[name]) if name in notes else column for name, column in columns.items()
+    }
+
+
+def _original_column(column: VectorColumn, notes: Mapping[int, Any]) -> VectorColumn:
+    if isinstance(column, DenseColumn):
+        valid = _unfill(column, [row for row, note in notes.items() if note == 0])
+        lengths = {row: note for row, note in notes.items() if _is_length_note(note)}
+        if not lengths or column.dtype is not DType.FLOAT32:
+            return replace(column, valid=valid)
+        return DenseColumn(denormalise(column.values, lengths), column.dtype, valid)
+    if isinstance(column, MultiColumn) and column.dtype is DType.FLOAT32:
+        return replace(column, values=denormalise(column.values, _flat_notes(column, notes)))
+    return column
+
+
+def _unfill(column: DenseColumn, rows: Sequence[int]) -> Any:
+    """The mask without the rows that were filled and still hold zeros."""
+    still = [row for row in rows if not column.values[row].any()]
+    if not still:
+        return column.valid
+    valid = np.ones(len(column), np.bool_) if column.valid is None else column.valid.copy()
+    valid[still] = False
+    return valid
+
+
+def _flat_notes(column: MultiColumn, notes: Mapping[int, Any]) -> dict[int, LengthNote]:
+    flat: dict[int, LengthNote] = {}
+    for row, note in notes.items():
+        start, end = int(column.offsets[row]), int(column.offsets[row + 1])
+        for position, inner in note.items() if isinstance(note, dict) else ():
+            if position.isdecimal() and start + int(position) < end and _is_length_note(inner):
+                flat[start + int(position)] = inner
+    return flat
+
+
+def _is_length_note(note: object) -> bool:
+    if not isinstance(note, list) or len(note) not in (2, 3) or not isinstance(note[-1], str):
+        return False
+    return len(note) == 2 or isinstance(note[1], float | int)

@@ -1,0 +1,204 @@
+"""Vector components: storage types, and the exact two-way normalisation of cosine vectors."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectormigrate.model.batch import NUMPY_DTYPE, BoolMask
+from vectormigrate.model.schema import DType
+
+Floats = NDArray[np.float32]
+LengthNote = list[Any]
+"""`[check, norm, corrections]` or `[check, original]`: CRC-32 of the written vector; its length before, as a float64;
+base64 of 2-bit rounding corrections ("" when all are 0); or base64 of the original float32 bytes."""
+
+WIDENS: Mapping[DType, tuple[DType, ...]] = {
+    DType.FLOAT32: (),
+    DType.FLOAT16: (DType.FLOAT32,),
+    DType.BFLOAT16: (DType.FLOAT32,),
+    DType.INT8: (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32),
+    DType.UINT8: (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32),
+    DType.BITS: (),
+}
+"""Types that hold every value of the key exactly (int8 and uint8 need 8 significant bits, which all floats have)."""
+
+NARROWING_BOUND: Mapping[DType, float] = {DType.FLOAT16: 2.0**-11, DType.BFLOAT16: 2.0**-8}
+"""Largest relative error per component after rounding a float32 to nearest, for normal numbers."""
+
+_SAFE_TOLERANCE = 0.8
+_SAFE_SMALL = 1 - 1e-4
+"""A target sums squares in float32, so near its two thresholds it may decide otherwise than our float64 sum. There we
+normalise: a unit vector is far inside "leave alone" for every target, so it is stored as written."""
+
+
+def to_float32(values: NDArray[Any], dtype: DType) -> Floats:
+    """The components as float32, exactly, for every type but BITS (which is returned as its 0/1 components)."""
+    if dtype is DType.FLOAT32:
+        return values
+    if dtype is DType.BFLOAT16:
+        return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    if dtype is DType.BITS:
+        return np.unpackbits(values, axis=-1).astype(np.float32)
+    return values.astype(np.float32)
+
+
+def cast_values(values: NDArray[Any], source: DType, target: DType) -> tuple[NDArray[Any], BoolMask]:
+    """The components in another storage type, rounded to nearest, and a mask of the rows that changed in value."""
+    if source is target:
+        return values, np.zeros(len(values), np.bool_)
+    wide = to_float32(values, source)
+    if target is DType.BFLOAT16:
+        bits = wide.view(np.uint32)
+        rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+        narrow: NDArray[Any] = rounded.astype(np.uint16)
+    elif target is DType.BITS:
+        narrow = np.packbits(wide > 0, axis=-1)
+    elif target in (DType.INT8, DType.UINT8):
+        info = np.iinfo(NUMPY_DTYPE[target])
+        narrow = np.clip(np.rint(wide), info.min, info.max).astype(NUMPY_DTYPE[target])
+    else:
+        with np.errstate(over="ignore"):
+            narrow = wide.astype(NUMPY_DTYPE[target])
+    back = to_float32(narrow, target)
+    changed = np.not_equal(back[..., : wide.shape[-1]], wide)
+    return np.ascontiguousarray(narrow), np.asarray(changed.any(axis=-1))
+
+
+def nonfinite_rows(values: NDArray[Any], dtype: DType) -> BoolMask:
+    """Rows that hold NaN or an infinity."""
+    if dtype in (DType.INT8, DType.UINT8, DType.BITS):
+        return np.zeros(len(values), np.bool_)
+    if dtype is DType.BFLOAT16:
+        return np.equal(values & np.uint16(0x7F80), np.uint16(0x7F80)).any(axis=-1)
+    if dtype is DType.FLOAT32:
+        # a sum over the row is non-finite if a component is; only then look at each (finite rows may overflow to inf)
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspects = ~np.isfinite(values.sum(axis=-1, dtype=np.float32))
+        if suspects.any():
+            suspects[suspects] = ~np.isfinite(values[suspects]).all(axis=-1)
+        return suspects
+    return ~np.isfinite(values).all(axis=-1)
+
+
+def _ordered(values: Floats) -> NDArray[np.int64]:
+    """Floats as integers in the same order, neighbours 1 apart; -0.0 comes right before 0.0."""
+    bits = np.ascontiguousarray(values).view(np.int32)
+    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
+
+
+def _from_ordered(order: NDArray[np.int64]) -> Floats:
+    bits = order.astype(np.int32)
+    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int32).view(np.float32)
+
+
+def _plus_zero(values: Floats) -> Floats:
+    """The same numbers without negative zeros, which a database may not keep."""
+    return values + np.float32(0)
+
+
+def _scaled(units: Floats, norms: NDArray[np.float64]) -> Floats:
+    """float32(u · norm): what restoring starts from. Elementwise IEEE arithmetic, so the same on every machine."""
+    with np.errstate(over="ignore"):
+        return (_plus_zero(units).astype(np.float64) * norms[:, None]).astype(np.float32)
+
+
+def _check(row: Floats) -> int:
+    return zlib.crc32(row.tobytes())
+
+
+def normalise(values: Floats, small: float, tolerance: float) -> tuple[Floats, dict[int, LengthNote]]:
+    """Unit vectors, and for each row that changed the note that gives back the original bit for bit.
+
+    `values` is finite `[n, d]`. Rows whose sum of squares is below `small` or within `tolerance` of 1 are left alone.
+    """
+    wide = values.astype(np.float64)
+    squares = np.einsum("ij,ij->i", wide, wide)
+    todo = (squares >= small * _SAFE_SMALL) & (np.abs(squares - 1) > tolerance * _SAFE_TOLERANCE)
+    rows = np.flatnonzero(todo)
+    if not len(rows):
+        return values, {}
+    norms = np.sqrt(squares[rows])
+    units = (wide[rows] / norms[:, None]).astype(np.float32)
+    result = values.copy() if len(rows) < len(values) else np.empty_like(values)
+    result[rows] = units
+    return result, _length_notes(values[rows], units, norms, rows)
+
+
+def _length_notes(
+    originals: Floats, units: Floats, norms: NDArray[np.float64], rows: NDArray[np.int64]
+) -> dict[int, LengthNote]:
+    delta = _ordered(originals) - _ordered(_scaled(units, norms))
+    packable = np.less_equal(np.abs(delta), 1).all(axis=1)
+    plain = np.equal(delta, 0).all(axis=1)
+    packed = _pack(delta)
+    checked = _plus_zero(units)
+    notes: dict[int, LengthNote] = {}
+    for i, (row, norm) in enumerate(zip(rows.tolist(), norms.tolist(), strict=True)):
+        check = _check(checked[i])
+        if plain[i]:
+            notes[row] = [check, norm, ""]
+        elif packable[i]:
+            notes[row] = [check, norm, base64.b64encode(packed[i].tobytes()).decode()]
+        else:
+            notes[row] = [check, base64.b64encode(originals[i].tobytes()).decode()]
+    return notes
+
+
+def _pack(delta: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Corrections -1, 0, 1 as the 2-bit numbers 0, 1, 2, four to a byte."""
+    n, dim = delta.shape
+    codes = np.full((n, -(-dim // 4) * 4), 1, np.uint8)
+    codes[:, :dim] = (np.clip(delta, -1, 1) + 1).astype(np.uint8)
+    quads = codes.reshape(n, -1, 4)
+    return (quads * np.array([1, 4, 16, 64], np.uint8)).sum(axis=-1, dtype=np.uint8)
+
+
+def _unpack(packed: NDArray[np.uint8], dim: int) -> NDArray[np.int64]:
+    codes = np.stack([(packed >> shift) & 3 for shift in (0, 2, 4, 6)], axis=-1).reshape(len(packed), -1)
+    return codes[:, :dim].astype(np.int64) - 1
+
+
+def denormalise(values: Floats, notes: Mapping[int, LengthNote]) -> Floats:
+    """The original vectors of the rows that have a note and still hold what `normalise` wrote; the others unchanged."""
+    result = values.copy()
+    dim = values.shape[1]
+    width = -(-dim // 4)
+    checked = _plus_zero(values)
+    rows: list[int] = []
+    norms: list[float] = []
+    packed: list[bytes] = []
+    neutral = b"\x55" * width
+    for row, note in notes.items():
+        if note[0] != _check(checked[row]):
+            continue
+        if len(note) == 2:
+            original = base64.b64decode(note[1])
+            if len(original) == 4 * dim:
+                result[row] = np.frombuffer(original, np.float32)
+            continue
+        correction = base64.b64decode(note[2]) if note[2] else neutral
+        if len(correction) == width:
+            rows.append(row)
+            norms.append(note[1])
+            packed.append(correction)
+    if rows:
+        scaled = _scaled(values[rows], np.array(norms, np.float64))
+        delta = _unpack(np.frombuffer(b"".join(packed), np.uint8).reshape(len(rows), width), dim)
+        result[rows] = _from_ordered(_ordered(scaled) + delta)
+    return result
+
+
+def is_unit_dtype(dtype: DType) -> bool:
+    """Whether vectors of this type can be written at unit length bit-exactly."""
+    return dtype is DType.FLOAT32
+
+
+def empty_rows(values: NDArray[Any], rows: Sequence[int]) -> list[int]:
+    """Of these rows, the ones that hold only zeros."""
+    return [row for row in rows if not values[row].any()]
