@@ -93,13 +93,15 @@ class DifferenceKind(StrEnum):
 class Difference:
     """One record that differs. `fields` are dot paths of metadata or `vector:NAME`; `similarity` is the worst cosine.
 
-    `source_id` is None for an extra whose origin is unknown; `written_by_us` says whether this migration wrote it.
+    `namespace` is the target's; `source_namespace` the one to fetch `source_id` from. `source_id` is None for an extra
+    whose origin is unknown; `written_by_us` says whether this migration wrote it.
     """
 
     kind: DifferenceKind
     namespace: str
     source_id: RecordId | None
     target_id: RecordId
+    source_namespace: str | None = None
     fields: tuple[str, ...] = ()
     similarity: float | None = None
     written_by_us: bool | None = None
@@ -121,7 +123,8 @@ class CountCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorCheck:
-    """Agreement of one vector field over the compared records. `histogram` counts cosine similarity per bin edge."""
+    """Agreement of one vector field over the compared records. `histogram` counts cosine similarities per bin, best
+    first, as (lower edge, vectors); its first bin, of edge 1.0, holds the bit-exact ones."""
 
     name: str
     compare: str
@@ -131,6 +134,7 @@ class VectorCheck:
     below_floor: int
     worst_similarity: float | None
     worst_error: float
+    histogram: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
