@@ -1,1 +1,29 @@
-"""The state file: the only user of SQLite."""
+"""The state file: plans, checkpoints, the journal of written ids, rejects, leases and reports, in one SQLite database.
+
+The only part of the package that touches SQLite. It knows nothing of databases to migrate, and never holds a secret.
+"""
+
+from vectormigrate.state.leases import hold_lease
+from vectormigrate.state.records import (
+    Counters,
+    Lease,
+    PageCommit,
+    PartitionProgress,
+    RetryOutcome,
+    StoredMigration,
+    StoredReject,
+)
+from vectormigrate.state.store import Store, open_store
+
+__all__ = [
+    "Counters",
+    "Lease",
+    "PageCommit",
+    "PartitionProgress",
+    "RetryOutcome",
+    "Store",
+    "StoredMigration",
+    "StoredReject",
+    "hold_lease",
+    "open_store",
+]

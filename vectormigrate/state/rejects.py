@@ -1,0 +1,88 @@
+"""Records that could not be written: kept with their reason until they are written, or gone from the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vectormigrate.adapter import Reject
+from vectormigrate.errors import StateError
+from vectormigrate.model.ids import parse_id_key
+from vectormigrate.state.connection import Session
+from vectormigrate.state.faults import corrupt
+from vectormigrate.state.idblocks import pack_ids
+from vectormigrate.state.pages import require_lease, storable
+from vectormigrate.state.records import Lease, RetryOutcome, StoredReject, utc_text
+
+FIRST = -1
+"""SQLite's word for no limit."""
+
+
+async def list_rejects(
+    session: Session, migration_id: str, *, after: int = 0, limit: int | None = None, offset: int = 0
+) -> list[StoredReject]:
+    """Open rejects in the order of their numbers, from the first above `after`."""
+    rows = await session.fetch(
+        "rejects", id=migration_id, after=after, limit=FIRST if limit is None else limit, offset=offset
+    )
+    try:
+        return [
+            StoredReject(
+                number=row["number"],
+                reject=Reject(
+                    parse_id_key(row["id"].decode("utf-8", "surrogatepass")),
+                    row["namespace"],
+                    row["code"],
+                    row["reason"],
+                ),
+                partition_id=row["partition_id"],
+                attempts=row["attempts"],
+                rejected_at=row["rejected_at"],
+            )
+            for row in rows
+        ]
+    except ValueError as error:
+        raise corrupt(session.path, str(error)) from error
+
+
+async def count_rejects(session: Session, migration_id: str) -> dict[str, int]:
+    """Open rejects by code."""
+    return {row["code"]: row["records"] for row in await session.fetch("reject_counts", id=migration_id)}
+
+
+async def settle_rejects(session: Session, lease: Lease, outcome: RetryOutcome) -> None:
+    """Enter what a retry came to, counters and journal included. Raises StateError for a reject that is not open."""
+    await require_lease(session, lease)
+    now = utc_text()
+    partition = None
+    for number, written in _settled(outcome):
+        partition = await _partition_of(session, lease, number)
+        await session.execute("settle_reject", number=partition, written=int(written), gone=int(not written))
+        await session.execute("delete_reject", number=number)
+    for number, reject in outcome.refused.items():
+        await _partition_of(session, lease, number)
+        await session.execute("refuse_again", number=number, code=reject.code, reason=storable(reject.reason), now=now)
+    namespace, ids = outcome.written_ids
+    if ids:
+        if partition is None:
+            raise StateError("a retry of rejects names written ids but no written reject")
+        await session.execute(
+            "add_journal",
+            migration_id=lease.migration_id,
+            number=partition,
+            namespace=namespace,
+            settled=1,
+            records=len(ids),
+            ids=pack_ids(ids),
+        )
+
+
+def _settled(outcome: RetryOutcome) -> Iterator[tuple[int, bool]]:
+    yield from ((number, True) for number in outcome.written)
+    yield from ((number, False) for number in outcome.gone)
+
+
+async def _partition_of(session: Session, lease: Lease, number: int) -> int:
+    row = await session.fetch_one("reject_partition", number=number, migration_id=lease.migration_id)
+    if row is None:
+        raise StateError(f"migration {lease.migration_id!r} has no open reject {number}")
+    return int(row["partition_number"])

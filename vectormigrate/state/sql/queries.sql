@@ -1,0 +1,177 @@
+-- Every statement of the package, by name: "-- name: x" starts one, the next name ends it. Parameters are named.
+
+-- name: insert_migration
+INSERT INTO migration (id, fingerprint, plan, options, status, phase, created_at)
+VALUES (:id, :fingerprint, :plan, :options, 'not_started', 'planned', :now);
+
+-- name: insert_partition
+INSERT INTO partition (migration_id, id, namespace, checkpoint_key)
+VALUES (:migration_id, :id, :namespace, :checkpoint_key);
+
+-- name: migration_state
+SELECT status, phase FROM migration WHERE id = :id;
+
+-- name: load_migration
+SELECT id, fingerprint, plan, options, status, phase, error, created_at, started_at, ended_at,
+       stop_requested_at IS NOT NULL AS stop_requested
+FROM migration WHERE id = :id;
+
+-- name: set_phase
+UPDATE migration
+SET phase = :phase,
+    status = :status,
+    error = :error,
+    started_at = CASE WHEN :status = 'in_progress' THEN coalesce(started_at, :now) ELSE started_at END,
+    ended_at = CASE WHEN :status IN ('not_started', 'in_progress') THEN NULL ELSE :now END
+WHERE id = :id;
+
+-- name: set_options
+UPDATE migration SET options = :options WHERE id = :id;
+
+-- name: request_stop
+UPDATE migration SET stop_requested_at = coalesce(stop_requested_at, :now) WHERE id = :id;
+
+-- name: clear_stop
+UPDATE migration SET stop_requested_at = NULL WHERE id = :id;
+
+-- name: stop_requested
+SELECT stop_requested_at IS NOT NULL AS stop_requested FROM migration WHERE id = :id;
+
+-- name: list_migrations
+SELECT m.id, m.status, m.phase, m.error, m.created_at, m.started_at, m.ended_at,
+       m.stop_requested_at IS NOT NULL AS stop_requested,
+       json_extract(m.plan, '$.spec.source') AS source,
+       json_extract(m.plan, '$.spec.target') AS target,
+       json_extract(m.plan, '$.namespaces') AS namespaces,
+       json_extract(m.plan, '$.total_records') AS total_records
+FROM migration AS m
+WHERE (:id IS NULL OR m.id = :id) AND (:status IS NULL OR m.status = :status)
+ORDER BY m.created_at, m.rowid;
+
+-- name: sums_by_namespace
+SELECT namespace, sum(read) AS read, sum(written) AS written, sum(rejected) AS rejected, sum(batches) AS batches,
+       sum(retries) AS retries, sum(checked) AS checked, sum(mismatched) AS mismatched
+FROM partition WHERE migration_id = :id GROUP BY namespace ORDER BY namespace;
+
+-- name: partitions
+SELECT number, id, namespace, checkpoint_key, cursor, seq, read, written, rejected, done
+FROM partition WHERE migration_id = :id ORDER BY number;
+
+-- name: partition_position
+SELECT number, seq, done, checkpoint_key FROM partition WHERE migration_id = :migration_id AND id = :id;
+
+-- name: advance_partition
+UPDATE partition
+SET cursor = coalesce(:cursor, cursor), seq = :seq, read = read + :read, written = written + :written,
+    rejected = rejected + :rejected, batches = batches + :batches, retries = retries + :retries,
+    checked = checked + :checked, mismatched = mismatched + :mismatched, done = :done
+WHERE number = :number;
+
+-- name: add_loss
+INSERT INTO loss (partition_number, name, records) VALUES (:number, :name, :records)
+ON CONFLICT (partition_number, name) DO UPDATE SET records = records + excluded.records;
+
+-- name: losses
+SELECT loss.name AS name, sum(loss.records) AS records
+FROM loss JOIN partition ON partition.number = loss.partition_number
+WHERE partition.migration_id = :id GROUP BY loss.name ORDER BY loss.name;
+
+-- name: add_recent
+INSERT INTO recent (migration_id, second, records) VALUES (:id, :second, :records)
+ON CONFLICT (migration_id, second) DO UPDATE SET records = records + excluded.records;
+
+-- name: trim_recent
+DELETE FROM recent WHERE migration_id = :id AND second < :before;
+
+-- name: clear_recent
+DELETE FROM recent WHERE migration_id = :id;
+
+-- name: recent_records
+SELECT coalesce(sum(records), 0) AS records FROM recent WHERE migration_id = :id AND second >= :since;
+
+-- name: add_journal
+INSERT INTO journal (migration_id, partition_number, namespace, settled, records, ids)
+VALUES (:migration_id, :number, :namespace, :settled, :records, :ids);
+
+-- name: drop_intent
+DELETE FROM journal
+WHERE number = :block AND migration_id = :migration_id AND partition_number = :number AND settled = 0;
+
+-- name: journal_blocks
+SELECT number, namespace, settled, records, ids FROM journal
+WHERE migration_id = :id AND number > :after AND (:namespace IS NULL OR namespace = :namespace)
+ORDER BY number LIMIT :blocks;
+
+-- name: journal_size
+SELECT coalesce(sum(records), 0) AS records, coalesce(sum(length(ids)), 0) AS bytes
+FROM journal WHERE migration_id = :id;
+
+-- name: add_reject
+INSERT INTO reject (migration_id, partition_number, namespace, id, code, reason, rejected_at)
+VALUES (:migration_id, :number, :namespace, :id, :code, :reason, :now);
+
+-- name: rejects
+SELECT r.number, r.namespace, r.id, r.code, r.reason, r.attempts, r.rejected_at, p.id AS partition_id
+FROM reject AS r JOIN partition AS p ON p.number = r.partition_number
+WHERE r.migration_id = :id AND r.number > :after ORDER BY r.number LIMIT :limit OFFSET :offset;
+
+-- name: reject_counts
+SELECT code, count(*) AS records FROM reject WHERE migration_id = :id GROUP BY code ORDER BY code;
+
+-- name: reject_partition
+SELECT partition_number FROM reject WHERE number = :number AND migration_id = :migration_id;
+
+-- name: delete_reject
+DELETE FROM reject WHERE number = :number;
+
+-- name: refuse_again
+UPDATE reject SET attempts = attempts + 1, code = :code, reason = :reason, rejected_at = :now WHERE number = :number;
+
+-- name: settle_reject
+UPDATE partition SET rejected = rejected - 1, written = written + :written, read = read - :gone WHERE number = :number;
+
+-- name: get_lease
+SELECT migration_id, owner, pid, process_started, host, host_id, since, expires_at
+FROM lease WHERE migration_id = :id;
+
+-- name: take_lease
+INSERT INTO lease (migration_id, owner, pid, process_started, host, host_id, since, expires_at)
+VALUES (:migration_id, :owner, :pid, :process_started, :host, :host_id, :since, :expires_at)
+ON CONFLICT (migration_id) DO UPDATE
+SET owner = excluded.owner, pid = excluded.pid, process_started = excluded.process_started, host = excluded.host,
+    host_id = excluded.host_id, since = excluded.since, expires_at = excluded.expires_at;
+
+-- name: extend_lease
+UPDATE lease SET expires_at = :expires_at WHERE migration_id = :id AND owner = :owner;
+
+-- name: release_lease
+DELETE FROM lease WHERE migration_id = :id AND owner = :owner;
+
+-- name: owns_lease
+SELECT 1 FROM lease WHERE migration_id = :id AND owner = :owner;
+
+-- name: save_report
+INSERT INTO report (migration_id, saved_at, report) VALUES (:id, :now, :report);
+
+-- name: last_report
+SELECT report FROM report WHERE migration_id = :id ORDER BY number DESC LIMIT 1;
+
+-- name: save_diff_progress
+INSERT INTO diff_progress (migration_id, run_key, saved_at, progress) VALUES (:id, :run_key, :now, :progress)
+ON CONFLICT (migration_id, run_key) DO UPDATE SET progress = excluded.progress, saved_at = excluded.saved_at;
+
+-- name: diff_progress
+SELECT progress FROM diff_progress WHERE migration_id = :id AND run_key = :run_key;
+
+-- name: clear_diff_progress
+DELETE FROM diff_progress WHERE migration_id = :id AND (:run_key IS NULL OR run_key = :run_key);
+
+-- name: remember_origin
+INSERT INTO origin (location, note, saved_at) VALUES (:location, :note, :now)
+ON CONFLICT (location) DO UPDATE SET note = excluded.note, saved_at = excluded.saved_at;
+
+-- name: forget_origin
+DELETE FROM origin WHERE location = :location;
+
+-- name: origin
+SELECT note FROM origin WHERE location = :location;

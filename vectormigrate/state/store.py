@@ -1,0 +1,290 @@
+"""The state file as the rest of the package sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from vectormigrate.errors import MigrationNotFound, StateError
+from vectormigrate.model.ids import RecordId
+from vectormigrate.model.plan import MigrationPlan, RunOptions
+from vectormigrate.model.schema import Json
+from vectormigrate.model.status import MigrationStatus, Phase, Status
+from vectormigrate.state import journal, leases, migrations, rejects
+from vectormigrate.state.connection import Session, open_empty, open_reader, open_writer
+from vectormigrate.state.pages import prepare_page, require_lease
+from vectormigrate.state.records import (
+    Lease,
+    PageCommit,
+    PartitionProgress,
+    RetryOutcome,
+    StoredMigration,
+    StoredReject,
+    json_text,
+    utc_text,
+)
+from vectormigrate.state.secrets import SecretGuard
+from vectormigrate.state.status import read_statuses
+from vectormigrate.state.writer import Writer
+
+T = TypeVar("T")
+Statuses = list[MigrationStatus]
+Progress = list[PartitionProgress]
+Rejects = list[StoredReject]
+
+
+class Store:
+    """An open state file. Made by `open_store`.
+
+    Reads see everything that was durable when they began. Every write is durable when its call returns, and is safe
+    against concurrent calls; writes of progress take the lease and raise LeaseLost when it is no longer held.
+    """
+
+    def __init__(self, path: Path, reader: Session, writer: Writer | None, guard: SecretGuard) -> None:
+        self.path = path
+        self._reader = reader
+        self._writer = writer
+        self._guard = guard
+        self._keys: dict[str, Mapping[str, str]] = {}
+
+    def forbid(self, secret: str) -> None:
+        """From now on refuse to store text that holds this credential (StateError)."""
+        self._guard.forbid(secret)
+
+    @property
+    def transactions(self) -> int:
+        """How many transactions this store committed."""
+        return 0 if self._writer is None else self._writer.transactions
+
+    # Migrations
+
+    async def create_migration(self, plan: MigrationPlan, options: RunOptions) -> None:
+        """Store a new migration with its partitions. Raises InvalidTransition when the id is in use."""
+        await self._write(lambda session: migrations.create(session, plan, options))
+
+    async def load(self, migration_id: str) -> StoredMigration:
+        """Plan, options, state and counters. Raises MigrationNotFound; StateCorrupt when the plan was tampered with."""
+        return await migrations.load(self._reader, migration_id)
+
+    async def set_phase(
+        self, migration_id: str, phase: Phase, status: Status, *, error: str | None = None, lease: Lease | None
+    ) -> None:
+        """Move the migration; engine/lifecycle.py says what is legal. Without a lease only while nobody runs it."""
+        await self._write(lambda session: migrations.set_phase(session, migration_id, phase, status, error, lease))
+
+    async def set_options(self, lease: Lease, options: RunOptions) -> None:
+        """Replace the run options, as a resume may."""
+
+        async def write(session: Session) -> None:
+            await require_lease(session, lease)
+            await session.execute("set_options", id=lease.migration_id, options=json_text(asdict(options)))
+
+        await self._write(write)
+
+    async def list(self, status: Status | None = None) -> Statuses:
+        """All migrations, or those in this status, oldest first."""
+        return await read_statuses(self._reader, status=status)
+
+    async def status(self, migration_id: str) -> MigrationStatus:
+        """One migration. Raises MigrationNotFound."""
+        found = await read_statuses(self._reader, migration_id=migration_id)
+        if not found:
+            raise MigrationNotFound(migration_id)
+        return found[0]
+
+    # Progress
+
+    async def partitions(self, migration_id: str) -> Progress:
+        """Where each partition stands, in the order of the plan. Raises MigrationNotFound, StateCorrupt."""
+        return await migrations.partitions(self._reader, migration_id)
+
+    async def commit(self, lease: Lease, commit: PageCommit) -> None:
+        """Settle a page: cursor, counters, rejects, journal. Raises LeaseLost, and StateError for a page that is not
+        the next of its partition. Concurrent calls share a transaction."""
+        keys = await self._checkpoint_keys(lease.migration_id)
+        if commit.partition_id not in keys:
+            raise StateError(f"migration {lease.migration_id!r} has no partition {commit.partition_id!r}")
+        page = prepare_page(lease, commit, keys[commit.partition_id], self._guard)
+        await self._writable().commit_page(page)
+
+    async def losses(self, migration_id: str) -> dict[str, int]:
+        """Records touched so far by each loss, by name."""
+        return {row["name"]: row["records"] for row in await self._reader.fetch("losses", id=migration_id)}
+
+    async def add_intents(self, lease: Lease, partition_id: str, namespace: str, ids: Sequence[RecordId]) -> int:
+        """Enter target ids that are about to be written; returns the block's number for `PageCommit.intents`."""
+        return await self._write(
+            lambda session: journal.add_block(session, lease, partition_id, namespace, ids, settled=False)
+        )
+
+    def written(self, migration_id: str, namespace: str | None = None) -> AsyncIterator[tuple[str, Sequence[RecordId]]]:
+        """The journal as (target namespace, ids) blocks: what this migration wrote or was about to write. An id may
+        occur in several blocks."""
+        return journal.read_blocks(self._reader, migration_id, namespace)
+
+    async def which_written(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
+        """Those of these target ids that are in the journal."""
+        return await journal.which_written(self._reader, migration_id, namespace, ids)
+
+    async def journal_size(self, migration_id: str) -> tuple[int, int]:
+        """(ids, bytes) that the journal holds."""
+        row = await self._reader.fetch_one("journal_size", id=migration_id)
+        return (0, 0) if row is None else (row["records"], row["bytes"])
+
+    # Rejects
+
+    async def rejects(self, migration_id: str, *, limit: int | None = None, offset: int = 0) -> Rejects:
+        """Open rejects, oldest first."""
+        return await rejects.list_rejects(self._reader, migration_id, limit=limit, offset=offset)
+
+    async def take_rejects(self, migration_id: str, *, after: int = 0, limit: int = 1000) -> Rejects:
+        """Open rejects with a number above `after`, to be tried again: pass the last number seen to go on."""
+        return await rejects.list_rejects(self._reader, migration_id, after=after, limit=limit)
+
+    async def reject_counts(self, migration_id: str) -> dict[str, int]:
+        """Open rejects by code."""
+        return await rejects.count_rejects(self._reader, migration_id)
+
+    async def resolve_rejects(self, lease: Lease, outcome: RetryOutcome) -> None:
+        """Enter what trying rejects again came to."""
+        await self._write(lambda session: rejects.settle_rejects(session, lease, outcome))
+
+    # Control, from any process
+
+    async def request_stop(self, migration_id: str) -> None:
+        """Ask the runner to stop at the next page. Raises MigrationNotFound."""
+        await self._touch("request_stop", migration_id, now=utc_text())
+
+    async def clear_stop(self, migration_id: str) -> None:
+        """Take the request back. Raises MigrationNotFound."""
+        await self._touch("clear_stop", migration_id)
+
+    async def stop_requested(self, migration_id: str) -> bool:
+        """Whether a stop is asked for. Raises MigrationNotFound."""
+        row = await self._reader.fetch_one("stop_requested", id=migration_id)
+        if row is None:
+            raise MigrationNotFound(migration_id)
+        return bool(row["stop_requested"])
+
+    # Validation
+
+    async def save_report(self, migration_id: str, report: Json) -> None:
+        """Keep a validation report. Raises MigrationNotFound."""
+        text = json_text(report)
+
+        async def write(session: Session) -> None:
+            await self._require(session, migration_id)
+            await session.execute("save_report", id=migration_id, now=utc_text(), report=text)
+
+        await self._write(write)
+
+    async def last_report(self, migration_id: str) -> Json | None:
+        """The newest report, or None."""
+        row = await self._reader.fetch_one("last_report", id=migration_id)
+        return None if row is None else json.loads(row["report"])
+
+    async def save_diff_progress(self, migration_id: str, run_key: str, progress: bytes) -> None:
+        """Replace the checkpoint of a long comparison. Raises MigrationNotFound."""
+
+        async def write(session: Session) -> None:
+            await self._require(session, migration_id)
+            await session.execute(
+                "save_diff_progress", id=migration_id, run_key=run_key, now=utc_text(), progress=progress
+            )
+
+        await self._write(write)
+
+    async def diff_progress(self, migration_id: str, run_key: str) -> bytes | None:
+        """The checkpoint as saved, or None."""
+        row = await self._reader.fetch_one("diff_progress", id=migration_id, run_key=run_key)
+        return None if row is None else row["progress"]
+
+    async def clear_diff_progress(self, migration_id: str, run_key: str | None = None) -> None:
+        """Forget one checkpoint, or all of the migration."""
+        await self._write(lambda session: session.execute("clear_diff_progress", id=migration_id, run_key=run_key))
+
+    # Origin notes
+
+    async def remember_origin(self, location: str, note: Json | None) -> None:
+        """Keep the origin note of a collection that cannot carry it; None forgets it."""
+        if note is None:
+            await self._write(lambda session: session.execute("forget_origin", location=location))
+        else:
+            text = json_text(note)
+            await self._write(
+                lambda session: session.execute("remember_origin", location=location, note=text, now=utc_text())
+            )
+
+    async def origin(self, location: str) -> Json | None:
+        """The note kept for this collection, or None."""
+        row = await self._reader.fetch_one("origin", location=location)
+        return None if row is None else json.loads(row["note"])
+
+    # Leases: use leases.hold_lease
+
+    async def acquire_lease(self, migration_id: str, ttl: float) -> Lease:
+        """Become the runner. Raises MigrationNotFound or LeaseHeld."""
+        lease = leases.new_lease(migration_id, ttl)
+        await self._write(lambda session: leases.take(session, lease))
+        return lease
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give the lease back, if it is still held."""
+        await self._write(lambda session: session.execute("release_lease", id=lease.migration_id, owner=lease.owner))
+
+    # Inside
+
+    def _writable(self) -> Writer:
+        if self._writer is None:
+            raise StateError(f"the state file {str(self.path)!r} is open for reading only")
+        return self._writer
+
+    async def _write(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        return await self._writable().run(operation)
+
+    async def _touch(self, statement: str, migration_id: str, **values: object) -> None:
+        if not await self._write(lambda session: session.execute(statement, id=migration_id, **values)):
+            raise MigrationNotFound(migration_id)
+
+    async def _require(self, session: Session, migration_id: str) -> None:
+        if await session.fetch_one("migration_state", id=migration_id) is None:
+            raise MigrationNotFound(migration_id)
+
+    async def _checkpoint_keys(self, migration_id: str) -> Mapping[str, str]:
+        keys = self._keys.get(migration_id)
+        if keys is None:
+            keys = migrations.checkpoint_keys(await migrations.load(self._reader, migration_id))
+            self._keys[migration_id] = keys
+        return keys
+
+
+@asynccontextmanager
+async def open_store(path: Path, *, read_only: bool = False, secrets: Iterable[str] = ()) -> AsyncGenerator[Store]:
+    """Open the state file; it is made, or brought to the newest format, unless `read_only`. A missing file that is only
+    read looks empty. `secrets` are credentials that must never be stored.
+
+    Raises StateCorrupt, StateTooNew or StateUnwritable.
+    """
+    guard = SecretGuard(secrets)
+    async with AsyncExitStack() as stack:
+        if read_only and not await anyio.Path(path).exists():
+            yield Store(path, await stack.enter_async_context(open_empty(path, guard)), None, guard)
+            return
+        if read_only:
+            yield Store(path, await stack.enter_async_context(open_reader(path, guard)), None, guard)
+            return
+        writer = Writer(await stack.enter_async_context(open_writer(path, guard)))
+        stack.push_async_callback(_close, writer)
+        reader = await stack.enter_async_context(open_reader(path, guard))
+        yield Store(path, reader, writer, guard)
+
+
+async def _close(writer: Writer) -> None:
+    with anyio.CancelScope(shield=True):
+        await writer.close()
