@@ -1,10 +1,8 @@
-"""Canonical bytes and a BLAKE2b-128 digest per record: equal digests mean equal content.
+"""Canonical bytes and digests of records in target form: equal digests mean equal records.
 
-The canonical form covers namespace, typed id, metadata and every vector a record holds. It is exact, not lenient: `1`,
-`1.0`, `True` and `"1"` differ, a missing key differs from a None, list order counts, `0.0` differs from `-0.0`, two
-NaNs agree only bit for bit, and a datetime counts with its UTC offset. Only what has no meaning is left out: the order
-of keys, columns without a value, and the place of a record in its batch. Whether a small numeric difference is
-acceptable is not decided here but by validation/compare.py, which looks at the records whose digests differ.
+A digest covers the id with its type, the metadata (typed: 1 and 1.0 differ, a null and a missing key differ, key order
+does not matter) and each vector field that the record holds, as stored bytes without negative zeros. The namespace is
+not covered: compare namespace by namespace.
 """
 
 from __future__ import annotations
@@ -12,130 +10,124 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from itertools import pairwise, repeat
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn, Value, VectorColumn
-from vectormigrate.model.ids import RecordId, id_key
+from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, Value, VectorColumn
+from vectormigrate.model.ids import RecordId
+from vectormigrate.model.schema import DType
 
-DIGEST_BYTES = 16
-
-_ORJSON = (
-    orjson.OPT_SORT_KEYS
-    | orjson.OPT_PASSTHROUGH_DATETIME
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-)
-
-Piece = bytes | memoryview
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 def key_bytes(record_id: RecordId) -> bytes:
-    """The typed id as bytes; injective, lone surrogates included."""
-    return id_key(record_id).encode("utf-8", "surrogatepass")
+    """The id with its type, injectively."""
+    if isinstance(record_id, str):
+        return b"s" + record_id.encode(errors="surrogatepass")
+    if isinstance(record_id, UUID):
+        return b"u" + record_id.bytes
+    return b"i%d" % record_id
 
 
 def canonical_metadata(metadata: Metadata) -> bytes:
-    """Equal bytes exactly for equal metadata. JSON where JSON is exact, otherwise a tagged form (first byte `T`)."""
+    """Bytes that two metadata dicts share exactly when they are equal, with types."""
     try:
-        text = orjson.dumps(metadata, option=_ORJSON)
-    except TypeError:  # bytes, datetime, an integer over 64 bits, a lone surrogate
-        return b"T" + canonical_value(metadata)
-    if b"null" in text and _has_nonfinite(metadata):  # orjson writes NaN and infinities as null
-        return b"T" + canonical_value(metadata)
-    return text
+        fast = orjson.dumps(metadata, option=_SORTED)
+    except (TypeError, ValueError):  # bytes, datetimes, integers of more than 64 bits, lone surrogates
+        return b"\0" + canonical_value(metadata)
+    # orjson writes NaN and infinities as null; such a record (or one with the text "null") takes the exact way
+    return b"\0" + canonical_value(metadata) if b"null" in fast else fast
 
 
 def canonical_value(value: Value) -> bytes:
-    """One value in the tagged form: equal bytes exactly for equal values of equal type."""
-    if value is None:
-        return b"N"
-    if isinstance(value, bool):
-        return b"+" if value else b"-"
-    if isinstance(value, int):
-        return b"i%d;" % value
-    if isinstance(value, float):
-        return b"f" + struct.pack(">d", value)
+    """Type-tagged, length-prefixed bytes of one value. Datetimes are equal when instant and UTC offset are equal; all
+    NaNs are equal; 0.0 and -0.0 differ."""
     if isinstance(value, str):
-        return _sized(b"s", value.encode("utf-8", "surrogatepass"))
-    if isinstance(value, bytes):
-        return _sized(b"b", value)
-    if isinstance(value, datetime):
-        return _sized(b"d", value.isoformat().encode())
-    if isinstance(value, list):
-        return b"[" + b"".join(canonical_value(item) for item in value) + b"]"
-    encoded = sorted((_sized(b"k", key.encode("utf-8", "surrogatepass")), item) for key, item in _items(value))
-    return b"{" + b"".join(key + item for key, item in encoded) + b"}"
-
-
-def _items(value: dict[str, Value]) -> Iterable[tuple[str, bytes]]:
-    return ((key, canonical_value(item)) for key, item in value.items())
-
-
-def _sized(tag: bytes, data: bytes) -> bytes:
-    return b"%b%d:%b" % (tag, len(data), data)
-
-
-def _has_nonfinite(value: Value) -> bool:
+        return _tagged(b"s", value.encode(errors="surrogatepass"))
+    if value is None:
+        return b"n"
+    if isinstance(value, bool):
+        return b"T" if value else b"F"
+    if isinstance(value, int):
+        return b"i%x;" % value
     if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, dict):
-        return any(map(_has_nonfinite, value.values()))
-    return isinstance(value, list) and any(map(_has_nonfinite, value))
+        return b"d" + (b"NaN....." if math.isnan(value) else struct.pack("<d", value))
+    if isinstance(value, datetime):
+        offset = value.utcoffset()
+        if offset is None:
+            return _tagged(b"t", value.isoformat().encode())
+        return _tagged(b"t", f"{value.astimezone(UTC).isoformat()} {offset}".encode())
+    if isinstance(value, bytes):
+        return _tagged(b"b", value)
+    if isinstance(value, list):
+        return b"[%d:" % len(value) + b"".join(map(canonical_value, value))
+    items = sorted((_tagged(b"s", key.encode(errors="surrogatepass")), item) for key, item in _items(value))
+    return b"{%d:" % len(items) + b"".join(key + item for key, item in items)
 
 
-def record_digests(batch: RecordBatch, keys: Sequence[bytes] | None = None) -> NDArray[np.uint64]:
-    """`[n, 2]`: the digest of each record as two 64-bit words. `keys` are the records' `key_bytes`, if at hand."""
-    if keys is None:
-        keys = [key_bytes(record_id) for record_id in batch.ids]
-    prefix = _sized(b"n", batch.namespace.encode("utf-8", "surrogatepass"))
-    metadata = map(canonical_metadata, batch.metadata) if batch.metadata else repeat(b"", len(keys))
-    heads = [
-        b"%b%d:%d:%b%b" % (prefix, len(key), len(text), key, text) for key, text in zip(keys, metadata, strict=True)
-    ]
-    columns: list[Iterable[Piece]] = [heads]
-    for name in sorted(batch.vectors):
-        columns.extend(_pieces(name, batch.vectors[name]))
-    hashed = hashlib.blake2b
-    digests = b"".join(
-        [hashed(b"".join(pieces), digest_size=DIGEST_BYTES).digest() for pieces in zip(*columns, strict=True)]
-    )
-    return np.frombuffer(digests, np.dtype("<u8")).reshape(-1, 2)
+def _items(value: dict[str, Value]) -> list[tuple[str, bytes]]:
+    return [(key, canonical_value(item)) for key, item in value.items()]
 
 
-def _pieces(name: str, column: VectorColumn) -> list[Sequence[Piece]]:
-    """Per row what is hashed: a tag with name, kind and length, then the stored bytes; nothing when invalid."""
-    tag = _sized(b"v", name.encode("utf-8", "surrogatepass"))
-    if isinstance(column, DenseColumn):
-        raw, width = _raw(column.values), column.values.nbytes // max(1, len(column))
-        tags: list[Piece] = [b"%bd%b:%d:" % (tag, column.dtype.encode(), width)] * len(column)
-        rows = [[raw[start : start + width] for start in range(0, len(column) * width, width)] if width else tags]
-    else:
-        ends = column.offsets.tolist()
-        spans = list(pairwise(ends))
-        kind = b"s" if isinstance(column, SparseColumn) else b"m" + column.dtype.encode()
-        tags = [b"%b%b:%d:" % (tag, kind, end - start) for start, end in spans]
-        flat = [_flat(column.indices), _flat(column.values)] if isinstance(column, SparseColumn) else [_multi(column)]
-        rows = [[raw[start * size : end * size] for start, end in spans] for raw, size in flat]
-    lists: list[Sequence[Piece]] = [tags, *rows]
-    if column.valid is None:
-        return lists
-    valid = column.valid.tolist()
-    return [[piece if ok else b"" for piece, ok in zip(pieces, valid, strict=True)] for pieces in lists]
+def _tagged(tag: bytes, data: bytes) -> bytes:
+    return b"%c%d:" % (tag, len(data)) + data
 
 
-def _raw(values: NDArray[np.generic]) -> memoryview:
-    return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+def digests(batch: RecordBatch, vectors: Collection[str] | None = None) -> NDArray[np.uint64]:
+    """BLAKE2b-128 of each record as two little-endian lanes, `[n, 2]`.
+
+    `vectors`: the fields to cover (None: all); leave out those that need not agree bit for bit. A record that lacks a
+    vector has the same digest whether the batch has a masked column for it or none.
+    """
+    names = sorted(name for name in batch.vectors if vectors is None or name in vectors)
+    columns = [(_tagged(b"v", name.encode(errors="surrogatepass")), _Rows(batch.vectors[name])) for name in names]
+    joined = bytearray()
+    blake2b = hashlib.blake2b
+    for row, (record_id, metadata) in enumerate(zip(batch.ids, batch.metadata, strict=True)):
+        key = key_bytes(record_id)
+        text = canonical_metadata(metadata)
+        state = blake2b(b"%d:%d:" % (len(key), len(text)) + key + text, digest_size=16)
+        for name, column in columns:
+            data = column.bytes_of(row)
+            if data is not None:
+                state.update(name)
+                state.update(data)
+        joined += state.digest()
+    return np.frombuffer(bytes(joined), "<u8").reshape(len(batch.ids), 2).astype(np.uint64)
 
 
-def _flat(values: NDArray[np.generic]) -> tuple[memoryview, int]:
-    return _raw(values), values.itemsize
+class _Rows:
+    """Row-wise access to the canonical bytes of a column."""
+
+    def __init__(self, column: VectorColumn) -> None:
+        self._valid = None if column.valid is None else column.valid.tolist()
+        self._offsets = None if isinstance(column, DenseColumn) else column.offsets.tolist()
+        self._indices = np.ascontiguousarray(column.indices, "<u4") if isinstance(column, SparseColumn) else None
+        dtype = DType.FLOAT32 if isinstance(column, SparseColumn) else column.dtype
+        self._values = np.ascontiguousarray(_without_negative_zeros(column.values, dtype))
+        self._tag = str(dtype).encode()
+
+    def bytes_of(self, row: int) -> bytes | None:
+        """The bytes of one record's value, None when it has none."""
+        if self._valid is not None and not self._valid[row]:
+            return None
+        if self._offsets is None:
+            return self._tag + self._values[row].tobytes()
+        start, end = self._offsets[row], self._offsets[row + 1]
+        values = self._values[start:end].tobytes()
+        indices = b"" if self._indices is None else self._indices[start:end].tobytes()
+        return b"%s%d:" % (self._tag, end - start) + indices + values
 
 
-def _multi(column: MultiColumn) -> tuple[memoryview, int]:
-    return _raw(column.values), column.values.itemsize * column.values.shape[1]
+def _without_negative_zeros(values: NDArray[Any], dtype: DType) -> NDArray[Any]:
+    if dtype in (DType.FLOAT32, DType.FLOAT16):
+        return values + values.dtype.type(0)
+    if dtype is DType.BFLOAT16:
+        return np.where(values == np.uint16(0x8000), np.uint16(0), values)
+    return values

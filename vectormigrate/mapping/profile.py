@@ -1,0 +1,195 @@
+"""What the source really holds: a streaming summary in bounded memory, the evidence of a plan."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import orjson
+
+from vectormigrate.mapping.origin import restore
+from vectormigrate.mapping.paths import format_path
+from vectormigrate.mapping.vectors import nonfinite_rows
+from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, Value, VectorColumn
+from vectormigrate.model.ids import IdKind, RecordId
+
+MAX_PATHS = 2000
+MAX_DISTINCT = 10_000
+MAX_NAMESPACES = 100_000
+MAX_NESTING = 100
+
+
+@dataclass(slots=True)
+class FieldProfile:
+    """One field by its path. `kinds` counts values by kind (the words of ValueKind; `list_of_strings` apart from
+    `list`). `distinct` stops at MAX_DISTINCT. Sizes are UTF-8 bytes of strings; `longest_list` counts elements."""
+
+    kinds: Counter[str] = field(default_factory=Counter[str])
+    max_bytes: int = 0
+    min_int: int | None = None
+    max_int: int | None = None
+    longest_list: int = 0
+    nested_lists: int = 0
+    _hashes: set[int] = field(default_factory=set[int])
+
+    @property
+    def values(self) -> int:
+        """How many records hold the field, with nulls."""
+        return self.kinds.total()
+
+    @property
+    def nulls(self) -> int:
+        return self.kinds["null"]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether values of several kinds occur, apart from null."""
+        return len([kind for kind, count in self.kinds.items() if count and kind != "null"]) > 1
+
+    @property
+    def distinct(self) -> int:
+        """Number of different scalar values, at most MAX_DISTINCT."""
+        return len(self._hashes)
+
+    def add(self, value: Value) -> None:
+        """Count one value."""
+        kind = kind_of(value)
+        self.kinds[kind] += 1
+        if isinstance(value, list):
+            self.longest_list = max(self.longest_list, len(value))
+            self.nested_lists += any(isinstance(item, list | dict) for item in value)
+            return
+        if isinstance(value, dict):
+            return
+        if isinstance(value, str):
+            self.max_bytes = max(self.max_bytes, len(value) if value.isascii() else _utf8_length(value))
+        elif kind == "int" and isinstance(value, int):
+            self.min_int = value if self.min_int is None else min(self.min_int, value)
+            self.max_int = value if self.max_int is None else max(self.max_int, value)
+        if len(self._hashes) < MAX_DISTINCT:
+            self._hashes.add(hash(value))
+
+
+@dataclass(slots=True)
+class VectorProfile:
+    """One vector field over the records that were read with vectors. `zeros` are present vectors without any non-zero
+    component; `nonfinite` ones hold NaN or infinity."""
+
+    records: int = 0
+    present: int = 0
+    zeros: int = 0
+    nonfinite: int = 0
+    dims: set[int] = field(default_factory=set[int])
+
+
+def kind_of(value: Value) -> str:
+    """The ValueKind word of a value; `other` for what is no metadata value."""
+    if isinstance(value, float):
+        return "float" if math.isfinite(value) else "nonfinite"
+    if isinstance(value, list):
+        return "list_of_strings" if all(type(item) is str for item in value) else "list"
+    return _KINDS.get(type(value), "other")
+
+
+_KINDS: dict[type, str] = {
+    type(None): "null",
+    bool: "bool",
+    int: "int",
+    str: "string",
+    bytes: "bytes",
+    datetime: "datetime",
+    dict: "object",
+}
+
+
+def _utf8_length(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
+
+
+class Profile:
+    """Accumulates batches as the source returns them. Sidecars are undone first, so it shows the original records."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.metadata_bytes = 0
+        self.namespaces: Counter[str] = Counter()
+        """Records per original namespace."""
+        self.id_kinds: Counter[IdKind] = Counter()
+        """Ids by the narrowest kind: INT64 for integers below 2^63, UINT64 above."""
+        self.negative_ids = 0
+        self.max_id_bytes = 0
+        self.fields: dict[str, FieldProfile] = {}
+        """By path (mapping/paths.py)."""
+        self.more_paths = False
+        """Some paths beyond MAX_PATHS are not in `fields`."""
+        self.vectors: dict[str, VectorProfile] = {}
+
+    def add(self, batch: RecordBatch) -> None:
+        """Count a batch, and its vectors if it was read with them."""
+        original = restore(batch)
+        self.records += len(batch)
+        for name in original.namespaces or [None] * len(batch):
+            if len(self.namespaces) < MAX_NAMESPACES:
+                self.namespaces[batch.namespace if name is None else name] += 1
+        for record_id in original.batch.ids:
+            self._add_id(record_id)
+        for metadata in original.batch.metadata:
+            self.metadata_bytes += _size(metadata)
+            for key, value in metadata.items():
+                self._add_value((key,), value)
+        self.add_vectors(original.batch)
+
+    def _add_id(self, record_id: RecordId) -> None:
+        if isinstance(record_id, str):
+            self.id_kinds[IdKind.STRING] += 1
+            self.max_id_bytes = max(self.max_id_bytes, _utf8_length(record_id))
+        elif isinstance(record_id, UUID):
+            self.id_kinds[IdKind.UUID] += 1
+        else:
+            self.id_kinds[IdKind.INT64 if record_id < 2**63 else IdKind.UINT64] += 1
+            self.negative_ids += record_id < 0
+
+    def _add_value(self, path: tuple[str, ...], value: Value) -> None:
+        name = format_path(path)
+        found = self.fields.get(name)
+        if found is None:
+            if len(self.fields) >= MAX_PATHS:
+                self.more_paths = True
+                return
+            found = self.fields[name] = FieldProfile()
+        found.add(value)
+        if isinstance(value, dict) and len(path) < MAX_NESTING:
+            for key, item in value.items():
+                self._add_value((*path, key), item)
+
+    def add_vectors(self, batch: RecordBatch) -> None:
+        """Count only the vectors of a batch."""
+        for name, column in batch.vectors.items():
+            found = self.vectors.setdefault(name, VectorProfile())
+            found.records += len(batch)
+            found.present += len(batch) if column.valid is None else int(column.valid.sum())
+            _add_components(found, column)
+
+
+def _add_components(found: VectorProfile, column: VectorColumn) -> None:
+    if isinstance(column, SparseColumn):
+        found.nonfinite += int((~np.isfinite(column.values)).sum())
+        return
+    values: Any = column.values
+    found.dims.add(int(values.shape[-1]))
+    found.nonfinite += int(nonfinite_rows(values, column.dtype).sum())
+    if isinstance(column, DenseColumn):
+        present = values if column.valid is None else values[column.valid]
+        found.zeros += int((~present.any(axis=-1)).sum())
+
+
+def _size(metadata: Metadata) -> int:
+    try:
+        return len(orjson.dumps(metadata, default=str))
+    except TypeError:  # an integer of more than 64 bits, a lone surrogate, deep nesting
+        return len(repr(metadata))
