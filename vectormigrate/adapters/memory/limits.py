@@ -227,7 +227,7 @@ def _finite_rows(column: VectorColumn) -> BoolMask:
     if isinstance(column, DenseColumn):
         return finite.all(axis=1)
     bad = np.concatenate([[0], np.cumsum(~(finite if finite.ndim == 1 else finite.all(axis=1)))])
-    return np.diff(bad[column.offsets]) == 0
+    return np.equal(np.diff(bad[column.offsets]), 0)
 
 
 def normalised(column: VectorColumn, item: VectorField) -> VectorColumn:

@@ -1,0 +1,56 @@
+"""Collections in a folder, held by the Qdrant engine in a child process (package `qdrant-edge-py`).
+
+The folder is a catalogue: one sub-folder per collection, with the engine's shard and our description of it. Only the
+child imports the vendor's package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.to_thread import run_sync
+
+from vectormigrate.adapters.qdrant_edge import engine
+from vectormigrate.adapters.qdrant_edge.adapter import EdgeCollection
+from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, QdrantEdgeConfig
+from vectormigrate.adapters.qdrant_edge.errors import classify_text
+from vectormigrate.errors import AdapterError, MissingExtra
+
+__all__ = ["CAPABILITIES", "SPEC", "QdrantEdgeConfig"]
+
+
+class QdrantEdgeSpec:
+    """AdapterSpec of `qdrant_edge`."""
+
+    name = "qdrant_edge"
+    extra: str | None = "qdrant-edge"
+    config = QdrantEdgeConfig
+    capabilities = CAPABILITIES
+
+    @asynccontextmanager
+    async def open(self, config: QdrantEdgeConfig) -> AsyncGenerator[EdgeCollection, None]:
+        """The collection, locked against other processes from here (or from `create`) to the end.
+
+        Raises MissingExtra, and Unavailable when another process keeps it open longer than `lock_wait`.
+        """
+        if importlib.util.find_spec("qdrant_edge") is None:
+            raise MissingExtra(self.name, "qdrant-edge", "qdrant-edge-py")
+        shared = engine.acquire(config.folder(), config.collection, config.lock_wait)
+        collection = EdgeCollection(config, shared)
+        try:
+            await run_sync(shared.open_if_exists)
+            yield collection
+        finally:
+            collection.close()
+            with anyio.CancelScope(shield=True):
+                await run_sync(engine.release, shared)
+
+    def classify(self, error: BaseException, operation: str) -> AdapterError | None:
+        """The engine raises bare `Exception`, so only its text tells what happened."""
+        return classify_text(str(error), operation) if type(error) is Exception else None
+
+
+SPEC = QdrantEdgeSpec()

@@ -1,0 +1,243 @@
+"""Batches <-> frames, and which records the engine cannot hold. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from vectormigrate.adapter import Reject, SparseQuery
+from vectormigrate.adapters.qdrant_edge import wire
+from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, MAX_LEVELS, NAMESPACE_FIELD
+from vectormigrate.errors import InvalidRequest
+from vectormigrate.model.batch import (
+    NUMPY_DTYPE,
+    BoolMask,
+    DenseColumn,
+    Metadata,
+    MultiColumn,
+    RecordBatch,
+    SparseColumn,
+    Value,
+    VectorColumn,
+)
+from vectormigrate.model.ids import RecordId, kind_fits
+from vectormigrate.model.schema import CollectionSchema, VectorField, VectorKind
+
+COLUMN_CLASS = {VectorKind.DENSE: DenseColumn, VectorKind.SPARSE: SparseColumn, VectorKind.MULTI: MultiColumn}
+
+Problem = tuple[str, str]
+"""A reject's code and reason."""
+
+MAX_INT = 2**64 - 1
+MAX_UUID = UUID(int=2**128 - 1)
+
+
+def holds_id(record_id: RecordId) -> bool:
+    """Whether the engine can hold this id unchanged."""
+    fits = any(kind_fits(kind, record_id) for kind in CAPABILITIES.id_kinds)
+    return fits and not isinstance(record_id, bool)
+
+
+def wire_id(record_id: RecordId) -> int | str:
+    return record_id if isinstance(record_id, int) else str(record_id)
+
+
+def record_id(wire: int | str) -> RecordId:
+    return wire if isinstance(wire, int) else UUID(wire)
+
+
+def next_id(record_id: RecordId) -> RecordId | None:
+    """The smallest id after this one in the engine's order; None after the last UUID."""
+    if isinstance(record_id, int):
+        return record_id + 1 if record_id < MAX_INT else UUID(int=0)
+    if not isinstance(record_id, UUID) or record_id == MAX_UUID:
+        return None
+    return UUID(int=record_id.int + 1)
+
+
+def field_heads(fields: Sequence[VectorField]) -> list[wire.Head]:
+    return [{"name": item.name, "kind": str(item.kind), "dim": item.dim} for item in fields]
+
+
+def check_columns(batch: RecordBatch, schema: CollectionSchema) -> None:
+    """Raises InvalidRequest for a column that does not belong to the collection."""
+    for name, column in batch.vectors.items():
+        item = schema.vector(name)
+        wrong = ""
+        if item is None:
+            wrong = f"the collection has no vector field {name!r}"
+        elif not isinstance(column, COLUMN_CLASS[item.kind]):
+            wrong = f"vector field {name!r} is {item.kind}"
+        elif not isinstance(column, SparseColumn) and column.values.dtype != NUMPY_DTYPE[item.dtype]:
+            wrong = f"vector field {name!r} holds {item.dtype}, not {column.values.dtype}"
+        if wrong:
+            raise InvalidRequest(wrong, adapter="qdrant_edge", operation="upsert")
+
+
+def rejects(batch: RecordBatch, schema: CollectionSchema) -> dict[int, Reject]:
+    """The records that the engine cannot hold, by row, each with its first problem.
+
+    The engine applies a batch in part when one record is wrong, and accepts some records that it can never return, so
+    every record is checked here.
+    """
+    found: dict[int, Reject] = {}
+    for row, problem in _problems(batch, schema):
+        found.setdefault(row, Reject(batch.ids[row], batch.namespace, *problem))
+    return found
+
+
+def _problems(batch: RecordBatch, schema: CollectionSchema) -> Iterator[tuple[int, Problem]]:
+    if not _is_json(batch.namespace):
+        yield from ((row, ("namespace", "the namespace is not valid Unicode text")) for row in range(len(batch)))
+    for row, item in enumerate(batch.ids):
+        if not holds_id(item):
+            yield row, ("id", f"id {item!r} is neither a number in 0…2^64-1 nor a UUID")
+    for row, metadata in enumerate(batch.metadata):
+        problem = metadata_problem(metadata)
+        if problem is not None:
+            yield row, problem
+    if not _is_json(batch.metadata):
+        for row, metadata in enumerate(batch.metadata):
+            if not _is_json(metadata):
+                yield row, ("value", "the metadata holds an integer beyond 64 bits or text that is not valid Unicode")
+    for item in schema.vectors:
+        column = batch.vectors.get(item.name)
+        if column is not None:
+            for rows, problem in _vector_problems(column, item):
+                yield from ((row, problem) for row in np.flatnonzero(rows).tolist())
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
+def metadata_problem(metadata: Metadata) -> Problem | None:
+    """Why the engine cannot hold the metadata exactly, if so; integer range and Unicode are checked elsewhere."""
+    if NAMESPACE_FIELD in metadata:
+        return "reserved", f"field name {NAMESPACE_FIELD!r} is reserved for the namespace"
+    for key, value in metadata.items():
+        kind = type(value)
+        if kind is str or kind is int or kind is bool or value is None:
+            continue
+        problem = _value_problem(value, 2)
+        if problem is not None:
+            return problem[0], f"field {key!r}: {problem[1]}"
+    return None
+
+
+def _value_problem(value: Value, level: int) -> Problem | None:
+    """`level`: how deep the value is if it is a container, the metadata itself being 1."""
+    if isinstance(value, float):
+        return None if isfinite(value) else ("value", f"{value} is not a JSON number")
+    if isinstance(value, list | dict):
+        if level > MAX_LEVELS:
+            return "depth", f"nested deeper than {MAX_LEVELS} levels"
+        children = value.values() if isinstance(value, dict) else value
+        return next(filter(None, (_value_problem(item, level + 1) for item in children)), None)
+    if value is None or isinstance(value, str | int):
+        return None
+    return "value", f"a value of type {type(value).__name__} is not supported"
+
+
+def _vector_problems(column: VectorColumn, item: VectorField) -> Iterator[tuple[BoolMask, Problem]]:
+    present = np.ones(len(column), np.bool_) if column.valid is None else column.valid
+    if not isinstance(column, SparseColumn) and column.values.shape[1] != item.dim:
+        yield present, ("dimension", f"vector {item.name!r} has {column.values.shape[1]} components, not {item.dim}")
+        return
+    if column.values.dtype.kind == "f" and not np.isfinite(column.values).all():
+        finite = np.isfinite(column.values)
+        bad = finite if isinstance(column, DenseColumn) else _ragged(column.offsets, finite)
+        wrong = ~bad.all(axis=1) if isinstance(column, DenseColumn) else ~bad
+        yield present & wrong, ("nan", f"vector {item.name!r} holds NaN or an infinity")
+    if isinstance(column, MultiColumn):
+        empty = np.equal(np.diff(column.offsets), 0)
+        yield present & empty, ("empty", f"vector {item.name!r} has no rows")
+    if isinstance(column, SparseColumn):
+        steps = np.concatenate([[True], np.diff(column.indices.astype(np.int64)) > 0]) if len(column.indices) else []
+        rising = np.asarray(steps, np.bool_)
+        starts = column.offsets[:-1]
+        rising[starts[starts < len(rising)]] = True
+        yield present & ~_ragged(column.offsets, rising), ("indices", f"vector {item.name!r}: indices must rise")
+
+
+def _ragged(offsets: NDArray[np.int64], good: BoolMask) -> BoolMask:
+    """Per record: whether all of its entries (or rows) are good."""
+    each = good if good.ndim == 1 else good.all(axis=1)
+    bad = np.concatenate([[0], np.cumsum(~each)])
+    return np.equal(np.diff(bad[offsets]), 0)
+
+
+def encode(batch: RecordBatch, schema: CollectionSchema) -> tuple[wire.Head, list[wire.Buffer]]:
+    """The upsert frame of a batch whose records have all been found good."""
+    fields = [item for item in schema.vectors if item.name in batch.vectors]
+    buffers: list[wire.Buffer] = [orjson.dumps(batch.metadata)]
+    for item in fields:
+        buffers.extend(_encode_column(batch.vectors[item.name]))
+    head = {
+        "op": "upsert",
+        "namespace": batch.namespace,
+        "ids": [wire_id(item) for item in batch.ids],
+        "fields": field_heads(fields),
+    }
+    return head, buffers
+
+
+def _encode_column(column: VectorColumn) -> list[wire.Buffer]:
+    mask = b"" if column.valid is None or bool(column.valid.all()) else column.valid.tobytes()
+    numbers = _bytes(column.values.astype(np.float32, copy=False))
+    if isinstance(column, DenseColumn):
+        return [mask, numbers]
+    offsets = _bytes(column.offsets.astype(np.int64, copy=False))
+    if isinstance(column, MultiColumn):
+        return [mask, offsets, numbers]
+    return [mask, offsets, _bytes(column.indices.astype(np.uint32, copy=False)), numbers]
+
+
+def _bytes(values: NDArray[Any]) -> wire.Buffer:
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+
+
+def decode(head: wire.Head, buffers: list[bytearray], namespace: str, fields: Sequence[VectorField]) -> RecordBatch:
+    """The batch of a scroll or fetch answer."""
+    rest = iter(buffers[1:])
+    return RecordBatch(
+        namespace,
+        [record_id(item) for item in head["ids"]],
+        {item.name: _decode_column(item, len(head["ids"]), rest) for item in fields},
+        orjson.loads(buffers[0]),
+    )
+
+
+def _decode_column(item: VectorField, count: int, buffers: Iterator[bytearray]) -> VectorColumn:
+    mask = next(buffers)
+    valid = np.frombuffer(mask, np.bool_) if mask else None
+    native = NUMPY_DTYPE[item.dtype]
+    if item.kind is VectorKind.DENSE:
+        values = np.frombuffer(next(buffers), np.float32).reshape(count, item.dim or 0)
+        return DenseColumn(values.astype(native, copy=False), item.dtype, valid)
+    offsets = np.frombuffer(next(buffers), np.int64)
+    if item.kind is VectorKind.MULTI:
+        rows = np.frombuffer(next(buffers), np.float32).reshape(-1, item.dim or 1)
+        return MultiColumn(offsets, rows.astype(native, copy=False), item.dtype, valid)
+    indices = np.frombuffer(next(buffers), np.uint32)
+    return SparseColumn(offsets, indices, np.frombuffer(next(buffers), np.float32), valid)
+
+
+def encode_queries(queries: NDArray[np.float32] | Sequence[SparseQuery]) -> tuple[int, list[wire.Buffer]]:
+    """Number of queries and their buffers."""
+    if isinstance(queries, np.ndarray):
+        return len(queries), [_bytes(queries.astype(np.float32, copy=False))]
+    offsets = np.concatenate([[0], np.cumsum([len(indices) for indices, _ in queries])]).astype(np.int64)
+    indices = np.concatenate([np.empty(0, np.uint32), *(pair[0] for pair in queries)]).astype(np.uint32)
+    values = np.concatenate([np.empty(0, np.float32), *(pair[1] for pair in queries)]).astype(np.float32)
+    return len(queries), [b"", _bytes(offsets), _bytes(indices), _bytes(values)]
