@@ -22,7 +22,7 @@ BucketNumbers = NDArray[np.int64]
 
 
 def bucket_of(namespace: str, keys: Sequence[bytes]) -> BucketNumbers:
-    """The bucket of each record of a namespace, from `mapping.digest.key_bytes` of its target id. Stable for ever."""
+    """The bucket of each record of a namespace, from `digest.key_bytes` of its target id. Stable for ever."""
     crc = zlib.crc32
     start = crc(namespace.encode("utf-8", "surrogatepass"))
     return np.array([crc(key, start) & (BUCKETS - 1) for key in keys], np.int64)
@@ -75,7 +75,7 @@ class Buckets:
 
 
 def groups(mask: NDArray[np.bool_], weights: NDArray[np.int64], most: int) -> list[NDArray[np.bool_]]:
-    """The chosen buckets as masks whose weights add up to at most `most` each (a heavier single bucket stands alone)."""
+    """The chosen buckets as masks of a total weight of at most `most` each (a heavier single bucket stands alone)."""
     found: list[NDArray[np.bool_]] = []
     held = most + 1
     for number in np.flatnonzero(mask).tolist():

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vectormigrate.mapping.digest import canonical_metadata, canonical_value
 from vectormigrate.model.batch import Metadata, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MappingRules
 from vectormigrate.model.status import Difference, DifferenceKind
+from vectormigrate.validation.digest import canonical_metadata, canonical_value
 from vectormigrate.validation.tally import Tally, leaves
 from vectormigrate.validation.vectors import Agreement, VectorRule, agree
 
