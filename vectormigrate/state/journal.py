@@ -35,14 +35,13 @@ async def add_block(
 
 
 async def read_blocks(
-    session: Session, migration_id: str, namespace: str | None = None
+    session: Session, migration_id: str, namespace: str | None = None, *, open_only: bool = False
 ) -> AsyncIterator[tuple[str, list[RecordId]]]:
     """(target namespace, ids) block by block, in order of writing; a few blocks are in memory at a time."""
+    query = "open_blocks" if open_only else "journal_blocks"
     after = 0
     while True:
-        rows = await session.fetch(
-            "journal_blocks", id=migration_id, after=after, namespace=namespace, blocks=BLOCKS_PER_READ
-        )
+        rows = await session.fetch(query, id=migration_id, after=after, namespace=namespace, blocks=BLOCKS_PER_READ)
         for row in rows:
             after = row["number"]
             try:
@@ -54,13 +53,15 @@ async def read_blocks(
             return
 
 
-async def which_written(session: Session, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
-    """Those of the ids that the journal holds."""
+async def which_written(
+    session: Session, migration_id: str, namespace: str, ids: Iterable[RecordId], *, open_only: bool = False
+) -> set[RecordId]:
+    """Those of the ids that the journal, or only its open intents, holds."""
     wanted = set(ids)
     found: set[RecordId] = set()
     if not wanted:
         return found
-    async for _, block in read_blocks(session, migration_id, namespace):
+    async for _, block in read_blocks(session, migration_id, namespace, open_only=open_only):
         found.update(wanted.intersection(block))
         if len(found) == len(wanted):
             break

@@ -31,7 +31,7 @@ class PreparedPage:
     page: PageCommit
     checkpoint_key: str
     cursor: str | None
-    ids: bytes | None
+    journal: Sequence[dict[str, Any]]
     rejects: Sequence[dict[str, object]]
 
 
@@ -63,8 +63,17 @@ def prepare_page(lease: Lease, page: PageCommit, key: str, guard: SecretGuard) -
     guard.check("a cursor", [cursor])
     for row in rejects:
         guard.check("a reject", row.values())
-    ids = pack_ids(page.written_ids[1]) if page.written_ids[1] else None
-    return PreparedPage(lease=lease, page=page, checkpoint_key=key, cursor=cursor, ids=ids, rejects=rejects)
+    journal = [
+        {
+            "migration_id": lease.migration_id,
+            "namespace": namespace,
+            "settled": 1,
+            "records": len(ids),
+            "ids": pack_ids(ids),
+        }
+        for namespace, ids in page.written_ids
+    ]
+    return PreparedPage(lease=lease, page=page, checkpoint_key=key, cursor=cursor, journal=journal, rejects=rejects)
 
 
 def storable(text: str) -> str:
@@ -154,7 +163,7 @@ async def _write(session: Session, accepted: Sequence[tuple[int, PreparedPage]])
         for number, item in accepted
         for block in item.page.intents
     ]
-    journal = [journal_row(number, item) for number, item in accepted if item.ids is not None]
+    journal = [{**row, "number": number} for number, item in accepted for row in item.journal]
     await session.execute_many("advance_partition", steps)
     await session.execute_many("add_reject", rejects)
     await session.execute_many("add_loss", losses)
@@ -177,19 +186,6 @@ def _partition_row(number: int, item: PreparedPage) -> dict[str, object]:
         "checked": page.checked,
         "mismatched": page.mismatched,
         "done": int(page.done),
-    }
-
-
-def journal_row(number: int, item: PreparedPage) -> dict[str, Any]:
-    """The journal entry of a page."""
-    namespace, ids = item.page.written_ids
-    return {
-        "migration_id": item.lease.migration_id,
-        "number": number,
-        "namespace": namespace,
-        "settled": 1,
-        "records": len(ids),
-        "ids": item.ids,
     }
 
 

@@ -47,7 +47,7 @@ class PageCommit:
     """What one page of a partition came to, settled as a whole.
 
     `seq` counts the commits of the partition from 1 without a gap. `cursor` None keeps the stored one. `written_ids`
-    are target ids in one target namespace. `intents` are the journal blocks (from `add_intents`) that `written_ids`
+    are target ids by target namespace. `intents` are the journal blocks (from `add_intents`) that `written_ids`
     replaces. `batches` is the number of writes sent. `losses` maps loss names to records touched.
     """
 
@@ -57,7 +57,7 @@ class PageCommit:
     read: int = 0
     written: int = 0
     rejects: Sequence[Reject] = ()
-    written_ids: tuple[str, Sequence[RecordId]] = ("", ())
+    written_ids: Sequence[tuple[str, Sequence[RecordId]]] = ()
     intents: Sequence[int] = ()
     batches: int = 0
     retries: int = 0

@@ -113,6 +113,15 @@ class Store:
         page = prepare_page(lease, commit, keys[commit.partition_id], self._guard)
         await self._writable().commit_page(page)
 
+    async def add_checked(self, lease: Lease, checked: int) -> None:
+        """Count records that were read back after their pages were settled."""
+
+        async def write(session: Session) -> None:
+            await require_lease(session, lease)
+            await session.execute("add_checked", id=lease.migration_id, checked=checked)
+
+        await self._write(write)
+
     async def losses(self, migration_id: str) -> dict[str, int]:
         """Records touched so far by each loss, by name."""
         return {row["name"]: row["records"] for row in await self._reader.fetch("losses", id=migration_id)}
@@ -129,8 +138,13 @@ class Store:
         return journal.read_blocks(self._reader, migration_id, namespace)
 
     async def which_written(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
-        """Those of these target ids that are in the journal."""
+        """Those of these target ids that are in the journal, intents included. Reads the namespace's whole journal."""
         return await journal.which_written(self._reader, migration_id, namespace, ids)
+
+    async def which_intended(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
+        """Those of these target ids that are in intents which no committed page settled: what a crash may have left
+        half-written. Quick, because only pages that were in flight have such intents."""
+        return await journal.which_written(self._reader, migration_id, namespace, ids, open_only=True)
 
     async def journal_size(self, migration_id: str) -> tuple[int, int]:
         """(ids, bytes) that the journal holds."""

@@ -102,6 +102,11 @@ SELECT number, namespace, settled, records, ids FROM journal
 WHERE migration_id = :id AND number > :after AND (:namespace IS NULL OR namespace = :namespace)
 ORDER BY number LIMIT :blocks;
 
+-- name: open_blocks
+SELECT number, namespace, settled, records, ids FROM journal
+WHERE migration_id = :id AND settled = 0 AND number > :after AND (:namespace IS NULL OR namespace = :namespace)
+ORDER BY number LIMIT :blocks;
+
 -- name: journal_size
 SELECT coalesce(sum(records), 0) AS records, coalesce(sum(length(ids)), 0) AS bytes
 FROM journal WHERE migration_id = :id;

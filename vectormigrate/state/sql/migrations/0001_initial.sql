@@ -52,6 +52,7 @@ CREATE TABLE journal (
     ids BLOB NOT NULL
 );
 CREATE INDEX journal_by_migration ON journal (migration_id, number);
+CREATE INDEX journal_open ON journal (migration_id, number) WHERE settled = 0;
 
 -- Open rejects. `id` is the source id with its type (model/ids.py), as UTF-8.
 CREATE TABLE reject (
