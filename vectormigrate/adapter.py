@@ -50,6 +50,8 @@ class Capabilities:
     id_kinds: frozenset[IdKind]
     id_max_bytes: int | None = None
     """Longest string id in UTF-8 bytes."""
+    mixed_ids: bool = True
+    """One collection may hold ids of several of these kinds; False: a collection is made for exactly one kind."""
     ids_per_namespace: bool
     """True: (namespace, id) is the key. False: an id is unique in the whole collection."""
 

@@ -46,6 +46,8 @@ class Limits:
         default_factory=dict[str, tuple[str, bool, str | None]]
     )
     dynamic: bool = True
+    int_origin_ids: bool = False
+    """Original ids in the field `_vm_id` are integers; otherwise they are text, so that the field has one type."""
 
     def to_json(self) -> dict[str, Json]:
         """A JSON object that `from_json` reads back; sets are sorted, so equal limits give equal JSON."""
@@ -64,6 +66,7 @@ class Limits:
             "unit_tolerance": self.unit_tolerance,
             "declared": {name: list(column) for name, column in self.declared.items()},
             "dynamic": self.dynamic,
+            "int_origin_ids": self.int_origin_ids,
         }
 
     @staticmethod
@@ -97,7 +100,9 @@ _FROM_JSON = {
 }
 
 
-def limits_of(capabilities: Capabilities, schema: CollectionSchema, *, namespaces: bool, home: bool) -> Limits:
+def limits_of(
+    capabilities: Capabilities, schema: CollectionSchema, *, namespaces: bool, home: bool, int_origin_ids: bool
+) -> Limits:
     """The limits of a collection with this shape. `home`: names that the shape itself holds are legal as they are."""
     caps = capabilities
     taken = {vector.name for vector in schema.vectors} if caps.shared_names else set[str]()
@@ -120,4 +125,5 @@ def limits_of(capabilities: Capabilities, schema: CollectionSchema, *, namespace
         dims={vector.name: vector.dim for vector in schema.vectors if vector.dim is not None},
         declared=declared,
         dynamic=schema.dynamic,
+        int_origin_ids=int_origin_ids,
     )

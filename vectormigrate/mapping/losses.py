@@ -35,6 +35,7 @@ EFFECTS: dict[str, Effect] = {
     "vector-length": Effect(soft=True, text="the target normalises cosine vectors, so their length changes"),
     "vector-missing": Effect(soft=True, text="a record without a vector gets one of zeros, which the target requires"),
     "vector-name": Effect(soft=True, text="the vector field gets another name on the target"),
+    "vector-type": Effect(soft=True, text="vector components are stored, exactly, in a wider type"),
     "float-precision": Effect(soft=False, text="a float column of 32 bits rounds values of 64 bits"),
     "vector-rounding": Effect(soft=False, text="normalised vectors are stored with fewer bits: their length is gone"),
     "vector-dtype": Effect(soft=False, text="vector components change when stored in another type"),
@@ -44,7 +45,12 @@ EFFECTS: dict[str, Effect] = {
     "excluded": Effect(soft=False, text="left out as asked"),
 }
 
-RECORD_EFFECTS = frozenset(EFFECTS) - {"vector-name", "vector-dtype", "vector-field", "metric", "index", "excluded"}
+SCHEMA_EFFECTS = frozenset(
+    {"vector-name", "vector-type", "vector-dtype", "vector-field", "metric", "index", "excluded"}
+)
+"""Names that always come with a parameter."""
+
+RECORD_EFFECTS = frozenset(EFFECTS) - SCHEMA_EFFECTS
 """Names without a parameter, which any record may turn out to need."""
 
 ALL = "*"

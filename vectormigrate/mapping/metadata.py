@@ -32,6 +32,7 @@ class MetadataEncoder:
         self._matches = matcher(limits.field_names, limits.reserved)
         self._columns = ColumnCheck(limits) if limits.declared or not limits.dynamic else None
         self._legal: set[str] = set()
+        self.flattens = not self._values.object
         self._max_bytes = limits.max_metadata_bytes
         self.limited = limits.max_metadata_bytes is not None
 

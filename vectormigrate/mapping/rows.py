@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vectormigrate.adapter import ValueKind
 from vectormigrate.mapping.ids import id_check, id_map
 from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID, Limits
 from vectormigrate.mapping.losses import ALL, RecordRejected, explain, is_soft
@@ -28,8 +27,7 @@ class RowEncoder:
         self.renamer = Renamer(rules.renames, rules.excludes)
         self._keeps_text = rules.id_strategy == "text"
         self._sidecar = rules.sidecar
-        self._int_ids = ValueKind.INT in limits.value_kinds
-        self._int_range = limits.int_range
+        self._int_ids = limits.int_origin_ids
         self._accepted = frozenset(rules.accepted_losses)
         self._accepts_all = ALL in self._accepted
 
@@ -78,6 +76,4 @@ class RowEncoder:
 
     def _filterable(self, record_id: RecordId) -> int | str:
         """The original id as a value that the target can hold and filter on."""
-        if isinstance(record_id, int) and self._int_ids and self._int_range[0] <= record_id <= self._int_range[1]:
-            return record_id
-        return str(record_id)
+        return record_id if self._int_ids and isinstance(record_id, int) else str(record_id)

@@ -37,6 +37,11 @@ _SAFE_SMALL = 1 - 1e-4
 normalise: a unit vector is far inside "leave alone" for every target, so it is stored as written."""
 
 
+def _any(mask: Any) -> BoolMask:
+    """Per row: is any component True."""
+    return np.logical_or.reduce(mask, axis=-1)
+
+
 def to_float32(values: NDArray[Any], dtype: DType) -> Floats:
     """The components as float32, exactly, for every type but BITS (which is returned as its 0/1 components)."""
     if dtype is DType.FLOAT32:
@@ -66,8 +71,7 @@ def cast_values(values: NDArray[Any], source: DType, target: DType) -> tuple[NDA
         with np.errstate(over="ignore"):
             narrow = wide.astype(NUMPY_DTYPE[target])
     back = to_float32(narrow, target)
-    changed = np.not_equal(back[..., : wide.shape[-1]], wide)
-    return np.ascontiguousarray(narrow), np.asarray(changed.any(axis=-1))
+    return np.ascontiguousarray(narrow), _any(np.not_equal(back[..., : wide.shape[-1]], wide))
 
 
 def nonfinite_rows(values: NDArray[Any], dtype: DType) -> BoolMask:
@@ -75,7 +79,7 @@ def nonfinite_rows(values: NDArray[Any], dtype: DType) -> BoolMask:
     if dtype in (DType.INT8, DType.UINT8, DType.BITS):
         return np.zeros(len(values), np.bool_)
     if dtype is DType.BFLOAT16:
-        return np.equal(values & np.uint16(0x7F80), np.uint16(0x7F80)).any(axis=-1)
+        return _any(np.equal(values & np.uint16(0x7F80), np.uint16(0x7F80)))
     if dtype is DType.FLOAT32:
         # a sum over the row is non-finite if a component is; only then look at each (finite rows may overflow to inf)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -83,7 +87,7 @@ def nonfinite_rows(values: NDArray[Any], dtype: DType) -> BoolMask:
         if suspects.any():
             suspects[suspects] = ~np.isfinite(values[suspects]).all(axis=-1)
         return suspects
-    return ~np.isfinite(values).all(axis=-1)
+    return _any(~np.isfinite(values))
 
 
 def _ordered(values: Floats) -> NDArray[np.int64]:
@@ -134,8 +138,8 @@ def _length_notes(
     originals: Floats, units: Floats, norms: NDArray[np.float64], rows: NDArray[np.int64]
 ) -> dict[int, LengthNote]:
     delta = _ordered(originals) - _ordered(_scaled(units, norms))
-    packable = np.less_equal(np.abs(delta), 1).all(axis=1)
-    plain = np.equal(delta, 0).all(axis=1)
+    packable = ~_any(np.greater(np.abs(delta), 1))
+    plain = ~_any(np.not_equal(delta, 0))
     packed = _pack(delta)
     checked = _plus_zero(units)
     notes: dict[int, LengthNote] = {}
