@@ -5,105 +5,89 @@ A verb takes and returns plain data and raises errors of `vectormigrate.errors`;
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import anyio
+
+from vectormigrate.engine.connect import Ends, configure, open_ends, open_target
 from vectormigrate.engine.events import Listener, ignore
-from vectormigrate.model.plan import FieldMapping, Loss, MigrationPlan, RunOptions
-from vectormigrate.model.schema import CollectionSchema
-from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
-from vectormigrate.settings import Endpoint, Settings
+from vectormigrate.engine.failpoints import failpoint
+from vectormigrate.engine.lifecycle import Verb, next_state
+from vectormigrate.engine.planning import make_plan
+from vectormigrate.engine.rollback import remove_written
+from vectormigrate.engine.running import require_same_source, run_migration
+from vectormigrate.errors import (
+    ConfigError,
+    Interrupted,
+    LossNotAccepted,
+    MigrationNotFound,
+    PlanError,
+)
+from vectormigrate.model.ids import id_key
+from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
+from vectormigrate.model.schema import Json
+from vectormigrate.model.status import MigrationStatus, Phase, Status
+from vectormigrate.requests import MigrationRequest, RejectRow, RollbackResult
+from vectormigrate.settings import (
+    Endpoint,
+    Settings,
+    complete_endpoint,
+    endpoint_from_ref,
+    endpoint_ref,
+    load_settings,
+)
+from vectormigrate.state.leases import hold_lease
+from vectormigrate.state.records import StoredMigration
+from vectormigrate.state.store import Store, open_store
+from vectormigrate.validation.readback import read_back_check
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationRequest:
-    """What `plan` and `migrate` are asked for; the fields of MigrationSpec with endpoints that may hold keys."""
-
-    id: str
-    source: Endpoint
-    target: Endpoint
-    namespaces: tuple[str, ...] | None = None
-    partitions: int | None = None
-    plain: bool = False
-    into_existing: bool = False
-    overwrite: bool = False
-    renames: tuple[tuple[str, str], ...] = ()
-    excludes: tuple[str, ...] = ()
-    accepted_losses: tuple[str, ...] = ()
-    min_similarity: float = 0.98
-    profile_limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectRow:
-    """A rejected record as listed."""
-
-    id: str
-    namespace: str
-    code: str
-    reason: str
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackResult:
-    """What `rollback` removed."""
-
-    migration_id: str
-    dropped_collection: bool
-    deleted_records: int
-    kept_records: int
-    """Records this migration overwrote (`--overwrite`), which cannot be brought back and stay."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionReport:
-    """`schema describe`: shape, counts per namespace, and what a sample of the data says about each metadata field."""
-
-    location: str
-    server: str
-    collection: CollectionSchema
-    namespaces: dict[str, int]
-    sampled: int
-    fields: tuple[FieldMapping, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recommendation:
-    """`schema recommend`: the original tool's answer plus a ready target schema and every loss."""
-
-    source_type: str
-    target_type: str
-    field_mappings: tuple[FieldMapping, ...]
-    overall_confidence: float
-    warnings: tuple[str, ...]
-    losses: tuple[Loss, ...] = ()
-    target_schema: CollectionSchema | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoctorCheck:
-    """One line of `doctor`: what was looked at, whether it is fine, and what to do if not."""
-
-    name: str
-    ok: bool
-    detail: str
+STOP_POLL_SECONDS = 0.25
 
 
 class Service:
-    """Bound to one state file and one set of connections. Open with `open_service`."""
+    """Bound to one set of settings, hence to one state file and one connections file. Open with `open_service`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stop_now = False
+
+    # -- copying
 
     async def plan(self, request: MigrationRequest, listener: Listener = ignore) -> MigrationPlan:
         """Decide everything and write nothing."""
-        ...
+        spec, source, target = self._spec(request)
+        note = await self._remembered_note(spec.source.location)
+        async with open_ends(source, target, RunOptions(), listener) as ends:
+            return await make_plan(spec, ends, listener, source_note=note, profile_limit=request.profile_limit)
 
     async def migrate(
-        self, request: MigrationRequest, options: RunOptions, listener: Listener = ignore
+        self, request: MigrationRequest, options: RunOptions | None = None, listener: Listener = ignore
     ) -> MigrationStatus:
-        """Plan, store the plan, copy, finalize. Raises Interrupted when asked to stop, MigrationFailed, LossNotAccepted…"""
-        ...
+        """Plan, store the plan, copy, finalize. A migration of this id that was interrupted goes on where it stood,
+        provided that the request is the same.
+
+        Returns the status, STOPPED when another process asked for that. Raises Interrupted after `stop_now`,
+        LossNotAccepted, LeaseHeld, InvalidTransition, MigrationFailed, or what the databases say.
+        """
+        options = options or RunOptions()
+        spec, source, target = self._spec(request)
+        async with self._store(source, target) as store:
+            stored = await _load_or_none(store, spec.id)
+            if stored is None:
+                note = await store.origin(spec.source.location)
+                async with open_ends(source, target, options, listener) as ends:
+                    plan = await make_plan(spec, ends, listener, source_note=note, profile_limit=request.profile_limit)
+                    if plan.unaccepted:
+                        raise LossNotAccepted(plan.unaccepted)
+                    await store.create_migration(plan, options)
+                    failpoint("planned")
+                    return await self._go_on(store, ends, plan, options, listener)
+            _same_request(stored, spec)
+            async with open_ends(source, target, options, listener) as ends:
+                await require_same_source(ends.source, stored.plan)
+                return await self._go_on(store, ends, stored.plan, options, listener)
 
     async def resume(
         self,
@@ -114,57 +98,181 @@ class Service:
         source_key: str | None = None,
         target_key: str | None = None,
     ) -> MigrationStatus:
-        """Go on where the checkpoints stand, with the stored plan. Options None = as stored."""
-        ...
+        """Go on where the checkpoints stand, with the stored plan. Options None = as stored. Raises as `migrate`."""
+        async with self._store() as store:
+            stored = await store.load(migration_id)
+            options = options or stored.options
+            verb = Verb.RETRY if options.retry_rejects else Verb.RESUME
+            next_state(verb, migration_id, stored.status, stored.phase)
+            source, target = self._stored_endpoints(stored.plan.spec, store, source_key, target_key)
+            async with open_ends(source, target, options, listener) as ends:
+                await require_same_source(ends.source, stored.plan)
+                return await self._go_on(store, ends, stored.plan, options, listener)
 
     def stop_now(self) -> None:
-        """Ask the run of this service to end after the batch in flight (signal handlers call it)."""
-        ...
+        """Ask the run of this service to end after the batches in flight. Safe to call from a signal handler."""
+        self._stop_now = True
 
-    async def stop(self, migration_id: str, timeout: float = 30.0) -> MigrationStatus:
-        """Ask the runner, in whatever process it is, to stop after the batch in flight, and wait until it has."""
-        ...
-
-    async def status(self, migration_id: str) -> MigrationStatus: ...
-
-    async def rejects(self, migration_id: str, limit: int = 20, offset: int = 0) -> list[RejectRow]: ...
-
-    async def list(self, status: Status | None = None) -> list[MigrationStatus]: ...
-
-    async def stored_plan(self, migration_id: str) -> MigrationPlan: ...
-
-    async def validate(
-        self,
-        migration_id: str,
-        *,
-        sample_size: int | None = None,
-        full: bool = False,
-        queries: int = 50,
-        repair: bool = False,
-        min_similarity: float | None = None,
-        listener: Listener = ignore,
-        source_key: str | None = None,
-        target_key: str | None = None,
-    ) -> ValidationReport:
-        """Compare source and target. Neither `full` nor `sample_size`: 1,000 sampled records. The report is stored."""
-        ...
+    async def stop(self, migration_id: str, timeout: float = 60.0) -> MigrationStatus:
+        """Ask the runner, in whatever process it is, to stop after the batches in flight, and wait until it has.
+        After `timeout` seconds the status is returned as it is; the request stays. Raises InvalidTransition when it is
+        not in progress."""
+        async with self._store() as store:
+            status = await store.status(migration_id)
+            next_state(Verb.STOP, migration_id, status.status, status.phase)
+            await store.request_stop(migration_id)
+            with anyio.move_on_after(timeout):
+                while status.runner_alive:
+                    await anyio.sleep(STOP_POLL_SECONDS)
+                    status = await store.status(migration_id)
+            if not status.runner_alive and status.status is Status.IN_PROGRESS:
+                # Its process died; nothing but the word for it is left to change.
+                await store.set_phase(migration_id, status.phase, Status.STOPPED, lease=None)
+            return await store.status(migration_id)
 
     async def rollback(
         self, migration_id: str, *, listener: Listener = ignore, target_key: str | None = None
     ) -> RollbackResult:
-        """Remove exactly what this migration wrote."""
-        ...
+        """Remove exactly what this migration wrote: the collection if it made it, else the records that it added."""
+        async with self._store() as store:
+            stored = await store.load(migration_id)
+            next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
+            target = endpoint_from_ref(self.settings, stored.plan.spec.target, "target", target_key)
+            _forbid(store, target)
+            async with hold_lease(store, migration_id) as lease, open_target(target, listener) as collection:
+                stored = await store.load(migration_id)
+                state = next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
+                await store.set_phase(migration_id, state.phase, state.status, lease=lease)
+                removal = await remove_written(stored, collection, store)
+                await store.remember_origin(stored.plan.spec.target.location, None)
+                await store.set_phase(migration_id, Phase.ROLLED_BACK, Status.ROLLED_BACK, lease=lease)
+            overwritten = stored.counters.written - removal.journaled if stored.plan.spec.overwrite else 0
+            return RollbackResult(
+                migration_id=migration_id,
+                dropped_collection=removal.dropped,
+                deleted_records=removal.deleted,
+                kept_records=max(0, overwritten),
+            )
 
-    async def describe(self, endpoint: Endpoint, sample: int = 10_000) -> CollectionReport: ...
+    # -- looking
 
-    async def recommend(self, source: Endpoint, target_type: str, sample: int = 10_000) -> Recommendation: ...
+    async def status(self, migration_id: str) -> MigrationStatus:
+        """One migration. Raises MigrationNotFound."""
+        async with self._store(read_only=True) as store:
+            return await store.status(migration_id)
 
-    async def doctor(self, endpoints: Sequence[Endpoint] = ()) -> list[DoctorCheck]:
-        """Check the state file, the installed vendor packages and each connection (all of the file when none is given)."""
-        ...
+    async def list(self, status: Status | None = None) -> list[MigrationStatus]:
+        """All migrations of the state file, or those of one status, oldest first."""
+        async with self._store(read_only=True) as store:
+            return await store.list(status)
+
+    async def rejects(self, migration_id: str, limit: int = 20, offset: int = 0) -> list[RejectRow]:
+        """Records that were refused, oldest first. Raises MigrationNotFound."""
+        async with self._store(read_only=True) as store:
+            await store.status(migration_id)
+            rows = await store.rejects(migration_id, limit=limit, offset=offset)
+            return [
+                RejectRow(
+                    id=id_key(row.reject.id),
+                    namespace=row.reject.namespace,
+                    code=row.reject.code,
+                    reason=row.reject.reason,
+                    attempts=row.attempts,
+                )
+                for row in rows
+            ]
+
+    async def reject_counts(self, migration_id: str) -> dict[str, int]:
+        """Open rejects by code. Raises MigrationNotFound."""
+        async with self._store(read_only=True) as store:
+            await store.status(migration_id)
+            return await store.reject_counts(migration_id)
+
+    async def stored_plan(self, migration_id: str) -> MigrationPlan:
+        """The plan as it was fixed at the start. Raises MigrationNotFound."""
+        async with self._store(read_only=True) as store:
+            return (await store.load(migration_id)).plan
+
+    async def _go_on(
+        self, store: Store, ends: Ends, plan: MigrationPlan, options: RunOptions, listener: Listener
+    ) -> MigrationStatus:
+        read_back = read_back_check(ends.target, plan.rules, plan.spec.min_similarity)
+        self._stop_now = False
+        complete = await run_migration(store, ends, plan, options, listener, read_back, lambda: self._stop_now)
+        if complete and not ends.target.capabilities.keeps_note:
+            await store.remember_origin(plan.spec.target.location, plan.target_schema.note)
+        if not complete and self._stop_now:
+            raise Interrupted(f"stopped; go on with: vectormigrate resume {plan.spec.id}")
+        return await store.status(plan.spec.id)
+
+    # -- inside
+
+    def _spec(self, request: MigrationRequest) -> tuple[MigrationSpec, Endpoint, Endpoint]:
+        source = complete_endpoint(self.settings, request.source, "source")
+        target = complete_endpoint(self.settings, request.target, "target")
+        source_location, target_location = (configure(end)[1].location() for end in (source, target))
+        if source_location == target_location:
+            raise ConfigError(f"source and target are the same collection: {source_location}")
+        spec = MigrationSpec(
+            id=request.id,
+            source=endpoint_ref(source, source_location),
+            target=endpoint_ref(target, target_location),
+            namespaces=request.namespaces,
+            partitions=request.partitions,
+            plain=request.plain,
+            into_existing=request.into_existing,
+            overwrite=request.overwrite,
+            renames=dict(request.renames),
+            excludes=request.excludes,
+            accepted_losses=request.accepted_losses,
+            min_similarity=request.min_similarity,
+        )
+        return spec, source, target
+
+    def _store(self, *endpoints: Endpoint, read_only: bool = False) -> AbstractAsyncContextManager[Store]:
+        secrets = [end.api_key.get_secret_value() for end in endpoints if end.api_key is not None]
+        return open_store(self.settings.state, read_only=read_only, secrets=secrets)
+
+    def _stored_endpoints(
+        self, spec: MigrationSpec, store: Store, source_key: str | None, target_key: str | None
+    ) -> tuple[Endpoint, Endpoint]:
+        source = endpoint_from_ref(self.settings, spec.source, "source", source_key)
+        target = endpoint_from_ref(self.settings, spec.target, "target", target_key)
+        _forbid(store, source, target)
+        return source, target
+
+    async def _remembered_note(self, location: str) -> Json | None:
+        async with self._store(read_only=True) as store:
+            return await store.origin(location)
+
+
+def _forbid(store: Store, *endpoints: Endpoint) -> None:
+    for endpoint in endpoints:
+        if endpoint.api_key is not None:
+            store.forbid(endpoint.api_key.get_secret_value())
+
+
+async def _load_or_none(store: Store, migration_id: str) -> StoredMigration | None:
+    try:
+        return await store.load(migration_id)
+    except MigrationNotFound:
+        return None
+
+
+def _same_request(stored: StoredMigration, spec: MigrationSpec) -> None:
+    """A second `migrate` of an id may only take up what the first one was asked for."""
+    if stored.status in (Status.COMPLETED, Status.ROLLED_BACK):
+        next_state(Verb.MIGRATE, stored.id, stored.status, stored.phase)
+    before, now = stored.plan.spec.to_json(), spec.to_json()
+    changed = sorted(name for name in before if before[name] != now[name])
+    if changed:
+        raise PlanError(
+            f"migration {stored.id!r} exists with another {', '.join(changed)}; go on with it as it was planned "
+            f"(vectormigrate resume {stored.id}) or choose another id"
+        )
 
 
 @asynccontextmanager
-async def open_service(settings: Settings | None = None, *, state: Path | None = None) -> AsyncIterator[Service]:
-    """A service over the state file of the settings (or `state`)."""
-    yield Service()
+async def open_service(settings: Settings | None = None, *, state: Path | None = None) -> AsyncGenerator[Service]:
+    """A service over these settings (default: environment and file), or over the state file `state`."""
+    yield Service(settings or load_settings(state=state))

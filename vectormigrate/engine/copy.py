@@ -7,6 +7,7 @@ the cursor and is written again; upserts by id make that harmless.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -47,7 +48,8 @@ class _PendingPage:
     """A page whose writes are under way."""
 
     page: Page
-    mapped: Mapped
+    rejects: list[Reject]
+    losses: Counter[str]
     open_writes: int
     settled: anyio.Event = field(default_factory=anyio.Event)
     result: WriteResult = field(default_factory=WriteResult)
@@ -93,21 +95,27 @@ async def _read(
         while not context.stopping() and (page := await anext(pages, None)) is not None:
             failpoint("page_read")
             await context.pacer.wait(len(page.batch))
-            mapped = context.mapper.apply(page.batch)
-            pieces = split(mapped.batch, context.batch_rows, context.batch_bytes)
-            pending = _PendingPage(page, mapped, len(pieces))
+            # Records of one page may go to several target namespaces, when an earlier migration merged them.
+            parts = context.mapper.apply_all(page.batch)
+            pieces = [
+                (part, rows) for part in parts for rows in split(part.batch, context.batch_rows, context.batch_bytes)
+            ]
+            rejects = [reject for part in parts for reject in part.rejects]
+            losses = sum((part.losses for part in parts), Counter[str]())
+            pending = _PendingPage(page, rejects, losses, len(pieces))
             if not pieces:
                 pending.settled.set()
-            for rows in pieces:
-                tasks.start_soon(_write, context, task, pending, rows)
+            for part, rows in pieces:
+                tasks.start_soon(_write, context, task, pending, part, rows)
             await send.send(pending)
 
 
-async def _write(context: CopyContext, task: PartitionTask, pending: _PendingPage, rows: list[int]) -> None:
-    whole = len(rows) == len(pending.mapped.batch)
-    piece = pending.mapped.batch if whole else pending.mapped.batch.take(rows)
-    source_ids = [pending.mapped.source_ids[row] for row in rows]
-    pending.result.add(await context.writer.write(task.partition.id, piece, source_ids))
+async def _write(
+    context: CopyContext, task: PartitionTask, pending: _PendingPage, part: Mapped, rows: list[int]
+) -> None:
+    piece = part.batch if len(rows) == len(part.batch) else part.batch.take(rows)
+    source_ids = [part.source_ids[row] for row in rows]
+    pending.result.add(await context.writer.write(task.partition, piece, source_ids))
     pending.open_writes -= 1
     if pending.open_writes == 0:
         pending.settled.set()
@@ -128,8 +136,7 @@ async def _commit_in_order(
 
 async def _commit(context: CopyContext, task: PartitionTask, seq: int, pending: _PendingPage) -> None:
     result = pending.result
-    namespace = task.partition.namespace
-    rejects: list[Reject] = [*pending.mapped.rejects, *result.rejects]
+    rejects = [*pending.rejects, *result.rejects]
     failpoint("before_commit")
     await context.store.commit(
         context.lease,
@@ -140,19 +147,19 @@ async def _commit(context: CopyContext, task: PartitionTask, seq: int, pending: 
             read=len(pending.page.batch),
             written=result.written,
             rejects=rejects,
-            written_ids=(pending.mapped.batch.namespace, result.journal),
+            written_ids=list(result.journal.items()),
             intents=result.intents,
             retries=context.take_retries(),
             batches=result.batches,
             checked=result.checked,
-            losses=pending.mapped.losses,
+            losses=pending.losses,
         ),
     )
     failpoint("after_commit")
     context.listener(
         PageCommitted(
             migration_id=task.migration_id,
-            namespace=namespace,
+            namespace=task.partition.namespace,
             partition_id=task.partition.id,
             written=result.written,
             rejected=len(rejects),

@@ -1,4 +1,4 @@
-"""Runs partition tasks. The local executor uses this process; the tasks are plain data, so another one can ship them."""
+"""Runs partition tasks, here in this process. The tasks are plain data, so that another executor can ship them."""
 
 from __future__ import annotations
 

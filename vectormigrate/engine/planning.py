@@ -6,10 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import anyio
 
+from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty
@@ -22,16 +23,6 @@ from vectormigrate.model.schema import CollectionSchema, Json
 
 PROFILE_PAGE_ROWS = 4000
 TIMING_ROWS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ends:
-    """Both open ends and the names of their adapters."""
-
-    source: RetryingSource
-    source_adapter: str
-    target: RetryingTarget
-    target_adapter: str
 
 
 async def make_plan(
@@ -68,7 +59,9 @@ async def make_plan(
     total = sum(namespaces.values())
     wanted = spec.partitions or ends.source.capabilities.readers
     partitions = await ends.source.partitions(wanted, list(namespaces))
-    profile, losses = await _profile(ends.source, partitions, decision(None, None).rules, total, profile_limit, listener)
+    profile, losses = await _profile(
+        ends.source, partitions, decision(None, None).rules, total, profile_limit, listener
+    )
     final = decision(profile, losses)
     rate, bytes_per_record = await _time_reading(ends.source, partitions, profile)
     return MigrationPlan(
@@ -141,10 +134,10 @@ async def _profile(
         pages = source.scan(partition, vectors=False, page_rows=PROFILE_PAGE_ROWS)
         async with aclosing(pages):
             async for page in pages:
-                mapped = mapper.apply(page.batch)
                 profile.add(page.batch)
-                losses.update(mapped.losses)
-                losses.update(reject.code for reject in mapped.rejects)
+                for mapped in mapper.apply_all(page.batch):
+                    losses.update(mapped.losses)
+                    losses.update(reject.code for reject in mapped.rejects)
                 read += len(page.batch)
                 listener(Profiled(records=profile.records, total=total))
                 if share is not None and read >= share:

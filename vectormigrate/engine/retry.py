@@ -77,7 +77,11 @@ class RetryPolicy:
             before_sleep=report,
             reraise=True,
         )
-        return await attempts(work)
+
+        async def attempt() -> T:
+            return await work()
+
+        return await attempts(attempt)
 
 
 def _error(state: RetryCallState) -> BaseException | None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import CollectionNotFound, InvalidTransition
-from vectormigrate.model.plan import MigrationPlan
-from vectormigrate.model.status import Phase
+from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.store import Store
 
 DELETE_ROWS = 1000
@@ -19,35 +18,35 @@ class Removal:
 
     dropped: bool
     deleted: int
+    journaled: int
+    """Different ids that the journal holds."""
 
 
-async def remove_written(plan: MigrationPlan, reached: Phase, target: RetryingTarget, store: Store) -> Removal:
-    """Drop the collection if this migration created it, else delete the ids in its journal. Repeatable after a crash.
-
-    `reached` is the phase in which the migration stood: before CREATING nothing can be ours.
-    """
-    migration_id = plan.spec.id
-    if reached is Phase.PLANNED:
-        return Removal(dropped=False, deleted=0)
+async def remove_written(stored: StoredMigration, target: RetryingTarget, store: Store) -> Removal:
+    """Drop the collection if this migration created it, else delete the ids in its journal. Repeatable."""
+    plan, migration_id = stored.plan, stored.id
     try:
         found = await target.describe()
     except CollectionNotFound:
-        return Removal(dropped=False, deleted=0)
+        return Removal(dropped=False, deleted=0, journaled=0)
     if not plan.target_exists:
         owner = (found.note or {}).get("migration_id")
-        if owner is not None and owner != migration_id:
+        # Without a note (--plain, or a target that cannot keep one) our own progress is the evidence.
+        if owner != migration_id and (owner or not stored.counters.read) and await target.count():
+            made_by = f"migration {owner!r}" if owner else "someone else"
             raise InvalidTransition(
-                f"the target collection {plan.target_schema.name!r} was made by migration {owner!r}, not by "
+                f"the target collection {plan.target_schema.name!r} was made by {made_by}, not by migration "
                 f"{migration_id!r}; nothing was removed"
             )
         await target.drop()
-        return Removal(dropped=True, deleted=0)
+        return Removal(dropped=True, deleted=0, journaled=0)
     deleted = 0
+    journaled = 0
     async for namespace, ids in store.written(migration_id):
+        journaled += len(ids)
         for start in range(0, len(ids), DELETE_ROWS):
             block = ids[start : start + DELETE_ROWS]
-            present = await target.fetch(block, namespace, vectors=False)
+            deleted += len(await target.fetch(block, namespace, vectors=False))
             await target.delete(block, namespace)
-            deleted += len(present)
     await target.finalize()
-    return Removal(dropped=False, deleted=deleted)
+    return Removal(dropped=False, deleted=deleted, journaled=journaled)

@@ -9,6 +9,7 @@ from vectormigrate.engine.copy import CopyContext, PartitionTask, copy_partition
 from vectormigrate.engine.events import Listener, PhaseChanged
 from vectormigrate.engine.executor import run_local
 from vectormigrate.engine.failpoints import failpoint
+from vectormigrate.engine.rejected import retry_rejects
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.engine.throttle import Pacer
 from vectormigrate.engine.writing import BatchWriter, ReadBack
@@ -59,7 +60,7 @@ class Run:
         return self.plan.spec.id
 
     async def execute(self, phase: Phase) -> bool:
-        """Go on from this phase. True: the migration is complete. False: it was stopped with all in flight committed."""
+        """Go on from this phase. True: all is copied and readable. False: stopped, with all in flight committed."""
         if phase in (Phase.PLANNED, Phase.CREATING):
             await self._enter(Phase.CREATING)
             failpoint("creating")
@@ -120,7 +121,11 @@ class Run:
 
         if tasks:
             await run_local(tasks, work, self.source.capabilities.readers)
-        return all(item.done for item in await self.store.partitions(self.migration_id))
+        if not all(item.done for item in await self.store.partitions(self.migration_id)):
+            return False
+        if self.options.retry_rejects:
+            await retry_rejects(context)
+        return True
 
     async def _check_target(self) -> None:
         """The target must still have the vector fields that the plan writes to."""
@@ -164,8 +169,8 @@ class Run:
         self._rejected += rejects
         if rejects and self._rejected > self.options.max_rejects:
             raise MigrationFailed(
-                f"{self._rejected} records rejected, more than --max-rejects {self.options.max_rejects} allows; see them with: "
-                f"vectormigrate status {self.migration_id} --rejects 20"
+                f"{self._rejected} records rejected, more than --max-rejects {self.options.max_rejects} allows; "
+                f"see them with: vectormigrate status {self.migration_id} --rejects 20"
             )
 
     async def _finalize(self) -> None:

@@ -13,6 +13,7 @@ from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import InvalidRequest, RecordsRejected, ValidationFailed
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key
+from vectormigrate.model.position import Partition
 from vectormigrate.state.records import Lease
 from vectormigrate.state.store import Store
 
@@ -28,14 +29,14 @@ DEFERRED_LIMIT = 64
 
 @dataclass(slots=True)
 class WriteResult:
-    """What became of some rows. `journal` holds the target ids that this migration put there, `intents` the journal
-    blocks that announced them."""
+    """What became of some rows. `journal` holds, per target namespace, the ids that this migration put there,
+    `intents` the journal blocks that announced them. Rejects name source ids and the source namespace."""
 
     written: int = 0
     batches: int = 0
     checked: int = 0
     rejects: list[Reject] = field(default_factory=list[Reject])
-    journal: list[RecordId] = field(default_factory=list[RecordId])
+    journal: dict[str, list[RecordId]] = field(default_factory=dict[str, list[RecordId]])
     intents: list[int] = field(default_factory=list[int])
 
     def add(self, other: WriteResult) -> None:
@@ -44,7 +45,8 @@ class WriteResult:
         self.batches += other.batches
         self.checked += other.checked
         self.rejects += other.rejects
-        self.journal += other.journal
+        for namespace, ids in other.journal.items():
+            self.journal.setdefault(namespace, []).extend(ids)
         self.intents += other.intents
 
 
@@ -64,7 +66,7 @@ class BatchWriter:
     deferred: list[RecordBatch] = field(default_factory=list[RecordBatch])
     _batches: int = 0
 
-    async def write(self, partition_id: str, batch: RecordBatch, source_ids: list[RecordId]) -> WriteResult:
+    async def write(self, partition: Partition, batch: RecordBatch, source_ids: list[RecordId]) -> WriteResult:
         """Write the rows; every one of them ends as written or as a reject that names its source id."""
         origin = dict(zip(map(id_key, batch.ids), source_ids, strict=True))
         result = WriteResult(batches=1)
@@ -79,7 +81,7 @@ class BatchWriter:
                 ]
             ours = [record_id for record_id in batch.ids if id_key(record_id) not in foreign]
             if ours:
-                block = await self.store.add_intents(self.lease, partition_id, batch.namespace, ours)
+                block = await self.store.add_intents(self.lease, partition.id, batch.namespace, ours)
                 result.intents.append(block)
             failpoint("intents")
         if len(batch):
@@ -89,16 +91,17 @@ class BatchWriter:
         refused_keys = {id_key(reject.id) for reject in result.rejects}
         written = [record_id for record_id in batch.ids if id_key(record_id) not in refused_keys]
         result.written = len(written)
-        result.journal = [record_id for record_id in written if id_key(record_id) not in foreign]
+        ours = [record_id for record_id in written if id_key(record_id) not in foreign]
+        result.journal = {batch.namespace: ours} if ours else {}
         result.checked = await self._check(batch, refused_keys)
         result.rejects = [
-            Reject(origin.get(id_key(reject.id), reject.id), reject.namespace, reject.code, reject.reason)
+            Reject(origin.get(id_key(reject.id), reject.id), partition.namespace, reject.code, reject.reason)
             for reject in result.rejects
         ]
         return result
 
     async def check_deferred(self) -> int:
-        """Read back the batches that could not be read while the target was being filled. Returns the records checked."""
+        """Read back the batches that could not be read while the target was being filled; returns their records."""
         checked = 0
         for batch in self.deferred:
             checked += await self._compare(batch)

@@ -67,6 +67,10 @@ SET cursor = coalesce(:cursor, cursor), seq = :seq, read = read + :read, written
     checked = checked + :checked, mismatched = mismatched + :mismatched, done = :done
 WHERE number = :number;
 
+-- name: add_checked
+UPDATE partition SET checked = checked + :checked
+WHERE number = (SELECT min(number) FROM partition WHERE migration_id = :id);
+
 -- name: add_loss
 INSERT INTO loss (partition_number, name, records) VALUES (:number, :name, :records)
 ON CONFLICT (partition_number, name) DO UPDATE SET records = records + excluded.records;

@@ -1,0 +1,49 @@
+"""Tries the rejected records of a migration once more, from the source as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vectormigrate.adapter import Reject
+from vectormigrate.engine.copy import CopyContext
+from vectormigrate.model.ids import id_key
+from vectormigrate.model.position import Partition
+from vectormigrate.state.records import RetryOutcome, StoredReject
+
+BLOCK = 500
+
+
+async def retry_rejects(context: CopyContext) -> None:
+    """Every open reject ends as written, as gone from the source, or as rejected again with the newest reason."""
+    migration_id = context.lease.migration_id
+    partitions = {item.partition.id: item.partition for item in await context.store.partitions(migration_id)}
+    after = 0
+    while block := await context.store.take_rejects(migration_id, after=after, limit=BLOCK):
+        after = block[-1].number
+        groups: dict[str, list[StoredReject]] = {}
+        for stored in block:
+            groups.setdefault(stored.partition_id, []).append(stored)
+        for partition_id, group in groups.items():
+            await _retry_group(context, partitions[partition_id], group)
+
+
+async def _retry_group(context: CopyContext, partition: Partition, group: Sequence[StoredReject]) -> None:
+    numbers = {id_key(stored.reject.id): stored.number for stored in group}
+    found = await context.source.fetch([stored.reject.id for stored in group], partition.namespace)
+    gone = numbers.keys() - set(map(id_key, found.ids))
+    refused: list[Reject] = []
+    for part in context.mapper.apply_all(found):
+        refused += part.rejects
+        if not len(part.batch):
+            continue
+        result = await context.writer.write(partition, part.batch, part.source_ids)
+        refused += result.rejects
+        again = {id_key(reject.id) for reject in result.rejects}
+        written = [numbers[key] for key in map(id_key, part.source_ids) if key not in again]
+        ids = (part.batch.namespace, result.journal.get(part.batch.namespace, []))
+        await context.store.resolve_rejects(context.lease, RetryOutcome(written=written, written_ids=ids))
+    outcome = RetryOutcome(
+        gone=[numbers[key] for key in gone],
+        refused={numbers[id_key(reject.id)]: reject for reject in refused},
+    )
+    await context.store.resolve_rejects(context.lease, outcome)

@@ -1,0 +1,99 @@
+"""A run from outside: under the lease, ended by a stop request, its outcome written down whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import anyio
+
+from vectormigrate.engine.connect import Ends
+from vectormigrate.engine.events import Listener
+from vectormigrate.engine.groups import task_group
+from vectormigrate.engine.lifecycle import Verb, next_state
+from vectormigrate.engine.retry import RetryingSource
+from vectormigrate.engine.run import Run
+from vectormigrate.engine.writing import ReadBack
+from vectormigrate.errors import IncompatibleSchema, VectorMigrateError
+from vectormigrate.model.plan import MigrationPlan, RunOptions
+from vectormigrate.model.status import Phase, Status
+from vectormigrate.state.leases import hold_lease
+from vectormigrate.state.records import Lease
+from vectormigrate.state.store import Store
+
+STOP_POLL_SECONDS = 0.25
+
+
+async def require_same_source(source: RetryingSource, plan: MigrationPlan) -> None:
+    """Raise IncompatibleSchema when the source no longer has the shape that the plan was made for."""
+    found = await source.describe()
+    if replace(found, note=None) != replace(plan.source_schema, note=None):
+        raise IncompatibleSchema(
+            f"the schema of the source {plan.spec.source.collection!r} changed since migration {plan.spec.id!r} was "
+            f"planned; roll it back (vectormigrate rollback {plan.spec.id}) and start a new one"
+        )
+
+
+async def run_migration(
+    store: Store,
+    ends: Ends,
+    plan: MigrationPlan,
+    options: RunOptions,
+    listener: Listener,
+    read_back: ReadBack,
+    stop_now: Callable[[], bool],
+) -> bool:
+    """Run the migration from where it stands. True: complete. False: stopped, by `stop_now` or by another process.
+
+    Raises LeaseHeld, InvalidTransition, and after storing it as the failure of the run, what ended it.
+    """
+    migration_id = plan.spec.id
+    async with hold_lease(store, migration_id) as lease:
+        # Read under the lease: an earlier holder may have moved the migration since anyone looked.
+        stored = await store.load(migration_id)
+        verb = Verb.RETRY if options.retry_rejects else Verb.RESUME
+        state = next_state(verb, migration_id, stored.status, stored.phase)
+        await store.clear_stop(migration_id)
+        await store.set_options(lease, replace(options, retry_rejects=False))
+        asked = anyio.Event()
+        run = Run(
+            plan=plan,
+            options=options,
+            source=ends.source,
+            target=ends.target,
+            store=store,
+            lease=lease,
+            listener=listener,
+            read_back=read_back,
+            stopping=lambda: stop_now() or asked.is_set(),
+            rejected_before=stored.counters.rejected,
+        )
+        try:
+            async with task_group() as tasks:
+                tasks.start_soon(_watch_stop, store, migration_id, asked)
+                complete = await run.execute(state.phase)
+                tasks.cancel_scope.cancel()
+        except (VectorMigrateError, OSError) as error:
+            await _record_failure(store, lease, error)
+            raise
+        if complete:
+            await store.set_phase(migration_id, Phase.DONE, Status.COMPLETED, lease=lease)
+        else:
+            phase = (await store.load(migration_id)).phase
+            await store.set_phase(migration_id, phase, Status.STOPPED, lease=lease)
+    return complete
+
+
+async def _watch_stop(store: Store, migration_id: str, asked: anyio.Event) -> None:
+    # The request comes from another process, through the file: there is nothing to wait on but its state.
+    while not await store.stop_requested(migration_id):  # noqa: ASYNC110
+        await anyio.sleep(STOP_POLL_SECONDS)
+    asked.set()
+
+
+async def _record_failure(store: Store, lease: Lease, error: Exception) -> None:
+    """Store the failure if the state can still be written; the caller raises what went wrong either way."""
+    with contextlib.suppress(VectorMigrateError):
+        phase = (await store.load(lease.migration_id)).phase
+        await store.set_phase(lease.migration_id, phase, Status.FAILED, error=str(error), lease=lease)
