@@ -78,6 +78,29 @@ def page(partition_id: str, seq: int, *, done: bool = False) -> PageCommit:
     )
 
 
+def content(path: Path) -> bytes:
+    """The bytes of a file."""
+    return path.read_bytes()
+
+
+def size(path: Path) -> int:
+    """Bytes in a file."""
+    return path.stat().st_size
+
+
+def beside(path: Path) -> list[str]:
+    """Names of everything in the folder of a file."""
+    return sorted(entry.name for entry in path.parent.iterdir())
+
+
+def put(path: Path, data: bytes = b"", at: int | None = None) -> None:
+    """Write a file anew, or over what it holds from `at` on."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb" if at is None else "r+b") as file:
+        file.seek(at or 0)
+        file.write(data)
+
+
 def sql(path: Path, statement: str, *values: object) -> list[Any]:
     """Look into the file, or damage it, behind the store's back."""
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:

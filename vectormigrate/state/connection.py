@@ -13,10 +13,10 @@ from typing import Any
 import aiosqlite
 import anyio
 
-from vectormigrate.errors import StateError, StateUnwritable
+from vectormigrate.errors import StateUnwritable
 from vectormigrate.state.faults import is_busy, translated
 from vectormigrate.state.queries import MIGRATIONS, QUERIES
-from vectormigrate.state.schema import check_owner, upgrade
+from vectormigrate.state.schema import check_owner, newest_version, upgrade
 from vectormigrate.state.secrets import SecretGuard
 
 BUSY_SECONDS = 5.0
@@ -94,11 +94,18 @@ async def open_writer(path: Path, guard: SecretGuard, migrations: Traversable = 
     async with _connect(str(path), path) as connection:
         with translated(path):
             await check_owner(connection, path, migrations)
-            await _use_wal(connection)
+            await _use_wal(connection, path)
             await upgrade(connection, path, migrations)
             await connection.execute_fetchall("PRAGMA synchronous = FULL")
             await connection.execute_fetchall("PRAGMA foreign_keys = ON")
         yield Session(connection, path, guard)
+
+
+async def is_outdated(path: Path) -> bool:
+    """Whether an existing file is of an older version. Raises StateCorrupt, StateTooNew."""
+    async with _connect(_read_only_uri(path), path, uri=True) as connection:
+        with translated(path):
+            return await check_owner(connection, path) < newest_version()
 
 
 @asynccontextmanager
@@ -134,7 +141,7 @@ async def _connect(database: str, path: Path, **options: Any) -> AsyncGenerator[
             await connection.close()
 
 
-async def _use_wal(connection: aiosqlite.Connection) -> None:
+async def _use_wal(connection: aiosqlite.Connection, path: Path) -> None:
     """Switching the mode does not wait for other processes by itself."""
     for attempt in range(BUSY_TRIES):
         try:
@@ -145,7 +152,9 @@ async def _use_wal(connection: aiosqlite.Connection) -> None:
             await anyio.sleep(0.05 * (attempt + 1))
         else:
             if rows[0][0] != "wal":
-                raise StateError("the file system of the state file has no shared memory; name a state file on a disk")
+                raise StateUnwritable(
+                    f"the state file {str(path)!r} is on a file system without shared memory; name one on a local disk"
+                )
             return
 
 

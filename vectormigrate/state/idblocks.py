@@ -1,7 +1,7 @@
 """Packs typed ids into small blobs and back.
 
 A block is zlib over groups, one per kind of id. Order and duplicates are not kept: ids are sorted, because neighbours
-that differ little compress well. Sequential integers cost well under a byte each, UUIDs about 15 (they are random),
+that differ little compress well. Sequential integers cost well under a byte each, UUIDs 15 to 16 (they are random),
 texts what zlib makes of them; texts that spell a UUID are packed as one.
 """
 

@@ -15,6 +15,11 @@ APPLICATION_ID = 0x564D4947
 """`VMIG`, in the header of every state file."""
 
 
+def newest_version(folder: Traversable = MIGRATIONS) -> int:
+    """The version that this package writes."""
+    return scripts(folder)[-1][0]
+
+
 async def check_owner(connection: aiosqlite.Connection, path: Path | str, folder: Traversable = MIGRATIONS) -> int:
     """The version of the file, 0 for an empty one. Raises StateCorrupt for a database of another program and
     StateTooNew for a version that has no script here. Writes nothing."""
@@ -26,7 +31,7 @@ async def check_owner(connection: aiosqlite.Connection, path: Path | str, folder
                 f"the file {str(path)!r} is a SQLite database of another program; name another state file"
             )
         return 0
-    latest = scripts(folder)[-1][0]
+    latest = newest_version(folder)
     if version > latest:
         raise StateTooNew(
             f"the state file {str(path)!r} was written by a newer vectormigrate (format {version}, this one knows "

@@ -17,7 +17,7 @@ from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.state import journal, leases, migrations, rejects
-from vectormigrate.state.connection import Session, open_empty, open_reader, open_writer
+from vectormigrate.state.connection import Session, is_outdated, open_empty, open_reader, open_writer
 from vectormigrate.state.pages import prepare_page, require_lease
 from vectormigrate.state.records import (
     Lease,
@@ -291,6 +291,9 @@ async def open_store(path: Path, *, read_only: bool = False, secrets: Iterable[s
             yield Store(path, await stack.enter_async_context(open_empty(path, guard)), None, guard)
             return
         if read_only:
+            if await is_outdated(path):
+                async with open_writer(path, guard):
+                    pass
             yield Store(path, await stack.enter_async_context(open_reader(path, guard)), None, guard)
             return
         writer = Writer(await stack.enter_async_context(open_writer(path, guard)))

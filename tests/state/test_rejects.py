@@ -1,0 +1,83 @@
+"""Rejects are kept with their reason, listed, tried again and settled."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from tests.state.support import page
+from vectormigrate.adapter import Reject
+from vectormigrate.errors import LeaseLost, StateError
+from vectormigrate.model.ids import RecordId
+from vectormigrate.state import Lease, PageCommit, RetryOutcome, Store
+
+pytestmark = pytest.mark.anyio
+
+IDS: Sequence[RecordId] = [7, "7", UUID("5d1f0000-0000-4000-8000-00000000000a"), "a\x00b", "lone \ud800", 2**64 - 1]
+
+
+async def reject_all(store: Store, lease: Lease) -> None:
+    rejects = [Reject(record_id, "eu", "nan" if n % 2 else "size", f"why {n}") for n, record_id in enumerate(IDS)]
+    await store.commit(lease, PageCommit(partition_id="eu-0", seq=1, read=10, written=4, rejects=rejects))
+
+
+async def test_rejects_come_back_with_typed_ids_in_order(store: Store, lease: Lease) -> None:
+    await reject_all(store, lease)
+    listed = await store.rejects("orders")
+    assert [item.reject.id for item in listed] == list(IDS)
+    first = listed[0]
+    assert first.reject == Reject(7, "eu", "size", "why 0")
+    assert (first.partition_id, first.attempts) == ("eu-0", 1)
+    assert await store.reject_counts("orders") == {"nan": 3, "size": 3}
+
+
+async def test_rejects_are_listed_page_by_page(store: Store, lease: Lease) -> None:
+    await reject_all(store, lease)
+    assert [item.reject.id for item in await store.rejects("orders", limit=2, offset=3)] == list(IDS[3:5])
+    taken = await store.take_rejects("orders", limit=4)
+    rest = await store.take_rejects("orders", after=taken[-1].number, limit=4)
+    assert [item.reject.id for item in [*taken, *rest]] == list(IDS)
+
+
+async def test_a_retry_moves_counters_journal_and_rejects_together(store: Store, lease: Lease) -> None:
+    await reject_all(store, lease)
+    numbers = [item.number for item in await store.rejects("orders")]
+    again = Reject(2**64 - 1, "eu", "refused", "still no \udfff")
+    await store.resolve_rejects(
+        lease,
+        RetryOutcome(
+            written=numbers[:3], written_ids=("n", list(IDS[:3])), gone=numbers[3:5], refused={numbers[5]: again}
+        ),
+    )
+    left = await store.rejects("orders")
+    assert [(item.number, item.attempts, item.reject.code) for item in left] == [(numbers[5], 2, "refused")]
+    assert left[0].reject.reason == "still no \\udfff"
+    progress = (await store.partitions("orders"))[0]
+    assert (progress.read, progress.written, progress.rejected) == (8, 7, 1)
+    assert await store.which_written("orders", "n", IDS) == set(IDS[:3])
+
+
+async def test_a_retry_that_names_a_settled_reject_changes_nothing(store: Store, lease: Lease) -> None:
+    await reject_all(store, lease)
+    numbers = [item.number for item in await store.rejects("orders")]
+    await store.resolve_rejects(lease, RetryOutcome(gone=[numbers[0]]))
+    with pytest.raises(StateError, match=f"no open reject {numbers[0]}"):
+        await store.resolve_rejects(lease, RetryOutcome(gone=[numbers[1], numbers[0]]))
+    assert len(await store.rejects("orders")) == len(IDS) - 1
+    assert (await store.status("orders")).rejected_records == len(IDS) - 1
+
+
+async def test_a_retry_needs_the_lease(store: Store, lease: Lease) -> None:
+    await store.commit(lease, page("eu-0", 1))
+    number = (await store.rejects("orders"))[0].number
+    with pytest.raises(LeaseLost):
+        await store.resolve_rejects(replace(lease, owner="someone"), RetryOutcome(gone=[number]))
+    assert (await store.status("orders")).rejected_records == 1
+
+
+async def test_the_counted_rejects_are_the_listed_ones(store: Store, lease: Lease) -> None:
+    await reject_all(store, lease)
+    await store.commit(lease, page("eu-0", 2))
+    await store.commit(lease, page("eu-1", 1))
+    assert (await store.status("orders")).rejected_records == len(await store.rejects("orders")) == len(IDS) + 2
