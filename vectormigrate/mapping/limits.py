@@ -103,10 +103,12 @@ _FROM_JSON = {
 def limits_of(
     capabilities: Capabilities, schema: CollectionSchema, *, namespaces: bool, home: bool, int_origin_ids: bool
 ) -> Limits:
-    """The limits of a collection with this shape. `home`: names that the shape itself holds are legal as they are."""
+    """The limits of a collection with this shape. `home`: names that the shape itself holds are legal as they are, and
+    so are keys like `_vm_id` that the records held there before (unless a record needs its own sidecar)."""
     caps = capabilities
     taken = {vector.name for vector in schema.vectors} if caps.shared_names else set[str]()
-    reserved = (caps.reserved_fields | taken | OWN_FIELDS) - ({item.name for item in schema.fields} if home else set())
+    own = {item.name for item in schema.fields} | OWN_FIELDS if home else set[str]()
+    reserved = (caps.reserved_fields | taken | OWN_FIELDS) - own
     declared = {
         item.name: (str(item.type), item.nullable or "default_value" in item.params, item.element and str(item.element))
         for item in schema.fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +11,7 @@ from vectormigrate.mapping.losses import explain, is_soft
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.note import OriginNote
 from vectormigrate.model.plan import Loss, MigrationSpec, Outcome
-from vectormigrate.model.schema import CollectionSchema
+from vectormigrate.model.schema import CollectionSchema, VectorField, VectorKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +31,20 @@ class PlanContext:
 
     @property
     def home(self) -> bool:
-        """The records came from this kind of database: rebuild the original schema."""
-        return self.existing is None and self.note is not None and self.note.adapter == self.target_adapter
+        """The records came from this kind of database, and this one can hold the original schema: rebuild it."""
+        note = self.note
+        if self.existing is not None or note is None or note.adapter != self.target_adapter:
+            return False
+        return _can_hold(self.target_caps, note.schema)
 
     @property
     def same_kind(self) -> bool:
-        """Source and target are the same kind of database, and no other one stood at the beginning."""
-        return self.source_adapter == self.target_adapter and (self.note is None or self.home)
+        """Source and target are the same kind of database, no other one stood at the beginning, and this target is no
+        narrower than the source."""
+        if self.note is not None or self.source_adapter != self.target_adapter:
+            return self.home
+        wide = self.target_caps.value_kinds >= self.source_caps.value_kinds
+        return wide and _can_hold(self.target_caps, self.source_schema)
 
     @property
     def sidecar(self) -> bool:
@@ -70,3 +78,21 @@ class LossList:
     def sorted(self) -> tuple[Loss, ...]:
         """Losses first, then what is restored; by name."""
         return tuple(sorted(self.losses.values(), key=lambda loss: (loss.outcome is not Outcome.LOSS, loss.name)))
+
+
+def _can_hold(caps: Capabilities, schema: CollectionSchema) -> bool:
+    """Whether a collection of exactly this shape is legal."""
+    legal_field = re.compile(caps.field_names).fullmatch
+    return (
+        schema.id_kinds <= caps.id_kinds
+        and (caps.max_vectors is None or len(schema.vectors) <= caps.max_vectors)
+        and all(_can_hold_vector(caps, vector) for vector in schema.vectors)
+        and all(legal_field(item.name if item.declared else item.name.split(".")[0]) for item in schema.fields)
+    )
+
+
+def _can_hold_vector(caps: Capabilities, vector: VectorField) -> bool:
+    named = re.fullmatch(caps.vector_names, vector.name) if vector.name else caps.unnamed_vector
+    typed = vector.kind is VectorKind.SPARSE or vector.dtype in caps.dtypes
+    fits = vector.dim is None or vector.dim <= caps.max_dim
+    return bool(named and typed and fits) and vector.kind in caps.vector_kinds and vector.metric in caps.metrics

@@ -85,7 +85,8 @@ def decide(
     encoder = MetadataEncoder(limits)
     if not context.spec.plain:
         names = moved_names(context, renames, encoder)
-        schema = replace(schema, note=_note(context, vectors, spaces, names))
+        exact_home = context.home and not losses.losses
+        schema = replace(schema, note=None if exact_home else _note(context, vectors, spaces, names))
     mappings = plan_mappings(context, renames, encoder, target_caps)
     return Decision(
         target_schema=schema,
@@ -202,11 +203,9 @@ def _rules(
 def _note(
     context: PlanContext, vectors: VectorPlan, spaces: NamespacePlan, names: Mapping[str, str]
 ) -> dict[str, object] | None:
-    """The note for the target: the original's, handed through. At home, and on a collection that has one, its own."""
+    """The note for the target: the original's, handed through. A collection that has one keeps its own."""
     if context.existing is not None and context.existing.note is not None:
         return dict(context.existing.note)
-    if context.home:
-        return None
     before = context.note
     old = dict(before.fields) if before else {}
     moved = set(names.values())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vectormigrate.mapping.ids import id_check, id_map
-from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID, Limits
+from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID, OWN_FIELDS, Limits
 from vectormigrate.mapping.losses import ALL, RecordRejected, explain, is_soft
 from vectormigrate.mapping.metadata import MetadataEncoder
 from vectormigrate.mapping.origin import Sidecar, write_sidecar
@@ -21,6 +22,7 @@ class RowEncoder:
 
     def __init__(self, rules: MappingRules, limits: Limits) -> None:
         self.metadata = MetadataEncoder(limits)
+        self._beside_sidecar = MetadataEncoder(replace(limits, reserved=limits.reserved | OWN_FIELDS))
         self.map_id = id_map(rules.id_strategy, rules.id_salt)
         self.check_id = id_check(limits)
         self.native = rules.id_strategy == "native"
@@ -44,7 +46,8 @@ class RowEncoder:
         others. Raises RecordRejected when the record cannot go or needs a loss that nobody accepted."""
         if self.renamer:
             metadata = self.renamer.apply(metadata, effects)
-        encoded, sidecar = self.metadata.encode(metadata, effects)
+        encoded, note = self.metadata.encode(metadata, effects)
+        sidecar: Sidecar = {}
         target_id = record_id if self.native else self.map_id(namespace, record_id)
         self.check_id(target_id)
         if target_id != record_id or type(target_id) is not type(record_id):
@@ -57,7 +60,10 @@ class RowEncoder:
             sidecar["x"] = vector_notes
         if effects and not self._accepts_all:
             self._refuse_losses(effects)
-        if sidecar and self._sidecar:
+        if (sidecar or note) and self._sidecar:
+            if ORIGIN in encoded or ORIGIN_ID in encoded:
+                encoded, note = self._beside_sidecar.encode(metadata, effects)
+            sidecar |= note
             encoded = self._with_sidecar(encoded, sidecar, record_id)
         self.metadata.check_size(encoded)
         return target_id, encoded

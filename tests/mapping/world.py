@@ -1,0 +1,276 @@
+"""Capability profiles, a strict pure target, and a whole migration without any I/O."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from vectormigrate.adapter import Capabilities, Reject, ValueKind
+from vectormigrate.adapters.memory.limits import check_schema, normalised, rejects
+from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.limits import Limits
+from vectormigrate.mapping.planner import Decision, decide
+from vectormigrate.mapping.profile import Profile
+from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch, SparseColumn, VectorColumn
+from vectormigrate.model.ids import IdKind, RecordId, id_key
+from vectormigrate.model.plan import EndpointRef, MappingRules, MigrationSpec
+from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
+
+WIDE = Capabilities(
+    id_kinds=frozenset(IdKind),
+    ids_per_namespace=True,
+    vector_kinds=frozenset(VectorKind),
+    dtypes=frozenset(DType),
+    metrics=frozenset(Metric),
+    max_dim=10_000,
+    unnamed_vector=True,
+    value_kinds=frozenset(ValueKind),
+    int_range=(-(10**30), 10**30),
+    namespaces=True,
+    rows_per_write=10_000,
+    bytes_per_write=2**26,
+)
+STRING_IDS = replace(WIDE, id_kinds=frozenset({IdKind.STRING}), int_range=(-(2**63), 2**63 - 1))
+JSON_KINDS = frozenset(ValueKind) - {ValueKind.BYTES, ValueKind.DATETIME, ValueKind.NONFINITE}
+COSINE_JSON = replace(
+    WIDE,
+    id_kinds=frozenset({IdKind.UUID, IdKind.UINT64}),
+    ids_per_namespace=False,
+    normalises_cosine=True,
+    value_kinds=JSON_KINDS,
+    int_range=(-(2**63), 2**63 - 1),
+    namespaces=False,
+    dtypes=frozenset({DType.FLOAT32, DType.FLOAT16, DType.UINT8}),
+    metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.L1}),
+)
+FLAT = replace(
+    WIDE,
+    id_kinds=frozenset({IdKind.STRING}),
+    id_max_bytes=512,
+    unnamed_vector=False,
+    vector_names=r"[a-z]+[a-z0-9_]*",
+    vectors_required=True,
+    dtypes=frozenset({DType.FLOAT32}),
+    value_kinds=frozenset({ValueKind.BOOL, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}),
+    int_range=(-(2**53), 2**53),
+    field_names=r"(?s)(?!\$).+",
+    namespace_names=r"[\x21-\x7e]*",
+)
+NAMED = replace(
+    WIDE,
+    id_kinds=frozenset({IdKind.UUID}),
+    unnamed_vector=False,
+    value_kinds=frozenset(ValueKind) - {ValueKind.NULL, ValueKind.NONFINITE, ValueKind.LIST, ValueKind.OBJECT},
+    int_range=(-(2**53), 2**53),
+    field_names=r"[_a-z][_0-9A-Za-z]{0,230}",
+    reserved_fields=frozenset({"id", "_id", "vector"}),
+    namespace_names=r"[A-Za-z0-9_-]{1,64}",
+    vector_names=r"[_A-Za-z][_0-9A-Za-z]{0,63}",
+    dtypes=frozenset({DType.FLOAT32}),
+)
+COLUMNS = replace(
+    WIDE,
+    id_kinds=frozenset({IdKind.INT64, IdKind.STRING}),
+    mixed_ids=False,
+    ids_per_namespace=False,
+    unnamed_vector=False,
+    shared_names=True,
+    value_kinds=JSON_KINDS,
+    int_range=(-(2**63), 2**63 - 1),
+    vector_names=r"[_A-Za-z][_0-9A-Za-z]{0,254}",
+    namespace_names=r"[_A-Za-z][_0-9A-Za-z]{0,254}",
+    reserved_fields=frozenset({"$meta"}),
+    vectors_required=True,
+)
+TARGETS: dict[str, Capabilities] = {
+    "wide": WIDE,
+    "string-ids": STRING_IDS,
+    "cosine-json": COSINE_JSON,
+    "flat": FLAT,
+    "named": NAMED,
+    "columns": COLUMNS,
+}
+
+Store = dict[str, RecordBatch]
+"""A collection's records by namespace."""
+
+
+def rules(**changes: Any) -> MappingRules:
+    """Rules for a direct Mapper: native ids, no limits, sidecar on. `limits` is a Limits."""
+    limits: Limits = changes.pop("limits", Limits())
+    base: dict[str, Any] = {
+        "id_strategy": "native",
+        "id_salt": "salt",
+        "vectors": (),
+        "namespaces": {},
+        "renames": {},
+        "excludes": (),
+        "sidecar": True,
+        "accepted_losses": (),
+        "target_limits": limits.to_json(),
+    }
+    return MappingRules(**{**base, **changes})
+
+
+def spec(**changes: Any) -> MigrationSpec:
+    """A spec between two memory collections."""
+    ends = {
+        "source": EndpointRef(type="one", collection="source", location="one://source"),
+        "target": EndpointRef(type="two", collection="target", location="two://target"),
+    }
+    return MigrationSpec(**{"id": "m1", **ends, **changes})
+
+
+def schema(*vectors: VectorField, caps: Capabilities = WIDE, **changes: Any) -> CollectionSchema:
+    """A schema with these vector fields (default: one dense cosine field of 4)."""
+    fields = vectors or (VectorField(name="v", kind=VectorKind.DENSE, dim=4, metric=Metric.COSINE),)
+    return CollectionSchema(**{"name": "source", "id_kinds": caps.id_kinds, "vectors": fields, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection at rest: what kind of database, its limits, schema and records."""
+
+    adapter: str
+    caps: Capabilities
+    schema: CollectionSchema
+    store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A finished migration."""
+
+    target: Collection
+    decision: Decision
+    parts: list[Mapped]
+    rejects: list[Reject]
+    counts: Counter[str]
+
+
+def decide_twice(source: Collection, adapter: str, caps: Capabilities, **changes: Any) -> tuple[Decision, Counter[str]]:
+    """Plan as the service does: preliminary rules, profile without vectors, final decision."""
+    the_spec = spec(**changes)
+    common: dict[str, Any] = {
+        "spec": the_spec,
+        "source_schema": source.schema,
+        "source_adapter": source.adapter,
+        "source_caps": source.caps,
+        "target_adapter": adapter,
+        "target_caps": caps,
+        "namespaces": {name: len(batch) for name, batch in source.store.items()},
+    }
+    mapper = Mapper(decide(**common).rules)
+    profile = Profile()
+    counts: Counter[str] = Counter()
+    for batch in source.store.values():
+        bare = replace(batch, vectors={})
+        profile.add(bare)
+        for part in mapper.apply_all(bare):
+            counts.update(part.losses)
+            counts.update(reject.code for reject in part.rejects)
+    return decide(**common, profile=profile, loss_counts=counts), counts
+
+
+def migrate(source: Collection, adapter: str, caps: Capabilities, *, via_json: bool = False, **changes: Any) -> Moved:
+    """Move everything into a new collection that keeps strictly to `caps`. `via_json` sends metadata through JSON."""
+    decision, counts = decide_twice(source, adapter, caps, **changes)
+    check_schema(decision.target_schema, "target", caps)
+    plan_rules = MappingRules.from_json(json.loads(json.dumps(_as_json(decision.rules))))
+    mapper = Mapper(plan_rules)
+    parts = [part for batch in source.store.values() for part in mapper.apply_all(batch)]
+    groups: dict[str, list[RecordBatch]] = {}
+    for part in parts:
+        refused = rejects(part.batch, decision.target_schema, caps, True)
+        assert not refused, f"the target refuses what mapping let through: {refused}"
+        groups.setdefault(part.batch.namespace, []).append(_stored(part.batch, decision.target_schema, caps, via_json))
+    store = {name: RecordBatch.concat(batches) for name, batches in groups.items()}
+    for batch in store.values():
+        assert len(set(map(id_key, batch.ids))) == len(batch), "two records became one"
+    if not caps.ids_per_namespace:
+        every = [id_key(record_id) for batch in store.values() for record_id in batch.ids]
+        assert len(set(every)) == len(every), "two records of different namespaces became one"
+    target = Collection(adapter, caps, decision.target_schema, store)
+    return Moved(target, decision, parts, [reject for part in parts for reject in part.rejects], counts)
+
+
+def _as_json(the_rules: MappingRules) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(the_rules)
+
+
+def _stored(batch: RecordBatch, shape: CollectionSchema, caps: Capabilities, via_json: bool) -> RecordBatch:
+    """What a read returns after the write."""
+    columns: dict[str, VectorColumn] = dict(batch.vectors)
+    if caps.normalises_cosine:
+        for name, column in columns.items():
+            item = shape.vector(name)
+            assert item is not None
+            columns[name] = normalised(column, item)
+    metadata = [json.loads(json.dumps(item)) for item in batch.metadata] if via_json else batch.metadata
+    return replace(batch, vectors=columns, metadata=metadata)
+
+
+def exact(value: Any) -> Any:
+    """A value in a form in which `==` sees types, NaN, the sign of zero and UTC offsets; key order does not count."""
+    if isinstance(value, dict):
+        return ("dict", sorted((key, exact(item)) for key, item in value.items()))
+    if isinstance(value, list):
+        return ("list", [exact(item) for item in value])
+    return (type(value).__name__, repr(value))
+
+
+def exact_vector(column: VectorColumn, row: int) -> Any:
+    """One record's vector with type and bits, None when it has none."""
+    if column.valid is not None and not column.valid[row]:
+        return None
+    if isinstance(column, DenseColumn):
+        return str(column.dtype), column.values[row].tobytes()
+    part = slice(int(column.offsets[row]), int(column.offsets[row + 1]))
+    if isinstance(column, SparseColumn):
+        return "sparse", column.indices[part].tobytes(), column.values[part].tobytes()
+    return str(column.dtype), column.values[part].tobytes()
+
+
+def records(store: Mapping[str, RecordBatch]) -> dict[tuple[str, str], Any]:
+    """Everything by (namespace, typed id), exactly."""
+    found: dict[tuple[str, str], Any] = {}
+    for name, batch in store.items():
+        for row, record_id in enumerate(batch.ids):
+            vectors = {field: exact_vector(column, row) for field, column in batch.vectors.items()}
+            present = {field: value for field, value in vectors.items() if value is not None}
+            found[name, id_key(record_id)] = (exact(batch.metadata[row]), present)
+    return found
+
+
+def one_batch(
+    metadata: Sequence[dict[str, Any]], ids: Sequence[RecordId] | None = None, namespace: str = ""
+) -> RecordBatch:
+    """Records without vectors; ids default to "r0", "r1", …"""
+    return RecordBatch(namespace, list(ids or [f"r{row}" for row in range(len(metadata))]), {}, list(metadata))
+
+
+def dense(values: Sequence[Sequence[float]], valid: Sequence[bool] | None = None) -> DenseColumn:
+    """A float32 column."""
+    return DenseColumn(np.array(values, np.float32), DType.FLOAT32, None if valid is None else np.array(valid, np.bool_))
+
+
+def multi(rows: Sequence[Sequence[Sequence[float]]], dim: int) -> MultiColumn:
+    """A float32 multi-vector column."""
+    offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+    flat = [vector for row in rows for vector in row]
+    return MultiColumn(offsets, np.array(flat, np.float32).reshape(-1, dim))
+
+
+def sparse(rows: Sequence[Mapping[int, float]]) -> SparseColumn:
+    """A sparse column."""
+    offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+    pairs = [(index, row[index]) for row in rows for index in sorted(row)]
+    indices = np.array([index for index, _ in pairs], np.uint32)
+    return SparseColumn(offsets, indices, np.array([value for _, value in pairs], np.float32))
