@@ -225,7 +225,7 @@ def _vector_problems(
 def _finite_rows(column: VectorColumn) -> BoolMask:
     finite = np.isfinite(column.values)
     if isinstance(column, DenseColumn):
-        return finite.all(axis=1)
+        return np.logical_and.reduce(finite, axis=1)
     bad = np.concatenate([[0], np.cumsum(~(finite if finite.ndim == 1 else finite.all(axis=1)))])
     return np.equal(np.diff(bad[column.offsets]), 0)
 

@@ -88,47 +88,72 @@ def _cut(data: bytearray, dim: int, count: int) -> list[Any]:
 
 
 def pack(records: Sequence[Any], fields: Sequence[wire.Head]) -> tuple[wire.Head, list[wire.Buffer]]:
-    """Ids in the head; payloads as one JSON list (the namespace taken out), then each field's buffers as in `_rows`."""
+    """Ids in the head; payloads as one JSON list (the namespace taken out), then each field's buffers as in `_rows`.
+
+    Record by record, because every look at `record.vector` builds its lists anew and small ones stay in the cache.
+    """
     payloads = [record.payload for record in records]
     for payload in payloads:
         payload.pop(NAMESPACE_FIELD, None)
     buffers: list[wire.Buffer] = [orjson.dumps(payloads)]
-    if fields:
-        vectors = [record.vector for record in records]
-        for field in fields:
-            name = field["name"]
-            column = [
-                vector.get(name) if isinstance(vector, dict) else (vector if name == "" else None) for vector in vectors
-            ]
-            buffers.extend(_column(column, field))
+    columns = [_Column(field) for field in fields]
+    if [field["name"] for field in fields] == [""]:
+        add = columns[0].add
+        for record in records:
+            vector = record.vector
+            add(vector.get("") if isinstance(vector, dict) else vector)
+    elif columns:
+        adders = [(column.name, column.add) for column in columns]
+        for record in records:
+            vector = record.vector
+            for name, add in adders:
+                add(vector.get(name) if isinstance(vector, dict) else (vector if name == "" else None))
+    for column in columns:
+        buffers.extend(column.buffers())
     return {"ids": [wire_id(record.id) for record in records]}, buffers
 
 
-def _column(vectors: Sequence[Any], field: wire.Head) -> list[wire.Buffer]:
-    missing = any(vector is None for vector in vectors)
-    mask = bytes(vector is not None for vector in vectors) if missing else b""
-    if field["kind"] == "dense":
-        dim: int = field["dim"]
-        write = struct.Struct(f"={dim}f").pack
-        empty = bytes(4 * dim)
-        parts = [empty if vector is None else write(*vector) for vector in vectors]
-        return [mask, b"".join(parts)]
-    offsets = array("q", [0])
-    numbers = array("f")
-    indices = array("I")
-    total = 0
-    for vector in vectors:
-        if vector is not None and field["kind"] == "sparse":
-            places = vector.indices
-            indices.extend(places)
-            numbers.extend(vector.values)
-            total += len(places)
-        elif vector is not None:
-            for row in vector:
-                numbers.extend(row)
-            total += len(vector)
-        offsets.append(total)
-    return [mask, offsets.tobytes(), *([indices.tobytes()] if field["kind"] == "sparse" else []), numbers.tobytes()]
+class _Column:
+    """Collects one field's vectors; `add` takes the engine's form, None for a missing one."""
+
+    def __init__(self, field: wire.Head) -> None:
+        self.name: str = field["name"]
+        self._kind: str = field["kind"]
+        self._mask = bytearray()
+        self._parts: list[bytes] = []
+        self._offsets = array("q", [0])
+        self._indices = array("I")
+        if self._kind == "dense":
+            self._write = struct.Struct(f"={field['dim']}f").pack
+            self._empty = bytes(4 * field["dim"])
+            self.add = self._add_dense
+        else:
+            self.add = self._add_sparse if self._kind == "sparse" else self._add_multi
+
+    def _add_dense(self, vector: Any) -> None:
+        self._mask.append(vector is not None)
+        self._parts.append(self._empty if vector is None else self._write(*vector))
+
+    def _add_sparse(self, vector: Any) -> None:
+        self._mask.append(vector is not None)
+        if vector is not None:
+            self._indices.extend(vector.indices)
+            self._parts.append(array("f", vector.values).tobytes())
+        self._offsets.append(len(self._indices))
+
+    def _add_multi(self, vector: Any) -> None:
+        self._mask.append(vector is not None)
+        self._parts.extend(array("f", row).tobytes() for row in vector or ())
+        self._offsets.append(len(self._parts))
+
+    def buffers(self) -> list[wire.Buffer]:
+        mask = b"" if all(self._mask) else bytes(self._mask)
+        numbers = b"".join(self._parts)
+        if self._kind == "dense":
+            return [mask, numbers]
+        if self._kind == "multi":
+            return [mask, self._offsets.tobytes(), numbers]
+        return [mask, self._offsets.tobytes(), self._indices.tobytes(), numbers]
 
 
 def queries(head: wire.Head, buffers: list[bytearray]) -> list[Any]:

@@ -82,7 +82,7 @@ class Worker:
             limit=head["limit"],
             filter=filter_,
             with_payload=True,
-            with_vector=[item["name"] for item in head["fields"]] or False,
+            with_vector=bool(head["fields"]),
         )
         records, _next = self._shard.scroll(request)
         end = head["end"]
@@ -93,8 +93,8 @@ class Worker:
         return points.pack(records, head["fields"])
 
     def fetch(self, head: wire.Head, _: list[bytearray]) -> Answer:
-        vectors = [item["name"] for item in head["fields"]] or False
-        found = self._shard.retrieve([points.native_id(item) for item in head["ids"]], True, vectors)
+        ids = [points.native_id(item) for item in head["ids"]]
+        found = self._shard.retrieve(ids, True, bool(head["fields"]))
         if self._divided or head["namespace"]:
             wanted = head["namespace"] or None
             found = [record for record in found if record.payload.get(NAMESPACE_FIELD) == wanted]
