@@ -1,0 +1,105 @@
+"""The two streams: data on stdout, everything else on stderr. Nothing from a database reaches the terminal raw."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, is_dataclass
+from functools import cache
+from typing import Any
+
+import orjson
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+PIPED_WIDTH = 200
+"""Columns when stdout is no terminal: nothing is cut off or wrapped early for the program that reads it."""
+
+PROGRAM = "vectormigrate"
+
+
+def clean(text: object) -> str:
+    """Text on one line, with control characters (terminal escapes in a record's id, say) made visible."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in " ".join(str(text).splitlines())
+    )
+
+
+@cache
+def out() -> Console:
+    """stdout."""
+    terminal = sys.stdout.isatty()
+    width = None if terminal or os.environ.get("COLUMNS") else PIPED_WIDTH
+    return Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=width)
+
+
+@cache
+def err() -> Console:
+    """stderr."""
+    return Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
+
+
+def show(*parts: RenderableType) -> None:
+    """Print data for people."""
+    for part in parts:
+        out().print(part)
+
+
+def notice(message: str, style: str = "") -> None:
+    """One line for people, on stderr."""
+    err().print(clean(message), style=style, soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """One line that begins with `warning:`, on stderr."""
+    notice(f"warning: {message}", "yellow")
+
+
+def is_terminal() -> bool:
+    """Whether a person can see stderr and answer on stdin."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table; long cells fold, so nothing is lost. The columns named in `right` hold numbers."""
+    style = box.SIMPLE_HEAD if out().is_terminal else None
+    made = Table(title=title, title_justify="left", title_style="bold", box=style, pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def pairs(rows: list[tuple[str, str]]) -> Table:
+    """Names and values, two columns without a header."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(name, value)
+    return made
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value)
+
+
+def encode(data: Any) -> bytes:
+    """JSON with two spaces of indentation. Text that is no UTF-8 (half a surrogate pair) is written as an escape."""
+    try:
+        return orjson.dumps(data, default=_default, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError:
+        return json.dumps(data, default=_default, indent=2).encode()
+
+
+def document(data: Any) -> None:
+    """Print the one JSON document of a command."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(encode(data) + b"\n")
+    sys.stdout.buffer.flush()

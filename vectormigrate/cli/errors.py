@@ -1,0 +1,126 @@
+"""Errors in one line, as text on stderr and with `--json` as a document on stdout; every exit code is decided here."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import typer
+
+from vectormigrate.errors import VectorMigrateError
+
+USAGE = 2
+INTERRUPTED = 130
+DEBUG = "VECTORMIGRATE_DEBUG"
+
+# typer keeps its own copy of click (or uses the real one, in older versions): the base is found from a public subclass.
+USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+_secrets: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An error as it is shown; `hints` are further lines."""
+
+    type: str
+    message: str
+    exit_code: int
+    hints: list[str]
+
+
+def keep_secret(secret: str | None) -> None:
+    """From now on no error text shows this value, even if a server repeats it."""
+    if secret:
+        _secrets.add(secret)
+
+
+def redact(text: str) -> str:
+    """The text without any known secret."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The error that says most in a group of errors: one of ours if there is one."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [leaf(inner) for inner in error.exceptions]
+    return next((inner for inner in leaves if isinstance(inner, VectorMigrateError)), leaves[0])
+
+
+def guarded(action: Callable[[], Any], *, as_json: bool) -> int:
+    """Run a command; its exit code. Whatever it raises is told in one line."""
+    try:
+        return int(action() or 0)
+    except BrokenPipeError:
+        # The reader went away (`| head`). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (KeyboardInterrupt, EOFError):
+        return INTERRUPTED
+    except BaseExceptionGroup as group:
+        return _tell(leaf(group), as_json)
+    except Exception as error:
+        return _tell(error, as_json)
+
+
+def _tell(error: BaseException, as_json: bool) -> int:
+    """Print the error and give the exit code."""
+    from vectormigrate.cli.console import clean
+    from vectormigrate.cli.detach import report_failure
+
+    if isinstance(error, KeyboardInterrupt | EOFError):
+        return INTERRUPTED
+    code, message, hints = _describe(error)
+    if os.environ.get(DEBUG):
+        text = "".join(traceback.format_exception(error, chain=True))
+        sys.stderr.write(redact(text))
+    failure = Failure(
+        type=type(error).__name__,
+        message=redact(clean(message)),
+        exit_code=code,
+        hints=[redact(hint) for hint in hints],
+    )
+    report_failure(failure)
+    return print_failure(failure, as_json)
+
+
+def print_failure(failure: Failure, as_json: bool) -> int:
+    """The error on the screen; gives its exit code."""
+    from vectormigrate.cli.console import document, err, notice
+
+    if as_json:
+        document({"error": asdict(failure)})
+    word = "interrupted" if failure.exit_code == INTERRUPTED else "error"
+    err().print(f"{word}: {failure.message}", style="red", soft_wrap=True)
+    for hint in failure.hints:
+        notice(hint)
+    return failure.exit_code
+
+
+def _usage(error: BaseException) -> str:
+    """What typer says about a wrong command line, on one line."""
+    text = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
+    return text[:1].lower() + text[1:]
+
+
+def _describe(error: BaseException) -> tuple[int, str, list[str]]:
+    """Exit code, message, and the lines below it: the notes that the command added to the error."""
+    notes: list[str] = list(getattr(error, "__notes__", ()))
+    if isinstance(error, VectorMigrateError):
+        return error.exit_code, str(error) or type(error).__name__, notes
+    if isinstance(error, USAGE_ERROR):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "vectormigrate"
+        return getattr(error, "exit_code", USAGE), _usage(error), [f"see: {command} --help"]
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename!r}" if error.filename else ""
+        return 1, f"{error.strerror}{where}", notes
+    hint = f"this is a defect of vectormigrate; run again with {DEBUG}=1 to see where it happened"
+    return 1, f"unexpected {type(error).__name__}: {error}", [hint, *notes]

@@ -1,0 +1,85 @@
+"""What stands below `--help` of each command: commands that can be copied and run."""
+
+from __future__ import annotations
+
+EXIT_CODES = """[bold]Exit codes[/]
+  0  done   1  failed   2  wrong command, configuration or plan   3  validation failed
+  4  not found, or in the wrong state   130  interrupted; `resume` goes on
+
+[bold]Environment[/]
+  VECTORMIGRATE_STATE, VECTORMIGRATE_CONFIG                      as --state, --config
+  VECTORMIGRATE_SOURCE_API_KEY, VECTORMIGRATE_TARGET_API_KEY     keys, where no flag gives one
+  VECTORMIGRATE_DEBUG=1                                          tracebacks
+
+[bold]Start here[/]
+  vectormigrate demo
+  vectormigrate doctor
+  vectormigrate migrate --help"""
+
+MIGRATE = """[bold]Examples[/]
+  # what would happen: mappings, losses, sizes; nothing is written
+  vectormigrate migrate docs --dry-run \\
+      --source-type milvus --source-url ./source.db --source-index docs \\
+      --target-type qdrant_edge --target-url ./edge --target-index docs
+
+  # the same for real, with keys from the environment
+  vectormigrate migrate docs \\
+      --source-type milvus --source-url http://db:19530 \\
+      --source-api-key env:MILVUS_TOKEN --source-index docs \\
+      --target-type qdrant_edge --target-url ./edge --target-index docs
+
+  # between connections of vectormigrate.toml, in the background
+  vectormigrate migrate docs --source prod --source-index docs \\
+      --target new --target-index docs --detach
+
+[bold]vectormigrate.toml[/]
+  \\[connections.prod]
+  type = "milvus"
+  url = "http://db:19530"
+  api_key = "${MILVUS_TOKEN}"
+  \\[connections.prod.options]
+  database = "default" """
+
+RESUME = """[bold]Examples[/]
+  vectormigrate resume docs
+  vectormigrate resume docs --source-api-key env:MILVUS_TOKEN
+  vectormigrate resume docs --retry-rejects --max-rejects 10"""
+
+STOP = """[bold]Examples[/]
+  vectormigrate stop docs"""
+
+STATUS = """[bold]Examples[/]
+  vectormigrate status docs
+  vectormigrate status docs --watch
+  vectormigrate status docs --rejects 20 --json"""
+
+LIST = """[bold]Examples[/]
+  vectormigrate list
+  vectormigrate list --status in_progress --json"""
+
+VALIDATE = """[bold]Examples[/]
+  vectormigrate validate docs
+  vectormigrate validate docs --full --report docs.html
+  vectormigrate validate docs --full --repair"""
+
+ROLLBACK = """[bold]Examples[/]
+  vectormigrate rollback docs
+  vectormigrate rollback docs --force"""
+
+DESCRIBE = """[bold]Examples[/]
+  vectormigrate schema describe prod --index docs
+  vectormigrate schema describe --type milvus --url ./source.db --index docs"""
+
+RECOMMEND = """[bold]Examples[/]
+  vectormigrate schema recommend --source prod --source-index docs --target-type qdrant_edge
+  vectormigrate schema recommend --source-type milvus --target-type qdrant_edge \\
+      --source-schema '{"title": "string", "year": "int64"}'"""
+
+DOCTOR = """[bold]Examples[/]
+  vectormigrate doctor
+  vectormigrate doctor prod
+  vectormigrate doctor --type milvus --url ./source.db"""
+
+DEMO = """[bold]Examples[/]
+  vectormigrate demo
+  vectormigrate demo --records 2000 --dir ./demo"""

@@ -1,0 +1,88 @@
+"""What the flags said, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """Flags of every command."""
+
+    state: Path | None
+    config: Path | None
+    as_json: bool
+
+    def command(self, *words: str) -> str:
+        """A command line that a person can run next, on the same state and connections."""
+        flags: list[str] = []
+        if self.state:
+            flags += ["--state", str(self.state)]
+        if self.config:
+            flags += ["--config", str(self.config)]
+        return shlex.join(["vectormigrate", *words, *flags])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The flags that name one collection. `key` is a secret."""
+
+    side: Literal["source", "target", ""]
+    connection: str | None = None
+    type: str | None = None
+    url: str | None = None
+    key: str | None = None
+    index: str | None = None
+    options: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Place({self.side!r})"
+
+    @property
+    def given(self) -> bool:
+        """Whether any flag names a place."""
+        return any((self.connection, self.type, self.url, self.index))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class What:
+    """What to copy and how it may change."""
+
+    namespaces: tuple[str, ...] | None
+    partitions: int | None
+    renames: tuple[str, ...]
+    excludes: tuple[str, ...]
+    accepted_losses: tuple[str, ...]
+    plain: bool
+    into_existing: bool
+    overwrite: bool
+    min_similarity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How to run; None keeps what is stored, or the default."""
+
+    batch_size: int | None
+    max_retries: int | None
+    validate_every: int | None
+    concurrency: int | None
+    rate_limit: float | None
+    max_rejects: int | None
+    retry_rejects: bool = False
+
+    def changes(self) -> dict[str, int | float | bool]:
+        """The fields of RunOptions that were given."""
+        given = {
+            "batch_size": self.batch_size,
+            "max_retries": self.max_retries,
+            "validate_every": self.validate_every,
+            "concurrency": self.concurrency,
+            "rate_limit": self.rate_limit,
+            "max_rejects": self.max_rejects,
+            "retry_rejects": self.retry_rejects or None,
+        }
+        return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,433 @@
+"""The command line: one function per verb, which turns flags into a call of `verbs_run` or `verbs_look`.
+
+Everything heavy (service, pydantic, numpy, vendor packages) is imported inside the functions, so `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from vectormigrate.cli import examples
+from vectormigrate.cli import options as opt
+from vectormigrate.cli.errors import Failure, guarded, print_failure
+from vectormigrate.cli.inputs import Common, Pace, Place, What
+from vectormigrate.model.status import Status
+
+app = typer.Typer(
+    name="vectormigrate",
+    help="Move vector collections between databases, and prove that nothing was lost.",
+    epilog=examples.EXIT_CODES,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+schema_app = typer.Typer(help="Look at the shape of a collection, and at the shape it should have elsewhere.")
+app.add_typer(schema_app, name="schema", no_args_is_help=True)
+
+
+def _run(verb: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    import anyio
+
+    return anyio.run(verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vectormigrate {installed_version('vectormigrate')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def top(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Move vector collections between databases, and prove that nothing was lost."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(epilog=examples.MIGRATE)
+def migrate(
+    migration_id: opt.Id,
+    source: opt.SourceConnection = None,
+    source_type: opt.SourceType = None,
+    source_url: opt.SourceUrl = None,
+    source_api_key: opt.SourceKey = None,
+    source_index: opt.SourceIndex = None,
+    source_option: opt.SourceOption = None,
+    target: opt.TargetConnection = None,
+    target_type: opt.TargetType = None,
+    target_url: opt.TargetUrl = None,
+    target_api_key: opt.TargetKey = None,
+    target_index: opt.TargetIndex = None,
+    target_option: opt.TargetOption = None,
+    namespace: opt.Namespaces = None,
+    rename: opt.Renames = None,
+    exclude: opt.Excludes = None,
+    accept_loss: opt.AcceptLoss = None,
+    plain: opt.Plain = False,
+    into_existing: opt.IntoExisting = False,
+    overwrite: opt.Overwrite = False,
+    min_similarity: opt.MinSimilarity = 0.98,
+    partitions: opt.Partitions = None,
+    dry_run: opt.DryRun = False,
+    detach: opt.Detach = False,
+    batch_size: opt.BatchSize = None,
+    max_retries: opt.MaxRetries = None,
+    validate_every: opt.ValidateEvery = None,
+    concurrency: opt.Concurrency = None,
+    rate_limit: opt.RateLimit = None,
+    max_rejects: opt.MaxRejects = None,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Copy a collection to another database.
+
+    The plan comes first: a loss that nobody accepted stops it before anything is written.
+    Ctrl-C stops after the batch in flight; `resume` goes on exactly there.
+    """
+    common = Common(state=state, config=config, as_json=as_json)
+    if detach and not dry_run:
+        return _detach(common, migration_id)
+    from vectormigrate.cli import verbs_run
+
+    verb = partial(
+        verbs_run.migrate,
+        common,
+        migration_id,
+        Place(
+            side="source",
+            connection=source,
+            type=source_type,
+            url=source_url,
+            key=source_api_key,
+            index=source_index,
+            options=tuple(source_option or ()),
+        ),
+        Place(
+            side="target",
+            connection=target,
+            type=target_type,
+            url=target_url,
+            key=target_api_key,
+            index=target_index,
+            options=tuple(target_option or ()),
+        ),
+        What(
+            namespaces=tuple(namespace) if namespace else None,
+            partitions=partitions,
+            renames=tuple(rename or ()),
+            excludes=tuple(exclude or ()),
+            accepted_losses=tuple(accept_loss or ()),
+            plain=plain,
+            into_existing=into_existing,
+            overwrite=overwrite,
+            min_similarity=min_similarity,
+        ),
+        Pace(
+            batch_size=batch_size,
+            max_retries=max_retries,
+            validate_every=validate_every,
+            concurrency=concurrency,
+            rate_limit=rate_limit,
+            max_rejects=max_rejects,
+        ),
+        dry_run=dry_run,
+    )
+    return _run(verb)
+
+
+@app.command(epilog=examples.RESUME)
+def resume(
+    migration_id: opt.Id,
+    retry_rejects: opt.RetryRejects = False,
+    batch_size: opt.BatchSize = None,
+    max_retries: opt.MaxRetries = None,
+    validate_every: opt.ValidateEvery = None,
+    concurrency: opt.Concurrency = None,
+    rate_limit: opt.RateLimit = None,
+    max_rejects: opt.MaxRejects = None,
+    detach: opt.Detach = False,
+    source_api_key: opt.SourceKey = None,
+    target_api_key: opt.TargetKey = None,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Go on with a migration that was stopped, failed or killed.
+
+    The stored plan is used unchanged; flags given here replace the stored ones.
+    """
+    common = Common(state=state, config=config, as_json=as_json)
+    if detach:
+        return _detach(common, migration_id)
+    from vectormigrate.cli import verbs_run
+
+    pace = Pace(
+        batch_size=batch_size,
+        max_retries=max_retries,
+        validate_every=validate_every,
+        concurrency=concurrency,
+        rate_limit=rate_limit,
+        max_rejects=max_rejects,
+        retry_rejects=retry_rejects,
+    )
+    return _run(partial(verbs_run.resume, common, migration_id, pace, source_api_key, target_api_key))
+
+
+@app.command(epilog=examples.STOP)
+def stop(
+    migration_id: opt.Id,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.0, help="Seconds to wait for it.")] = 30.0,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Stop a migration that runs in another process.
+
+    It finishes the batch in flight and can be resumed.
+    """
+    from vectormigrate.cli import verbs_run
+
+    return _run(partial(verbs_run.stop, Common(state=state, config=config, as_json=as_json), migration_id, timeout))
+
+
+@app.command(epilog=examples.STATUS)
+def status(
+    migration_id: opt.Id,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until it has ended.")] = False,
+    rejects: Annotated[
+        int | None, typer.Option("--rejects", metavar="N", min=1, help="List the first N refused records.")
+    ] = None,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Show how far a migration is."""
+    from vectormigrate.cli import verbs_look
+
+    common = Common(state=state, config=config, as_json=as_json)
+    return _run(partial(verbs_look.status, common, migration_id, watch=watch, rejects=rejects))
+
+
+@app.command("list", epilog=examples.LIST)
+def list_(
+    status: Annotated[Status | None, typer.Option("--status", help="Only those in this status.")] = None,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """List the migrations of the state file."""
+    from vectormigrate.cli import verbs_look
+
+    return _run(partial(verbs_look.list_all, Common(state=state, config=config, as_json=as_json), status))
+
+
+@app.command(epilog=examples.VALIDATE)
+def validate(
+    migration_id: opt.Id,
+    sample_size: Annotated[
+        int | None,
+        typer.Option("--sample-size", metavar="N", min=1, help="Compare N random records; default 1000."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Compare every record, in both directions.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Copy what differs again; delete extras that this migration wrote.")
+    ] = False,
+    queries: Annotated[
+        int, typer.Option("--queries", metavar="N", min=0, help="Searches to compare; 0 for none.")
+    ] = 50,
+    min_similarity: Annotated[
+        float | None,
+        typer.Option(
+            "--min-similarity", metavar="X", min=0.0, max=1.0, help="Floor of the cosine; default as planned."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Write a report with plots.", dir_okay=False)
+    ] = None,
+    source_api_key: opt.SourceKey = None,
+    target_api_key: opt.TargetKey = None,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Compare source and target: counts, contents, searches. Exit code 3 when they differ."""
+    if full and sample_size is not None:
+        raise typer.BadParameter("--full compares every record: leave out --sample-size")
+    from vectormigrate.cli import verbs_look
+
+    verb = partial(
+        verbs_look.validate,
+        Common(state=state, config=config, as_json=as_json),
+        migration_id,
+        sample_size=sample_size,
+        full=full,
+        repair=repair,
+        queries=queries,
+        min_similarity=min_similarity,
+        report=report,
+        source_key=source_api_key,
+        target_key=target_api_key,
+    )
+    return _run(verb)
+
+
+@app.command(epilog=examples.ROLLBACK)
+def rollback(
+    migration_id: opt.Id,
+    force: Annotated[bool, typer.Option("--force", help="Do not ask.")] = False,
+    target_api_key: opt.TargetKey = None,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Remove what a migration wrote, and nothing else.
+
+    A collection that it created is dropped; from one that existed, the records that it added are deleted.
+    """
+    from vectormigrate.cli import verbs_look
+
+    common = Common(state=state, config=config, as_json=as_json)
+    return _run(partial(verbs_look.rollback, common, migration_id, force=force, target_key=target_api_key))
+
+
+@schema_app.command(epilog=examples.DESCRIBE)
+def describe(
+    connection: Annotated[
+        str | None, typer.Argument(metavar="CONNECTION", help="Name in vectormigrate.toml, or use --type.")
+    ] = None,
+    type: opt.Type = None,
+    url: opt.Url = None,
+    api_key: opt.Key = None,
+    index: opt.Index = None,
+    option: opt.Option = None,
+    sample: Annotated[int, typer.Option("--sample", metavar="N", min=0, help="Records to look at.")] = 10_000,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Show vectors, fields, namespaces and counts of a collection."""
+    from vectormigrate.cli import verbs_look
+
+    place = Place(
+        side="", connection=connection, type=type, url=url, key=api_key, index=index, options=tuple(option or ())
+    )
+    return _run(partial(verbs_look.describe, Common(state=state, config=config, as_json=as_json), place, sample))
+
+
+@schema_app.command(epilog=examples.RECOMMEND)
+def recommend(
+    target_type: Annotated[str, typer.Option("--target-type", metavar="TYPE", help="Where it shall go.")],
+    source: opt.SourceConnection = None,
+    source_type: opt.SourceType = None,
+    source_url: opt.SourceUrl = None,
+    source_api_key: opt.SourceKey = None,
+    source_index: opt.SourceIndex = None,
+    source_option: opt.SourceOption = None,
+    source_schema: Annotated[
+        str | None,
+        typer.Option("--source-schema", metavar="JSON|FILE", help='Fields instead of a collection: {"field": "type"}.'),
+    ] = None,
+    sample: Annotated[int, typer.Option("--sample", metavar="N", min=0, help="Records to look at.")] = 10_000,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Recommend a schema on another database, with a confidence per field and every loss."""
+    from vectormigrate.cli import verbs_look
+
+    place = Place(
+        side="source",
+        connection=source,
+        type=source_type,
+        url=source_url,
+        key=source_api_key,
+        index=source_index,
+        options=tuple(source_option or ()),
+    )
+    common = Common(state=state, config=config, as_json=as_json)
+    return _run(partial(verbs_look.recommend, common, place, target_type, source_schema, sample))
+
+
+@app.command(epilog=examples.DOCTOR)
+def doctor(
+    connections: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CONNECTION]...", help="Names in vectormigrate.toml; default all of them."),
+    ] = None,
+    type: opt.Type = None,
+    url: opt.Url = None,
+    api_key: opt.Key = None,
+    index: opt.Index = None,
+    option: opt.Option = None,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Check installed packages, the state file and connections. Exit code 1 when something is wrong."""
+    from vectormigrate.cli import verbs_look
+
+    places = [Place(side="", connection=name, index=index) for name in connections or ()]
+    if type or url:
+        places.append(Place(side="", type=type, url=url, key=api_key, index=index, options=tuple(option or ())))
+    return _run(partial(verbs_look.doctor, Common(state=state, config=config, as_json=as_json), places))
+
+
+@app.command(epilog=examples.DEMO)
+def demo(
+    records: Annotated[int, typer.Option("--records", metavar="N", min=1, help="Most records to use.")] = 10_000,
+    directory: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", file_okay=False, help="Where to leave data and state.")
+    ] = Path("vectormigrate-demo"),
+    as_json: opt.AsJson = False,
+) -> int:
+    """Watch a real collection move from Milvus Lite to Qdrant Edge, be killed half-way, resume and be proved.
+
+    Needs no server and no account.
+    """
+    from vectormigrate.demo.run import run_demo
+
+    return _run(partial(run_demo, records, directory, as_json))
+
+
+def _detach(common: Common, migration_id: str) -> int:
+    """Run this command again in the background, and say how to follow it."""
+    from vectormigrate.cli import detach
+    from vectormigrate.cli.common import settings_of
+    from vectormigrate.cli.console import document, pairs, show
+
+    log = settings_of(common).state.absolute().parent / f"{migration_id}.log"
+    pid, failure = detach.start(sys.argv[1:], log)
+    if isinstance(failure, Failure):
+        return print_failure(failure, common.as_json)
+    follow = common.command("status", migration_id, "--watch")
+    if common.as_json:
+        document({"id": migration_id, "pid": pid, "log": str(log), "follow": follow})
+        return 0
+    show(f"{migration_id} runs in the background, process {pid}")
+    show(pairs([("log", str(log)), ("follow", follow), ("stop", common.command("stop", migration_id))]))
+    return 0
+
+
+def run() -> NoReturn:
+    """The entry point of the installed command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    arguments = sys.argv[1:]
+    command = typer.main.get_command(app)
+    main = partial(command.main, args=arguments, prog_name="vectormigrate", standalone_mode=False)
+    sys.exit(guarded(main, as_json="--json" in arguments))

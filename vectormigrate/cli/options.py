@@ -1,0 +1,203 @@
+"""The flags, each written once. Only typer is imported here, so that `--help` stays fast."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MIGRATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+SOURCE = "Source"
+TARGET = "Target"
+WHAT = "What to copy, and how it may change"
+RUN = "How to run"
+OUTPUT = "State and output"
+
+
+def _migration_id(value: str) -> str:
+    if not MIGRATION_ID.fullmatch(value):
+        raise typer.BadParameter(f"{value!r}: 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+    return value
+
+
+def _pair(value: str) -> str:
+    name, equals, other = value.partition("=")
+    if not (name and equals and other):
+        raise typer.BadParameter(f"{value!r}: write it as old=new")
+    return value
+
+
+def _pairs(values: list[str] | None) -> list[str]:
+    return [_pair(value) for value in values or []]
+
+
+Id = Annotated[
+    str,
+    typer.Argument(metavar="ID", callback=_migration_id, help="Name of the migration: letters, digits, '.', '_', '-'."),
+]
+
+# Every command.
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+        help="State file.  Environment: VECTORMIGRATE_STATE.",
+        dir_okay=False,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+        help="Connections file; default ./vectormigrate.toml.  Environment: VECTORMIGRATE_CONFIG.",
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON document, also for an error.")
+]
+
+# The two ends.
+_KEY_HELP = "API key; [bold]env:NAME[/] reads it from a variable.  Used, never stored."
+_OPTION_HELP = "Further setting of the database type; repeatable."
+
+SourceConnection = Annotated[
+    str | None,
+    typer.Option("--source", metavar="CONNECTION", rich_help_panel=SOURCE, help="Name in vectormigrate.toml."),
+]
+SourceType = Annotated[
+    str | None, typer.Option("--source-type", metavar="TYPE", rich_help_panel=SOURCE, help="milvus, qdrant_edge, …")
+]
+SourceUrl = Annotated[
+    str | None, typer.Option("--source-url", metavar="URL", rich_help_panel=SOURCE, help="Server, or file or folder.")
+]
+SourceKey = Annotated[
+    str | None, typer.Option("--source-api-key", metavar="KEY", rich_help_panel=SOURCE, help=_KEY_HELP)
+]
+SourceIndex = Annotated[
+    str | None, typer.Option("--source-index", metavar="NAME", rich_help_panel=SOURCE, help="Collection to read.")
+]
+SourceOption = Annotated[
+    list[str] | None,
+    typer.Option("--source-option", metavar="KEY=VALUE", rich_help_panel=SOURCE, callback=_pairs, help=_OPTION_HELP),
+]
+TargetConnection = Annotated[
+    str | None,
+    typer.Option("--target", metavar="CONNECTION", rich_help_panel=TARGET, help="Name in vectormigrate.toml."),
+]
+TargetType = Annotated[
+    str | None, typer.Option("--target-type", metavar="TYPE", rich_help_panel=TARGET, help="milvus, qdrant_edge, …")
+]
+TargetUrl = Annotated[
+    str | None, typer.Option("--target-url", metavar="URL", rich_help_panel=TARGET, help="Server, or file or folder.")
+]
+TargetKey = Annotated[
+    str | None, typer.Option("--target-api-key", metavar="KEY", rich_help_panel=TARGET, help=_KEY_HELP)
+]
+TargetIndex = Annotated[
+    str | None, typer.Option("--target-index", metavar="NAME", rich_help_panel=TARGET, help="Collection to write.")
+]
+TargetOption = Annotated[
+    list[str] | None,
+    typer.Option("--target-option", metavar="KEY=VALUE", rich_help_panel=TARGET, callback=_pairs, help=_OPTION_HELP),
+]
+
+# One collection (schema describe, doctor).
+Type = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="milvus, qdrant_edge, …")]
+Url = Annotated[str | None, typer.Option("--url", metavar="URL", help="Server, or file or folder.")]
+Key = Annotated[str | None, typer.Option("--api-key", metavar="KEY", help=_KEY_HELP)]
+Index = Annotated[str | None, typer.Option("--index", metavar="NAME", help="Collection.")]
+Option = Annotated[list[str] | None, typer.Option("--option", metavar="KEY=VALUE", callback=_pairs, help=_OPTION_HELP)]
+
+# What to copy.
+Namespaces = Annotated[
+    list[str] | None,
+    typer.Option("--namespace", metavar="NAME", rich_help_panel=WHAT, help="Only this one; repeatable. Default: all."),
+]
+Partitions = Annotated[
+    int | None,
+    typer.Option("--partitions", metavar="N", min=1, rich_help_panel=WHAT, help="Units of parallel reading."),
+]
+Renames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", metavar="OLD=NEW", rich_help_panel=WHAT, callback=_pairs, help="Rename a metadata field; repeatable."
+    ),
+]
+Excludes = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="FIELD", rich_help_panel=WHAT, help="Leave a metadata field out; repeatable."),
+]
+AcceptLoss = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-loss", metavar="NAME", rich_help_panel=WHAT, help="Accept a loss that the plan names; repeatable."
+    ),
+]
+Plain = Annotated[
+    bool,
+    typer.Option("--plain", rich_help_panel=WHAT, help="No origin sidecar: its effects become losses to accept."),
+]
+IntoExisting = Annotated[
+    bool,
+    typer.Option("--into-existing", rich_help_panel=WHAT, help="Allow a target collection that holds records."),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", rich_help_panel=WHAT, help="Replace records with the same id (no rollback for them)."),
+]
+MinSimilarity = Annotated[
+    float,
+    typer.Option(
+        "--min-similarity", metavar="X", min=0.0, max=1.0, rich_help_panel=WHAT, help="Floor of the cosine per vector."
+    ),
+]
+
+# How to run. None keeps what is stored (resume) or the default (migrate).
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", metavar="N", min=1, rich_help_panel=RUN, help="Records per write; default 100."),
+]
+MaxRetries = Annotated[
+    int | None,
+    typer.Option("--max-retries", metavar="N", min=0, rich_help_panel=RUN, help="Tries after the first; default 3."),
+]
+ValidateEvery = Annotated[
+    int | None,
+    typer.Option(
+        "--validate-every",
+        metavar="N",
+        min=0,
+        rich_help_panel=RUN,
+        help="Read back and compare a sample every N batches; default 10, 0 is never.",
+    ),
+]
+Concurrency = Annotated[
+    int | None, typer.Option("--concurrency", metavar="N", min=1, rich_help_panel=RUN, help="Most writes in flight.")
+]
+RateLimit = Annotated[
+    float | None,
+    typer.Option("--rate-limit", metavar="R", min=0.001, rich_help_panel=RUN, help="Most records per second."),
+]
+MaxRejects = Annotated[
+    int | None,
+    typer.Option(
+        "--max-rejects", metavar="N", min=0, rich_help_panel=RUN, help="Fail beyond N refused records; default 0."
+    ),
+]
+RetryRejects = Annotated[
+    bool, typer.Option("--retry-rejects", rich_help_panel=RUN, help="Try the refused records again.")
+]
+Detach = Annotated[
+    bool,
+    typer.Option("--detach", rich_help_panel=RUN, help="Run in a background process that outlives this shell."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", rich_help_panel=RUN, help="Print the plan with its losses; write nothing.")
+]

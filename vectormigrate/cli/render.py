@@ -1,0 +1,172 @@
+"""Status, lists, rejects, rollback and doctor as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from vectormigrate.cli.console import clean, out, pairs, show, table
+from vectormigrate.cli.words import count, duration, moment, namespace, plural
+from vectormigrate.model.plan import MigrationPlan
+from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
+from vectormigrate.requests import DoctorCheck, RejectRow, RollbackResult
+
+STYLE = {
+    Status.NOT_STARTED: "dim",
+    Status.IN_PROGRESS: "cyan",
+    Status.STOPPED: "yellow",
+    Status.FAILED: "red",
+    Status.COMPLETED: "green",
+    Status.ROLLED_BACK: "dim",
+}
+
+
+def died(status: MigrationStatus) -> bool:
+    """The state says that it runs, but no process runs it."""
+    return status.status is Status.IN_PROGRESS and not status.runner_alive
+
+
+def _state(status: MigrationStatus) -> Text:
+    text = Text(str(status.status), style=STYLE[status.status])
+    if status.status is Status.IN_PROGRESS:
+        text.append(f" ({status.phase})")
+    if died(status):
+        text.append(" – its process died", style="red")
+    elif status.stop_requested and status.status is Status.IN_PROGRESS:
+        text.append(" – asked to stop", style="yellow")
+    return text
+
+
+def _progress_line(status: MigrationStatus) -> str:
+    settled = status.migrated_records + status.rejected_records
+    line = f"{status.percentage:.1f} %  {count(settled)} of {plural(status.total_records, 'record')}"
+    if status.rate and status.status is Status.IN_PROGRESS:
+        line += f"  {status.rate:,.0f} records/s"
+    if status.eta_seconds is not None and status.status is Status.IN_PROGRESS:
+        line += f"  {duration(status.eta_seconds)} to go"
+    return line
+
+
+def _checks_line(status: MigrationStatus) -> str:
+    line = f"{plural(status.checked_records, 'record')} read back"
+    return f"{line}, {count(status.mismatched_records)} different" if status.checked_records else line
+
+
+def _rejects_line(status: MigrationStatus, codes: Mapping[str, int]) -> str:
+    line = plural(status.rejected_records, "record")
+    if codes:
+        line += ": " + ", ".join(f"{clean(code)} {count(number)}" for code, number in codes.items())
+    return line
+
+
+def _validation_line(report: ValidationReport) -> str:
+    word = "passed" if report.passed else "FAILED"
+    scope = "counts only"
+    if report.diff:
+        scope = "every record" if report.diff.full else f"{count(report.diff.compared)} sampled"
+    return f"{word}, {scope}, {moment(report.ended_at)}"
+
+
+def status_view(
+    status: MigrationStatus, codes: Mapping[str, int], validation: ValidationReport | None = None
+) -> RenderableType:
+    """One migration."""
+    rows = [
+        ("source", clean(status.source)),
+        ("target", clean(status.target)),
+        ("progress", _progress_line(status)),
+        ("batches", f"{count(status.batches)}, {count(status.retries)} retried"),
+        ("rejects", _rejects_line(status, codes)),
+        ("inline checks", _checks_line(status)),
+        ("validation", _validation_line(validation) if validation else "never run"),
+        ("started", moment(status.started_at)),
+    ]
+    if status.ended_at:
+        rows.append(("ended", moment(status.ended_at)))
+    if status.error:
+        rows.append(("error", clean(status.error)))
+    parts: list[RenderableType] = [Text(status.id, style="bold").append("  ").append_text(_state(status))]
+    if out().is_terminal and status.total_records and status.status is Status.IN_PROGRESS:
+        parts.append(ProgressBar(total=100, completed=status.percentage, width=60))
+    parts.append(pairs(rows))
+    if len(status.namespaces) > 1:
+        parts += ["", _namespaces(status)]
+    return Group(*parts)
+
+
+def _namespaces(status: MigrationStatus) -> Table:
+    made = table("Namespaces", "name", "records", "migrated", "rejected", right=("records", "migrated", "rejected"))
+    for item in status.namespaces:
+        made.add_row(clean(namespace(item.namespace)), count(item.total), count(item.migrated), count(item.rejected))
+    return made
+
+
+def show_rejects(rows: Sequence[RejectRow], total: int) -> None:
+    """Refused records and why."""
+    made = table(f"Rejects, {count(len(rows))} of {count(total)}", "id", "namespace", "code", "tries", "reason")
+    for row in rows:
+        made.add_row(
+            clean(row.id), clean(namespace(row.namespace)), clean(row.code), str(row.attempts), clean(row.reason)
+        )
+    show("", made)
+
+
+def show_list(migrations: Sequence[MigrationStatus]) -> None:
+    """All migrations of the state file."""
+    if not migrations:
+        show("no migrations")
+        return
+    made = table("", "id", "status", "done", "records", "source", "target", "started", right=("done", "records"))
+    made.title = None
+    for item in migrations:
+        made.add_row(
+            item.id,
+            _state(item),
+            f"{item.percentage:.1f} %",
+            count(item.total_records),
+            clean(item.source),
+            clean(item.target),
+            moment(item.started_at).removesuffix(" UTC"),
+        )
+    show(made)
+
+
+def removal(plan: MigrationPlan, status: MigrationStatus) -> str:
+    """What a rollback of this migration would remove."""
+    target = clean(f"{plan.spec.target.type} {plan.spec.target.location or plan.spec.target.collection}")
+    if not plan.target_exists:
+        held = plural(status.migrated_records, "record")
+        return f"This drops the collection {target}, which this migration created ({held})."
+    text = (
+        f"This deletes from {target} the records that this migration added (at most {count(status.migrated_records)})."
+    )
+    if plan.spec.overwrite:
+        text += " Records that it overwrote stay as they are now: their former content is gone."
+    return text
+
+
+def show_rollback(result: RollbackResult) -> None:
+    """What a rollback did."""
+    what = (
+        "dropped the collection" if result.dropped_collection else f"deleted {plural(result.deleted_records, 'record')}"
+    )
+    text = f"{result.migration_id}: {what}"
+    if result.kept_records:
+        text += f"; {plural(result.kept_records, 'overwritten record')} stay"
+    show(Text(text))
+
+
+def show_checks(checks: Sequence[DoctorCheck]) -> None:
+    """`doctor`."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(no_wrap=True)
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for check in checks:
+        mark = Text("ok", style="green") if check.ok else Text("FAIL", style="bold red")
+        made.add_row(mark, clean(check.name), clean(check.detail))
+    show(made)

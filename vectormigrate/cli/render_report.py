@@ -1,0 +1,153 @@
+"""The verdict of a validation as tables."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from vectormigrate.cli.console import clean, pairs, show, table
+from vectormigrate.cli.render_plan import heading
+from vectormigrate.cli.words import count, duration, namespace, percent, plural
+from vectormigrate.model.status import CountCheck, DiffCheck, Difference, SearchCheck, ValidationReport
+
+SHOWN_DIFFERENCES = 20
+
+
+def verdict(passed: bool) -> Text:
+    """The word in its colour."""
+    return Text("passed", style="bold green") if passed else Text("failed", style="bold red")
+
+
+def _counts(checks: tuple[CountCheck, ...]) -> Table:
+    made = table("Counts", "namespace", "source", "rejected", "target", "", right=("source", "rejected", "target"))
+    for check in checks:
+        name = clean(namespace(check.namespace))
+        made.add_row(name, count(check.source), count(check.rejected), count(check.target), verdict(check.passed))
+    return made
+
+
+def _contents(diff: DiffCheck) -> Table:
+    wrong = [
+        f"{count(number)} {word}"
+        for number, word in (
+            (diff.missing, "missing"),
+            (diff.extra, "extra"),
+            (diff.different, "different"),
+            (diff.unreadable, "unreadable"),
+        )
+        if number
+    ]
+    scope = "every record, both directions" if diff.full else f"{count(diff.compared)} of {count(diff.population)}"
+    rows = [
+        ("contents", f"{scope}: {count(diff.identical)} identical, {count(diff.within_bound)} within bounds"),
+        ("differences", ", ".join(wrong) or "none"),
+    ]
+    if diff.statement:
+        rows.append(("this shows", clean(diff.statement)))
+    if diff.seconds:
+        rows.append(("took", f"{duration(diff.seconds)}, {diff.compared / diff.seconds:,.0f} records/s"))
+    return pairs(rows)
+
+
+def _vectors(diff: DiffCheck) -> Table:
+    made = table(
+        "Vectors",
+        "name",
+        "must be",
+        "compared",
+        "identical",
+        "within",
+        "below floor",
+        "worst cosine",
+        right=("compared", "identical", "within", "below floor", "worst cosine"),
+    )
+    for check in diff.vectors:
+        worst = "–" if check.worst_similarity is None else f"{check.worst_similarity:.6f}"
+        made.add_row(
+            clean(check.name or "(unnamed)"),
+            check.compare,
+            count(check.compared),
+            count(check.exact),
+            count(check.within_bound),
+            count(check.below_floor),
+            worst,
+        )
+    return made
+
+
+def _incomplete_fields(diff: DiffCheck) -> Table | None:
+    """Metadata fields that are not equal everywhere."""
+    wrong = {name: pair for name, pair in diff.metadata_fields.items() if pair[0] != pair[1]}
+    if not wrong:
+        return None
+    made = table("Metadata that differs", "field", "on the source", "equal", right=("on the source", "equal"))
+    for name, (held, equal) in wrong.items():
+        made.add_row(clean(name), count(held), count(equal))
+    return made
+
+
+def _differences(differences: tuple[Difference, ...]) -> Table:
+    made = table("First differences", "kind", "namespace", "source id", "target id", "fields", "cosine")
+    for item in differences[:SHOWN_DIFFERENCES]:
+        made.add_row(
+            str(item.kind),
+            clean(namespace(item.namespace)),
+            "–" if item.source_id is None else clean(item.source_id),
+            clean(item.target_id),
+            clean(", ".join(item.fields)),
+            "" if item.similarity is None else f"{item.similarity:.6f}",
+        )
+    return made
+
+
+def _search(checks: tuple[SearchCheck, ...]) -> Table:
+    k = checks[0].k
+    columns = (
+        "vector",
+        "namespace",
+        "queries",
+        f"recall@{k} source",
+        f"recall@{k} target",
+        f"overlap@{k}",
+        "exact",
+        "note",
+    )
+    made = table("Search parity", *columns, right=columns[2:7])
+    for check in checks:
+        made.add_row(
+            clean(check.vector or "(unnamed)"),
+            clean(namespace(check.namespace)),
+            count(check.queries),
+            percent(check.recall_source),
+            percent(check.recall_target),
+            percent(check.overlap),
+            percent(check.overlap_exact),
+            clean(check.note),
+        )
+    return made
+
+
+def show_report(report: ValidationReport) -> None:
+    """The whole verdict."""
+    show(heading(f"Validation of {report.migration_id}: ").append_text(verdict(report.passed)))
+    rows = [("source", clean(report.source)), ("target", clean(report.target))]
+    if report.rejected:
+        rows.append(("rejects", f"{plural(report.rejected, 'record')} that the target refused; not expected there"))
+    if report.repaired or report.deleted:
+        rows.append(("repair", f"{count(report.repaired)} copied again, {count(report.deleted)} extras deleted"))
+    show(pairs(rows))
+    if report.diff:
+        show(_contents(report.diff))
+    show("", _counts(report.counts))
+    if report.diff:
+        if report.diff.vectors:
+            show("", _vectors(report.diff))
+        if incomplete := _incomplete_fields(report.diff):
+            show("", incomplete)
+        if report.diff.differences:
+            show("", _differences(report.diff.differences))
+    if report.search:
+        show("", _search(report.search))
+    for text in report.errors:
+        show(Text(f"error: {clean(text)}", style="red"))
+    show("")

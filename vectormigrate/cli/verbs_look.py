@@ -1,0 +1,235 @@
+"""The verbs that look at migrations and collections, check them, and take a migration back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import anyio
+from rich.live import Live
+from rich.prompt import Confirm
+from rich.text import Text
+
+from vectormigrate.cli.common import endpoint_of, settings_of
+from vectormigrate.cli.console import document, err, is_terminal, notice, out, show
+from vectormigrate.cli.documents import (
+    checks_document,
+    collection_document,
+    list_document,
+    recommendation_document,
+    report_document,
+    status_document,
+)
+from vectormigrate.cli.errors import keep_secret
+from vectormigrate.cli.inputs import Common, Place
+from vectormigrate.cli.progress import display
+from vectormigrate.cli.render import (
+    died,
+    removal,
+    show_checks,
+    show_list,
+    show_rejects,
+    show_rollback,
+    status_view,
+)
+from vectormigrate.cli.render_plan import show_collection, show_recommendation
+from vectormigrate.cli.render_report import show_report
+from vectormigrate.errors import ConfigError
+from vectormigrate.model.status import MigrationStatus, Status
+from vectormigrate.service import Service, open_service
+from vectormigrate.validation.report import html_report
+
+WATCH_SECONDS = 1.0
+
+
+async def status(common: Common, migration_id: str, *, watch: bool, rejects: int | None) -> int:
+    """One migration, once or until it has ended."""
+    async with open_service(settings_of(common)) as service:
+        if watch:
+            await _watch(service, migration_id, common.as_json)
+        found = await service.status(migration_id)
+        codes = await service.reject_counts(migration_id)
+        validation = await service.last_validation(migration_id)
+        rows = await service.rejects(migration_id, limit=rejects) if rejects else None
+        if common.as_json:
+            document(status_document(found, codes, report_document(validation) if validation else None, rows))
+            return 0
+        show(status_view(found, codes, validation))
+        if rows:
+            show_rejects(rows, found.rejected_records)
+        if died(found) or found.status in (Status.STOPPED, Status.FAILED):
+            show("", Text(f"go on with:  {common.command('resume', migration_id)}"))
+        return 0
+
+
+def _over(found: MigrationStatus) -> bool:
+    """Nobody works on it any more."""
+    return found.status is not Status.IN_PROGRESS or not found.runner_alive
+
+
+async def _watch(service: Service, migration_id: str, as_json: bool) -> None:
+    """Refresh on the terminal until the migration has ended; elsewhere wait only."""
+    found = await service.status(migration_id)
+    if as_json or not out().is_terminal:
+        while not _over(found):
+            await anyio.sleep(WATCH_SECONDS)
+            found = await service.status(migration_id)
+        return
+    with Live(console=out(), auto_refresh=False, transient=True) as live:
+        while not _over(found):
+            codes = await service.reject_counts(migration_id)
+            live.update(status_view(found, codes), refresh=True)
+            await anyio.sleep(WATCH_SECONDS)
+            found = await service.status(migration_id)
+
+
+async def list_all(common: Common, wanted: Status | None) -> int:
+    """All migrations, or those in one status."""
+    async with open_service(settings_of(common)) as service:
+        found = await service.list(wanted)
+    if common.as_json:
+        document(list_document(found))
+    else:
+        show_list(found)
+    return 0
+
+
+async def validate(
+    common: Common,
+    migration_id: str,
+    *,
+    sample_size: int | None,
+    full: bool,
+    repair: bool,
+    queries: int,
+    min_similarity: float | None,
+    report: Path | None,
+    source_key: str | None,
+    target_key: str | None,
+) -> int:
+    """Compare source and target. 3 when they differ."""
+    _keep(source_key, target_key)
+    if report:
+        _check_writable(report)
+    async with open_service(settings_of(common)) as service:
+        with display() as shown:
+            verdict = await service.validate(
+                migration_id,
+                sample_size=sample_size,
+                full=full,
+                queries=queries,
+                repair=repair,
+                min_similarity=min_similarity,
+                listener=shown.listen,
+                source_key=source_key,
+                target_key=target_key,
+            )
+        if report:
+            found, plan = await service.status(migration_id), await service.stored_plan(migration_id)
+            await anyio.Path(report).write_text(html_report(verdict, found, plan), encoding="utf-8")
+    if common.as_json:
+        document(report_document(verdict))
+    else:
+        show_report(verdict)
+        if report:
+            show(f"report:  {report}")
+        if not verdict.passed and not repair:
+            show(f"repair with:  {common.command('validate', migration_id, '--full', '--repair')}")
+    return 0 if verdict.passed else 3
+
+
+def _check_writable(report: Path) -> None:
+    """Before a long comparison, not after it."""
+    if not report.absolute().parent.is_dir():
+        raise ConfigError(f"cannot write {str(report)!r}: there is no such folder")
+
+
+def _keep(*keys: str | None) -> None:
+    for key in keys:
+        if key and not key.startswith("env:"):
+            keep_secret(key)
+
+
+async def rollback(common: Common, migration_id: str, *, force: bool, target_key: str | None) -> int:
+    """Remove what a migration wrote, after a yes."""
+    _keep(target_key)
+    async with open_service(settings_of(common)) as service:
+        what = removal(await service.stored_plan(migration_id), await service.status(migration_id))
+        if not force:
+            if common.as_json or not is_terminal():
+                raise ConfigError(f"{what} Nobody can be asked here; confirm with --force")
+            notice(what, "yellow")
+            if not Confirm.ask("Go on?", console=err(), default=False):
+                notice("nothing was removed")
+                return 1
+        with display() as shown:
+            result = await service.rollback(migration_id, listener=shown.listen, target_key=target_key)
+    if common.as_json:
+        document(asdict(result))
+    else:
+        show_rollback(result)
+    return 0
+
+
+async def describe(common: Common, place: Place, sample: int) -> int:
+    """The shape of a collection."""
+    settings = settings_of(common)
+    endpoint = endpoint_of(settings, place)
+    async with open_service(settings) as service:
+        report = await service.describe(endpoint, sample)
+    if common.as_json:
+        document(collection_document(report))
+    else:
+        show_collection(report)
+    return 0
+
+
+def read_fields(text: str) -> dict[str, str]:
+    """`{"field": "type"}` given as JSON or as the name of a file that holds it (`-`: standard input)."""
+    inline = text.lstrip().startswith("{")
+    if not inline:
+        try:
+            text = sys.stdin.read() if text == "-" else Path(text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigError(f"--source-schema: cannot read {text!r}: {reason}") from error
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--source-schema: line {error.lineno}: not valid JSON: {error.msg}") from error
+    if not isinstance(fields, Mapping) or not all(isinstance(kind, str) for kind in fields.values()):
+        raise ConfigError('--source-schema: must be a JSON object of texts: {"field": "type"}')
+    return {str(name): str(kind) for name, kind in fields.items()}
+
+
+async def recommend(common: Common, source: Place, target_type: str, schema: str | None, sample: int) -> int:
+    """The schema that a target should have: for a real collection, or for a list of fields."""
+    settings = settings_of(common)
+    async with open_service(settings) as service:
+        if schema is not None:
+            if not source.type:
+                raise ConfigError("--source-schema needs --source-type")
+            answer = service.recommend_offline(source.type, target_type, read_fields(schema))
+        else:
+            answer = await service.recommend(endpoint_of(settings, source), target_type, sample)
+    if common.as_json:
+        document(recommendation_document(answer))
+    else:
+        show_recommendation(answer)
+    return 0
+
+
+async def doctor(common: Common, places: list[Place]) -> int:
+    """Check everything; 1 when something is wrong."""
+    settings = settings_of(common)
+    endpoints = [endpoint_of(settings, place, collection_needed=False) for place in places]
+    async with open_service(settings) as service:
+        checks = await service.doctor(endpoints)
+    if common.as_json:
+        document(checks_document(checks))
+    else:
+        show_checks(checks)
+    return 0 if all(check.ok for check in checks) else 1

@@ -1,0 +1,167 @@
+"""migrate, resume and stop: the verbs that move data or halt it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import anyio
+from rich.text import Text
+
+from vectormigrate.cli.common import request_of, settings_of
+from vectormigrate.cli.console import document, notice, show
+from vectormigrate.cli.detach import is_detached, report_started
+from vectormigrate.cli.documents import plan_document, status_document
+from vectormigrate.cli.errors import keep_secret
+from vectormigrate.cli.inputs import Common, Pace, Place, What
+from vectormigrate.cli.progress import display
+from vectormigrate.cli.render import status_view
+from vectormigrate.cli.render_plan import show_plan, show_short_plan
+from vectormigrate.cli.signals import stop_on_signal
+from vectormigrate.engine.events import Event, Listener, PhaseChanged
+from vectormigrate.errors import ConfigError, Interrupted, LookupFailed, VectorMigrateError
+from vectormigrate.model.plan import MigrationPlan, RunOptions
+from vectormigrate.model.status import MigrationStatus, Status
+from vectormigrate.service import Service, open_service
+
+
+async def migrate(
+    common: Common, migration_id: str, source: Place, target: Place, what: What, pace: Pace, *, dry_run: bool
+) -> int:
+    """Plan and copy, or with `dry_run` plan only."""
+    settings = settings_of(common)
+    request = request_of(settings, migration_id, source, target, what)
+    async with open_service(settings) as service:
+        if dry_run:
+            with display() as shown:
+                plan = await service.plan(request, shown.listen)
+            if common.as_json:
+                document(plan_document(plan))
+            else:
+                show_plan(plan)
+            return 0
+        options = replace(RunOptions(), **pace.changes())
+        on_plan = _ignore_plan if common.as_json else show_short_plan
+        typed = _typed_flags(source, target)
+        with _running(common, service, migration_id, typed, on_plan=on_plan) as listen:
+            status = await service.migrate(request, options, listen)
+        return await _ended(common, service, status, typed)
+
+
+async def resume(common: Common, migration_id: str, pace: Pace, source_key: str | None, target_key: str | None) -> int:
+    """Go on."""
+    for key in (source_key, target_key):
+        if key and not key.startswith("env:"):
+            keep_secret(key)
+    async with open_service(settings_of(common)) as service:
+        before = await service.status(migration_id)
+        changes = pace.changes()
+        options = replace(await service.stored_options(migration_id), **changes) if changes else None
+        settled = before.migrated_records + before.rejected_records
+        typed = [flag for flag, key in (("--source-api-key", source_key), ("--target-api-key", target_key)) if key]
+        with _running(common, service, migration_id, typed, total=before.total_records, settled=settled) as listen:
+            status = await service.resume(migration_id, options, listen, source_key=source_key, target_key=target_key)
+        return await _ended(common, service, status, typed)
+
+
+async def stop(common: Common, migration_id: str, timeout: float) -> int:
+    """Ask the runner to stop, and wait until it has."""
+    async with open_service(settings_of(common)) as service:
+        status = await service.stop(migration_id, timeout)
+        if common.as_json:
+            document(status_document(status, await service.reject_counts(migration_id)))
+            return 0
+        show(Text(f"{migration_id} is {status.status} at {status.percentage:.1f} %"))
+        if status.status in (Status.STOPPED, Status.FAILED):
+            show(f"go on with:  {common.command('resume', migration_id)}")
+        return 0
+
+
+def _ignore_plan(plan: MigrationPlan) -> None:
+    """With --json the only document is the final one."""
+
+
+def _typed_flags(source: Place, target: Place) -> list[str]:
+    """Flags whose key is stored nowhere, so that a resume needs them again."""
+    places = (("--source-api-key", source), ("--target-api-key", target))
+    return [flag for flag, place in places if place.key and not place.key.startswith("env:")]
+
+
+def _resume_command(common: Common, migration_id: str, typed: list[str]) -> str:
+    return " ".join([common.command("resume", migration_id), *(f"{flag} KEY" for flag in typed)])
+
+
+@contextmanager
+def _running(
+    common: Common,
+    service: Service,
+    migration_id: str,
+    typed: list[str],
+    *,
+    on_plan: Callable[[MigrationPlan], None] = _ignore_plan,
+    total: int | None = None,
+    settled: int = 0,
+) -> Generator[Listener]:
+    """Progress on screen and signals caught while a run goes; its errors get the next command to type."""
+    loop = asyncio.get_running_loop()
+    begun = False
+    scope = anyio.CancelScope()
+    with display(log=is_detached(), on_plan=on_plan, total=total, settled=settled) as shown:
+
+        def listen(event: Event) -> None:
+            nonlocal begun
+            shown.listen(event)
+            if isinstance(event, PhaseChanged):
+                begun = True
+                report_started()
+
+        def stop() -> None:
+            if begun:
+                shown.say("stopping after the batch in flight… (once more to leave at once)")
+                service.stop_now()
+            else:
+                scope.cancel()
+
+        def first() -> None:
+            loop.call_soon_threadsafe(stop)
+
+        try:
+            with stop_on_signal(first, shown.close), scope:
+                yield listen
+            if scope.cancelled_caught:
+                raise Interrupted("stopped before the copy began; nothing was written")
+        except VectorMigrateError as error:
+            if begun and not isinstance(error, LookupFailed | ConfigError):
+                error.add_note(f"look at it:  {common.command('status', migration_id)}")
+                error.add_note(f"go on with:  {_resume_command(common, migration_id, typed)}")
+            raise
+
+
+async def _ended(common: Common, service: Service, status: MigrationStatus, typed: list[str]) -> int:
+    """Print how a run ended and what to do next."""
+    codes = await service.reject_counts(status.id)
+    if common.as_json:
+        document(status_document(status, codes))
+    else:
+        show(status_view(status, codes))
+        show("")
+        for label, command in _next(common, status, typed):
+            show(Text(f"{label:<12}{command}"))
+    if status.status is Status.STOPPED:
+        notice("stopped on request from another process")
+    return 0 if status.status in (Status.COMPLETED, Status.STOPPED) else 1
+
+
+def _next(common: Common, status: MigrationStatus, typed: list[str]) -> list[tuple[str, str]]:
+    """What a person would type next."""
+    if status.status is not Status.COMPLETED:
+        return [("go on with:", _resume_command(common, status.id, typed))]
+    commands = [
+        ("prove it:", common.command("validate", status.id, "--full")),
+        ("undo it:", common.command("rollback", status.id)),
+    ]
+    if status.rejected_records:
+        commands.insert(0, ("see rejects:", common.command("status", status.id, "--rejects", "20")))
+    return commands
