@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ import anyio
 import numpy as np
 
 from vectormigrate.adapter import Source
+from vectormigrate.engine.groups import task_group
 from vectormigrate.errors import AdapterError, AuthFailed, CollectionNotFound, QuotaExceeded, TransientError
 from vectormigrate.mapping.apply import Mapped, Mapper
 from vectormigrate.model.batch import RecordBatch
@@ -25,6 +26,8 @@ WhichWritten = Callable[[str, Sequence[RecordId]], Awaitable[Collection[RecordId
 """Which of these ids, in this target namespace, the migration's journal names as written by it."""
 
 PAGE_ROWS = 1000
+READERS = 4
+"""Most partitions read at once per side."""
 PREFETCH = 1
 """Pages read ahead per reader."""
 
@@ -97,15 +100,6 @@ async def partitions(source: Source, wanted: tuple[str, ...] | None, readers: in
     return await source.partitions(2 * readers, names) if names else []
 
 
-async def pages(
-    source: Source, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int
-) -> AsyncGenerator[Page, None]:
-    """The pages of a partition, with the generator closed on the way out."""
-    async with aclosing(source.scan(partition, after, vectors=vectors, page_rows=page_rows)) as found:
-        async for page in found:
-            yield page
-
-
 async def each_page(
     source: Source,
     partition: Partition,
@@ -127,6 +121,31 @@ async def each_page(
         tasks.start_soon(produce)
         async for page in receive:
             await handle(page)
+
+
+def readers_of(source: Source) -> int:
+    """How many partitions of this collection to read at once."""
+    return max(1, min(READERS, source.capabilities.readers))
+
+
+async def read_all(
+    source: Source,
+    wanted: tuple[str, ...] | None,
+    handle: Callable[[Page], Awaitable[None]],
+    *,
+    vectors: bool = True,
+    page_rows: int,
+) -> None:
+    """Call `handle` with every page of the wanted namespaces (None: all); several partitions are read at once."""
+    waiting = await partitions(source, wanted, readers_of(source))
+
+    async def reader() -> None:
+        while waiting:
+            await each_page(source, waiting.pop(0), None, handle, vectors=vectors, page_rows=page_rows)
+
+    async with task_group() as tasks:
+        for _ in range(min(readers_of(source), len(waiting))):
+            tasks.start_soon(reader)
 
 
 async def fetch_readable(

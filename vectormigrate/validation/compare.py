@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vectormigrate.model.batch import Metadata, RecordBatch
-from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MappingRules
-from vectormigrate.model.status import Difference, DifferenceKind
 from vectormigrate.validation.digest import canonical_metadata, canonical_value
-from vectormigrate.validation.tally import Tally, leaves
+from vectormigrate.validation.tally import leaves
 from vectormigrate.validation.vectors import Agreement, VectorRule, agree
-
-MAX_FIELDS = 40
-"""Field names kept per difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,47 +89,3 @@ def metadata_differences(expected: Metadata, actual: Metadata) -> list[str]:
         return []
     sides = [sorted((path, canonical_value(value)) for path, value in leaves(side)) for side in (expected, actual)]
     return sorted({path for path, _ in set(sides[0]) ^ set(sides[1])}) or ["(metadata)"]
-
-
-def judge(
-    tally: Tally, expected: RecordBatch, actual: RecordBatch, rules: Rules, origins: Sequence[tuple[str, RecordId]]
-) -> list[bool]:
-    """Compare records that were counted by `tally.expect` and enter what differs.
-
-    `origins`: (source namespace, source id) per row. Returns per row whether the record is more than identical: True
-    for different and for within the bound.
-    """
-    comparison = compare(expected, actual, rules)
-    for name, agreement in comparison.vectors.items():
-        if name in tally.vectors:
-            tally.vectors[name].add(agreement)
-    marked: list[bool] = []
-    for row, verdict in enumerate(comparison.verdicts):
-        marked.append(bool(verdict.fields) or verdict.loose)
-        tally.within_bound += verdict.loose
-        if not verdict.fields:
-            continue
-        tally.different += 1
-        held = {path for path, _ in leaves(expected.metadata[row])}
-        tally.unequal(held.intersection(verdict.fields))
-        namespace, source_id = origins[row]
-        tally.keep(
-            Difference(
-                kind=DifferenceKind.DIFFERENT,
-                namespace=expected.namespace,
-                source_id=source_id,
-                target_id=expected.ids[row],
-                source_namespace=namespace,
-                fields=verdict.fields[:MAX_FIELDS],
-                similarity=verdict.similarity,
-            )
-        )
-    return marked
-
-
-def aligned(expected: RecordBatch, actual: RecordBatch) -> tuple[list[int], list[int], list[int]]:
-    """(rows of `expected` that `actual` holds, their rows in `actual`, rows of `expected` that it lacks), by id."""
-    where = {record_id: row for row, record_id in enumerate(actual.ids)}
-    found = [(row, where[record_id]) for row, record_id in enumerate(expected.ids) if record_id in where]
-    lacking = [row for row, record_id in enumerate(expected.ids) if record_id not in where]
-    return [row for row, _ in found], [row for _, row in found], lacking

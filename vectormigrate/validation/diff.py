@@ -11,14 +11,23 @@ from vectormigrate.adapter import Source, Target
 from vectormigrate.engine.events import Listener, ignore
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.model.batch import RecordBatch
-from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.position import Page
-from vectormigrate.model.status import DiffCheck, Difference, DifferenceKind
+from vectormigrate.model.status import DiffCheck, Difference
 from vectormigrate.validation.buckets import bucket_of
-from vectormigrate.validation.common import PAGE_ROWS, Rejected, Scope, WhichWritten, expect, partitions, scope_of
+from vectormigrate.validation.common import (
+    PAGE_ROWS,
+    Rejected,
+    Scope,
+    WhichWritten,
+    expect,
+    partitions,
+    readers_of,
+    scope_of,
+)
 from vectormigrate.validation.compare import Rules
 from vectormigrate.validation.digest import key_bytes, record_digests
+from vectormigrate.validation.findings import enter_unmappable
 from vectormigrate.validation.progress import SOURCE, TARGET, DiffProgress, Stage, basis_of
 from vectormigrate.validation.reading import Reading, Save
 from vectormigrate.validation.resolve import Resolver
@@ -91,8 +100,8 @@ async def full_diff(
 
 
 async def _begin(source: Source, target: Target, scope: Scope, basis: str, limit: int) -> DiffProgress:
-    ours = await partitions(source, scope.source, source.capabilities.readers)
-    theirs = await partitions(target, scope.target, target.capabilities.readers)
+    ours = await partitions(source, scope.source, readers_of(source))
+    theirs = await partitions(target, scope.target, readers_of(target))
     return DiffProgress(basis=basis, partitions=(ours, theirs), tally=Tally(limit))
 
 
@@ -106,8 +115,8 @@ async def _scan(
         for part in expected.parts:
             _add(state, SOURCE, part.batch)
             state.tally.expect(part.batch)
-        for namespace, record_id, code in expected.unmappable:
-            _unmapped(state.tally, mapper.target_namespace(namespace), namespace, record_id, code)
+        for item in expected.unmappable:
+            enter_unmappable(state.tally, mapper.target_namespace(item[0]), *item)
 
     async def from_target(page: Page) -> None:
         batch = page.batch
@@ -123,22 +132,6 @@ def _add(state: DiffProgress, side: int, batch: RecordBatch) -> None:
     if len(batch):
         keys = [key_bytes(record_id) for record_id in batch.ids]
         state.buckets.add(side, bucket_of(batch.namespace, keys), record_digests(batch, keys))
-
-
-def _unmapped(tally: Tally, namespace: str, source_namespace: str, record_id: RecordId, code: str) -> None:
-    """A source record that cannot be on the target, and that no reject accounts for, is missing there."""
-    tally.population += 1
-    tally.missing += 1
-    tally.keep(
-        Difference(
-            kind=DifferenceKind.MISSING,
-            namespace=namespace,
-            source_id=record_id,
-            target_id=record_id,
-            source_namespace=source_namespace,
-            fields=(f"(cannot be mapped: {code})",),
-        )
-    )
 
 
 def _result(

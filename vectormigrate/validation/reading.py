@@ -14,14 +14,11 @@ from vectormigrate.adapter import Source
 from vectormigrate.engine.events import Checking, Listener
 from vectormigrate.engine.groups import task_group
 from vectormigrate.model.position import Page
-from vectormigrate.validation.common import each_page
+from vectormigrate.validation.common import each_page, readers_of
 from vectormigrate.validation.progress import DiffProgress, Position
 
 Save = Callable[[bytes], Awaitable[None]]
 Handle = Callable[[Page], Awaitable[None]]
-
-READERS = 4
-"""Most partitions read at once per side."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,17 +37,13 @@ class Reading:
     _saving: anyio.Lock = field(default_factory=anyio.Lock)
     _total: int = 0
 
-    def readers(self, side: int) -> int:
-        """How many partitions of a side to read at once."""
-        return max(1, min(READERS, self.sides[side].capabilities.readers))
-
     async def read(self, handlers: dict[int, Handle], *, vectors: bool = True) -> None:
         """Every page of these sides that this stage has not handled yet, each to the handler of its side."""
         self._total = sum(max(part.rows, 0) for side in handlers for part in self.progress.partitions[side])
         async with task_group() as tasks:
             for side, handle in handlers.items():
                 waiting = list(range(len(self.progress.partitions[side])))
-                for _ in range(min(self.readers(side), len(waiting))):
+                for _ in range(min(readers_of(self.sides[side]), len(waiting))):
                     tasks.start_soon(self._read_some, side, waiting, handle, vectors)
 
     async def _read_some(self, side: int, waiting: list[int], handle: Handle, vectors: bool) -> None:

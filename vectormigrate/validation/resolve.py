@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from vectormigrate.adapter import Target
 from vectormigrate.mapping.apply import Mapped, Mapper
-from vectormigrate.mapping.origin import restore
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Page
 from vectormigrate.model.status import Difference, DifferenceKind
 from vectormigrate.validation.buckets import bucket_of, groups
 from vectormigrate.validation.common import Rejected, Scope, WhichWritten, expect, fetch_readable, take
-from vectormigrate.validation.compare import Rules, aligned, judge
+from vectormigrate.validation.compare import Rules
 from vectormigrate.validation.digest import key_bytes
+from vectormigrate.validation.findings import enter_extras, enter_fetched
 from vectormigrate.validation.progress import SOURCE, TARGET, DiffProgress, Stage
 from vectormigrate.validation.reading import Reading
 from vectormigrate.validation.tally import Tally
@@ -81,7 +81,7 @@ class Resolver:
                 if len(rows):
                     looks.append(await self._look(take(part, rows.tolist()), page.batch.namespace))
             for look in looks:
-                self._judge(look)
+                self._enter(look)
 
         await self.reading.read({SOURCE: handle})
 
@@ -94,23 +94,15 @@ class Resolver:
             ours = set(await self.which_written(place, present)) if present else set()
         return _Look(part, namespace, actual, set(unreadable), ours)
 
-    def _judge(self, look: _Look) -> None:
-        state, part = self._state, look.expected
-        numbers = _buckets(part.batch)
-        left = set(range(len(part.batch)))
-        for actual in look.actual:
-            rows, theirs, _ = aligned(part.batch, actual)
-            left.difference_update(rows)
-            counted = [row for row in rows if look.ours is None or part.batch.ids[row] in look.ours]
-            np.add.at(state.found, numbers[counted], 1)
-            origins = [(look.namespace, part.source_ids[row]) for row in rows]
-            marked = judge(state.tally, part.batch.take(rows), actual.take(theirs), self.rules, origins)
-            state.explained[numbers[np.array(rows, np.int64)[np.array(marked, np.bool_)]]] = True
-        lost = sorted(left)
-        unreadable = [row for row in lost if part.batch.ids[row] in look.unreadable]
-        state.tally.absent(part.batch.take(unreadable), unreadable=True)
-        enter_missing(state.tally, take(part, [row for row in lost if row not in set(unreadable)]), look.namespace)
-        state.explained[numbers[lost]] = True
+    def _enter(self, look: _Look) -> None:
+        state, batch = self._state, look.expected.batch
+        numbers = _buckets(batch)
+        entered = enter_fetched(
+            state.tally, look.expected, look.actual, self.rules, namespace=look.namespace, unreadable=look.unreadable
+        )
+        counted = [row for row in entered.found if look.ours is None or batch.ids[row] in look.ours]
+        np.add.at(state.found, numbers[counted], 1)
+        state.explained[numbers[entered.flawed]] = True
 
     def _count_ambiguous(self) -> None:
         """More found than the scan of the target returned: the surplus copies are not verified."""
@@ -177,44 +169,6 @@ class Resolver:
             if item.kind is DifferenceKind.EXTRA
             else item
             for item in differences
-        )
-
-
-def enter_missing(tally: Tally, part: Mapped, namespace: str) -> None:
-    """Count expected records of a source namespace that the target lacks."""
-    tally.absent(part.batch)
-    for target_id, source_id in zip(part.batch.ids, part.source_ids, strict=True):
-        if tally.would_keep(part.batch.namespace, target_id):
-            tally.keep(
-                Difference(
-                    kind=DifferenceKind.MISSING,
-                    namespace=part.batch.namespace,
-                    source_id=source_id,
-                    target_id=target_id,
-                    source_namespace=namespace,
-                )
-            )
-
-
-def enter_extras(tally: Tally, surplus: RecordBatch) -> None:
-    """Count target records that the source does not have; a sidecar tells the id that they came from."""
-    tally.extra += len(surplus)
-    rows = [row for row, record_id in enumerate(surplus.ids) if tally.would_keep(surplus.namespace, record_id)]
-    if not rows:
-        return
-    batch = surplus.take(rows)
-    origin = restore(batch)
-    for row, target_id in enumerate(batch.ids):
-        original = origin.batch.ids[row]
-        known = original != target_id or type(original) is not type(target_id)
-        tally.keep(
-            Difference(
-                kind=DifferenceKind.EXTRA,
-                namespace=batch.namespace,
-                source_id=original if known else None,
-                target_id=target_id,
-                source_namespace=origin.namespaces[row] if origin.namespaces else None,
-            )
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vectormigrate.mapping.paths import format_path
 from vectormigrate.model.batch import Metadata, RecordBatch, Value, VectorColumn
 from vectormigrate.model.ids import RecordId, id_key, parse_id_key
 from vectormigrate.model.schema import Json
@@ -189,8 +190,11 @@ def _valid_count(column: VectorColumn) -> int:
 
 
 def paths(metadata: Metadata, prefix: str = "") -> Iterator[str]:
-    """Dot paths of the leaves: a nested object counts by its members, an empty one and a list by themselves."""
+    """Dot paths (mapping/paths.py) of the leaves: a nested object counts by its members, an empty one and a list by
+    themselves."""
     for key, value in metadata.items():
+        if "." in key or "\\" in key:
+            key = format_path((key,))
         if type(value) is dict and value:
             yield from paths(value, f"{prefix}{key}.")
         else:
@@ -200,10 +204,11 @@ def paths(metadata: Metadata, prefix: str = "") -> Iterator[str]:
 def leaves(metadata: Metadata, prefix: str = "") -> Iterator[tuple[str, Value]]:
     """The leaves of `paths` with their values."""
     for key, value in metadata.items():
+        name = prefix + format_path((key,))
         if isinstance(value, dict) and value:
-            yield from leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, name + ".")
         else:
-            yield prefix + key, value
+            yield name, value
 
 
 def difference_to_json(item: Difference) -> dict[str, Json]:

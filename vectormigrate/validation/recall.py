@@ -1,0 +1,279 @@
+"""Search parity: the same queries on both sides, judged by brute force over one scan of each side.
+
+Raw overlap mixes data errors with index differences, so four figures are reported: the recall of either engine against
+the exact answer on its own data, the overlap of the two engines' answers, and the overlap of the two exact answers,
+which is 1 (up to ties) when the data agrees, whatever the indexes do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vectormigrate.adapter import Source, Target
+from vectormigrate.engine.events import Checking, Listener, ignore
+from vectormigrate.errors import AdapterError, AuthFailed, CollectionNotFound, TransientError
+from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.origin import restore
+from vectormigrate.model.batch import BoolMask, DenseColumn, RecordBatch
+from vectormigrate.model.ids import RecordId
+from vectormigrate.model.plan import MigrationPlan, VectorMapping
+from vectormigrate.model.position import Page
+from vectormigrate.model.schema import VectorKind
+from vectormigrate.model.status import SearchCheck
+from vectormigrate.validation.common import PAGE_ROWS, read_all
+from vectormigrate.validation.exact import Key, Nearest, Queries
+from vectormigrate.validation.queries import make_queries
+from vectormigrate.validation.sample import sample_ids
+
+Scored = tuple[Key | None, float | None]
+"""A record of an answer: its key on the target, if it has one, and its exact score, if it was seen."""
+
+K = 10
+MAX_NAMESPACES = 8
+"""Namespaces searched, the largest first."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trial:
+    """One vector field in one source namespace. Answers are source ids, or (target namespace, target id)."""
+
+    mapping: VectorMapping
+    namespace: str
+    place: str
+    note: str
+    from_source: list[list[Key]]
+    from_target: list[list[Key]]
+    at_source: Nearest
+    at_target: Nearest
+    target_keys: dict[RecordId, Key] = field(default_factory=dict[RecordId, Key])
+    """Where the source ids of interest are on the target."""
+
+
+async def search_parity(
+    *,
+    source: Source,
+    target: Target,
+    mapper: Mapper,
+    plan: MigrationPlan,
+    queries: int = 50,
+    k: int = K,
+    seed: int = 0,
+    listener: Listener = ignore,
+    page_rows: int = PAGE_ROWS,
+    max_namespaces: int = MAX_NAMESPACES,
+) -> tuple[SearchCheck, ...]:
+    """One check per vector field and namespace (the `max_namespaces` largest). `queries` per check, fewer where fewer
+    records hold the field. A field that one side cannot search is reported with a note and 0 queries."""
+    sizes = await _sizes(source, plan)
+    names = [name for name, _ in sizes[:max_namespaces]]
+    left_out = f"{len(sizes) - len(names)} smaller namespaces were not searched" if len(sizes) > len(names) else ""
+    checks: list[SearchCheck] = []
+    for number, name in enumerate(names):
+        trials, notes = await _ask(source, target, mapper, plan, name, queries, k, seed, page_rows)
+        if trials:
+            await _judge(source, target, mapper, name, trials, k, page_rows)
+        checks += sorted([*notes, *(_check(trial, k) for trial in trials)], key=lambda check: check.vector)
+        listener(Checking(stage="search", done=number + 1, total=len(names)))
+    return tuple(replace(check, note="; ".join(filter(None, (check.note, left_out)))) for check in checks)
+
+
+async def _sizes(source: Source, plan: MigrationPlan) -> list[tuple[str, int]]:
+    """The namespaces to search with their sizes, the largest first, without the empty ones."""
+    wanted = plan.spec.namespaces
+    names = [name for name in await source.namespaces() if wanted is None or name in wanted]
+    sizes = [(name, await source.count(name)) for name in names]
+    return sorted((item for item in sizes if item[1]), key=lambda item: (-item[1], item[0]))
+
+
+async def _ask(
+    source: Source,
+    target: Target,
+    mapper: Mapper,
+    plan: MigrationPlan,
+    name: str,
+    most: int,
+    k: int,
+    seed: int,
+    page_rows: int,
+) -> tuple[list[_Trial], list[SearchCheck]]:
+    """Make the queries of a namespace and put them to both engines."""
+    # records may lack a sparse or optional vector, so more of them are drawn than queries are needed
+    sample = await sample_ids(source, 4 * most, seed, (name,), frozenset(), page_rows)
+    batch = await source.fetch(sample.chosen().get(name, []), name)
+    places = [part.batch.namespace for part in mapper.apply_all(batch)]
+    trials: list[_Trial] = []
+    notes: list[SearchCheck] = []
+    for mapping in mapper.rules.vectors:
+        item = plan.source_schema.vector(mapping.source)
+        if item is None:
+            continue
+        if len(places) != 1:
+            notes.append(_unsearched(mapping, name, k, "its records go to several target namespaces"))
+            continue
+        if item.kind is VectorKind.MULTI:
+            notes.append(_unsearched(mapping, name, k, "multi-vector fields are compared by the diff only"))
+            continue
+        rng = np.random.default_rng([seed, *name.encode("utf-8", "surrogatepass")])
+        made = make_queries(batch, item, plan.target_schema.vector(mapping.target), most, rng)
+        if made is None:
+            continue
+        try:
+            ours = await _search("source", source, mapping.source, made[0], k, name)
+            theirs = await _search("target", target, mapping.target, made[1], k, places[0])
+        except _Unsearchable as refused:
+            notes.append(_unsearched(mapping, name, k, str(refused)))
+            continue
+        answers: list[list[Key]] = [[(places[0], key) for key in answer] for answer in theirs]
+        trials.append(
+            _Trial(
+                mapping=mapping,
+                namespace=name,
+                place=places[0],
+                note=_metric_note(plan, mapping),
+                from_source=ours,
+                from_target=answers,
+                at_source=Nearest(made[0], k, ours),
+                at_target=Nearest(made[1], k, answers),
+            )
+        )
+    return trials, notes
+
+
+def _metric_note(plan: MigrationPlan, mapping: VectorMapping) -> str:
+    ours, theirs = plan.source_schema.vector(mapping.source), plan.target_schema.vector(mapping.target)
+    if ours is None or theirs is None or ours.metric is theirs.metric:
+        return ""
+    return f"the metric changes from {ours.metric} to {theirs.metric}, so the answers may differ"
+
+
+class _Unsearchable(Exception):
+    """One side cannot search this field."""
+
+
+async def _search(side: str, engine: Source, name: str, queries: Queries, k: int, namespace: str) -> list[list[Key]]:
+    try:
+        hits = await engine.search(name, queries.values, k, namespace)
+    except (TransientError, AuthFailed, CollectionNotFound):
+        raise
+    except AdapterError as error:
+        raise _Unsearchable(f"the {side} cannot search this field: {error}") from error
+    return [list(hit.ids[:k]) for hit in hits]
+
+
+async def _judge(
+    source: Source, target: Target, mapper: Mapper, name: str, trials: list[_Trial], k: int, page_rows: int
+) -> None:
+    """Scan both sides once for all trials of a namespace: exact answers and the exact scores of what was answered."""
+
+    async def from_source(page: Page) -> None:
+        for trial in trials:
+            name = trial.mapping.source
+            trial.at_source.add(page.batch.ids, page.batch.vectors[name], _real(page.batch, name, zeros_filled=False))
+
+    async def from_target(page: Page) -> None:
+        keys = [(page.batch.namespace, item) for item in page.batch.ids]
+        for trial in trials:
+            column = page.batch.vectors.get(trial.mapping.target)
+            if column is not None:
+                guess = trial.mapping.fill and not mapper.rules.sidecar
+                trial.at_target.add(keys, column, _real(page.batch, trial.mapping.target, zeros_filled=guess))
+
+    await read_all(source, (name,), from_source, page_rows=page_rows)
+    await read_all(target, tuple({trial.place for trial in trials}), from_target, page_rows=page_rows)
+    await _locate(source, mapper, name, trials, page_rows)
+
+
+async def _locate(source: Source, mapper: Mapper, name: str, trials: list[_Trial], page_rows: int) -> None:
+    """Find out where the source ids in the answers are on the target, which only mapping whole records can tell."""
+    ids: dict[RecordId, None] = {}
+    for trial in trials:
+        for number, answer in enumerate(trial.from_source):
+            ids.update(dict.fromkeys(answer))
+            ids.update(dict.fromkeys(key for _, key in trial.at_source.best[number]))
+    wanted = list(ids)
+    for start in range(0, len(wanted), page_rows):
+        batch = await source.fetch(wanted[start : start + page_rows], name)
+        for part in mapper.apply_all(batch):
+            keys = [(part.batch.namespace, item) for item in part.batch.ids]
+            for trial in trials:
+                trial.target_keys.update(zip(part.source_ids, keys, strict=True))
+
+
+def _real(batch: RecordBatch, name: str, *, zeros_filled: bool) -> BoolMask | None:
+    """The rows whose vector is a real one (None: as the column says): zeros that stand for a missing vector are no
+    neighbours. Sidecars tell them; `zeros_filled`: nothing tells them, so every zero vector is taken for one."""
+    column = batch.vectors[name]
+    if zeros_filled and isinstance(column, DenseColumn):
+        return np.asarray(column.values.any(axis=1))
+    return restore(batch).batch.vectors[name].valid
+
+
+def _check(trial: _Trial, k: int) -> SearchCheck:
+    near, far = trial.at_source, trial.at_target
+    numbers = range(len(near.queries))
+    overlaps: list[float] = []
+    exact: list[float] = []
+    for number in numbers:
+        tie = None if trial.note else max(near.tolerance(number), far.tolerance(number))
+        ours = [(trial.target_keys.get(key), near.scores.get((number, key))) for key in trial.from_source[number]]
+        theirs = [(key, far.scores.get((number, key))) for key in trial.from_target[number]]
+        overlaps.append(overlap(ours, theirs, tie))
+        best = [(trial.target_keys.get(key), score) for score, key in near.best[number]]
+        exact.append(overlap(best, [(key, score) for score, key in far.best[number]], tie))
+    return SearchCheck(
+        vector=trial.mapping.target,
+        namespace=trial.namespace,
+        queries=len(numbers),
+        k=k,
+        recall_source=_mean([near.recall(number, trial.from_source[number]) for number in numbers]),
+        recall_target=_mean([far.recall(number, trial.from_target[number]) for number in numbers]),
+        overlap=_mean(overlaps),
+        overlap_exact=_mean(exact),
+        worst_overlap=min(overlaps, default=0.0),
+        per_query_overlap=tuple(overlaps),
+        note=trial.note,
+    )
+
+
+def overlap(ours: Sequence[Scored], theirs: Sequence[Scored], tie: float | None) -> float:
+    """Share of two answers that agrees: the same record, or records whose scores differ by no more than `tie` (None: no
+    ties). A record without a key or a score agrees with nothing. Two empty answers agree."""
+    size = max(len(ours), len(theirs))
+    if not size:
+        return 1.0
+    common = {key for key, _ in ours if key is not None} & {key for key, _ in theirs}
+    agreed = len(common)
+    if tie is not None:
+        left = sorted(score for key, score in ours if key not in common and score is not None)
+        right = sorted(score for key, score in theirs if key not in common and score is not None)
+        while left and right:
+            if abs(left[-1] - right[-1]) <= tie:
+                agreed += 1
+            larger = left[-1] - right[-1]
+            if larger >= -tie:
+                left.pop()
+            if larger <= tie:
+                right.pop()
+    return agreed / size
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _unsearched(mapping: VectorMapping, name: str, k: int, note: str) -> SearchCheck:
+    return SearchCheck(
+        vector=mapping.target,
+        namespace=name,
+        queries=0,
+        k=k,
+        recall_source=0.0,
+        recall_target=0.0,
+        overlap=0.0,
+        overlap_exact=0.0,
+        worst_overlap=0.0,
+        note=note,
+    )
