@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ WIDE = Capabilities(
     max_dim=10_000,
     unnamed_vector=True,
     value_kinds=frozenset(ValueKind),
-    int_range=(-(10**30), 10**30),
+    int_range=(-(10**31), 10**31),
     namespaces=True,
     rows_per_write=10_000,
     bytes_per_write=2**26,
@@ -181,7 +182,7 @@ def migrate(source: Collection, adapter: str, caps: Capabilities, *, via_json: b
     """Move everything into a new collection that keeps strictly to `caps`. `via_json` sends metadata through JSON."""
     decision, counts = decide_twice(source, adapter, caps, **changes)
     check_schema(decision.target_schema, "target", caps)
-    plan_rules = MappingRules.from_json(json.loads(json.dumps(_as_json(decision.rules))))
+    plan_rules = MappingRules.from_json(json.loads(json.dumps(asdict(decision.rules))))
     mapper = Mapper(plan_rules)
     parts = [part for batch in source.store.values() for part in mapper.apply_all(batch)]
     groups: dict[str, list[RecordBatch]] = {}
@@ -197,12 +198,6 @@ def migrate(source: Collection, adapter: str, caps: Capabilities, *, via_json: b
         assert len(set(every)) == len(every), "two records of different namespaces became one"
     target = Collection(adapter, caps, decision.target_schema, store)
     return Moved(target, decision, parts, [reject for part in parts for reject in part.rejects], counts)
-
-
-def _as_json(the_rules: MappingRules) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(the_rules)
 
 
 def _stored(batch: RecordBatch, shape: CollectionSchema, caps: Capabilities, via_json: bool) -> RecordBatch:
@@ -223,6 +218,8 @@ def exact(value: Any) -> Any:
         return ("dict", sorted((key, exact(item)) for key, item in value.items()))
     if isinstance(value, list):
         return ("list", [exact(item) for item in value])
+    if isinstance(value, datetime):
+        return ("datetime", value.isoformat())
     return (type(value).__name__, repr(value))
 
 
