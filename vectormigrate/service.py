@@ -5,17 +5,21 @@ A verb takes and returns plain data and raises errors of `vectormigrate.errors`;
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import anyio
 
-from vectormigrate.engine.connect import Ends, configure, open_ends, open_target
+from vectormigrate import registry
+from vectormigrate.engine.advice import decide_for, recommend_fields, recommendation, sample_source
+from vectormigrate.engine.connect import Ends, configure, open_endpoint, open_ends, open_target
+from vectormigrate.engine.doctor import examine
 from vectormigrate.engine.events import Listener, ignore
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.planning import make_plan
+from vectormigrate.engine.retry import RetryingSource, RetryPolicy
 from vectormigrate.engine.rollback import remove_written
 from vectormigrate.engine.running import require_same_source, run_migration
 from vectormigrate.errors import (
@@ -28,8 +32,15 @@ from vectormigrate.errors import (
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
 from vectormigrate.model.schema import Json
-from vectormigrate.model.status import MigrationStatus, Phase, Status
-from vectormigrate.requests import MigrationRequest, RejectRow, RollbackResult
+from vectormigrate.model.status import MigrationStatus, Phase, Status, ValidationReport
+from vectormigrate.requests import (
+    CollectionReport,
+    DoctorCheck,
+    MigrationRequest,
+    Recommendation,
+    RejectRow,
+    RollbackResult,
+)
 from vectormigrate.settings import (
     Endpoint,
     Settings,
@@ -41,7 +52,7 @@ from vectormigrate.settings import (
 from vectormigrate.state.leases import hold_lease
 from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.store import Store, open_store
-from vectormigrate.validation.readback import read_back_check
+from vectormigrate.validation.run import Validation, Wanted, read_back_check, report_from_json, report_to_json
 
 STOP_POLL_SECONDS = 0.25
 
@@ -130,6 +141,41 @@ class Service:
                 await store.set_phase(migration_id, status.phase, Status.STOPPED, lease=None)
             return await store.status(migration_id)
 
+    async def validate(
+        self,
+        migration_id: str,
+        *,
+        sample_size: int | None = None,
+        full: bool = False,
+        queries: int = 50,
+        repair: bool = False,
+        min_similarity: float | None = None,
+        listener: Listener = ignore,
+        source_key: str | None = None,
+        target_key: str | None = None,
+    ) -> ValidationReport:
+        """Compare source and target: exact counts, contents (all with `full`, else `sample_size` records, by default
+        1,000), and `queries` searches per vector field. With `repair`, put right what differs and judge again.
+
+        The report is stored; one that did not pass is an answer, not an error.
+        """
+        async with self._store() as store:
+            stored = await store.load(migration_id)
+            plan = stored.plan
+            next_state(Verb.VALIDATE, migration_id, stored.status, stored.phase)
+            source, target = self._stored_endpoints(plan.spec, store, source_key, target_key)
+            floor = plan.spec.min_similarity if min_similarity is None else min_similarity
+            wanted = Wanted(sample_size=sample_size, full=full, queries=queries, min_similarity=floor)
+            async with open_ends(source, target, stored.options, listener) as ends:
+                await require_same_source(ends.source, plan)
+                check = Validation(store, stored, ends, wanted, listener)
+                report = await check.run()
+                if repair and not report.passed:
+                    async with hold_lease(store, migration_id) as lease:
+                        report = await check.repair(lease, report)
+            await store.save_report(migration_id, report_to_json(report))
+            return report
+
     async def rollback(
         self, migration_id: str, *, listener: Listener = ignore, target_key: str | None = None
     ) -> RollbackResult:
@@ -188,6 +234,18 @@ class Service:
             await store.status(migration_id)
             return await store.reject_counts(migration_id)
 
+    async def last_validation(self, migration_id: str) -> ValidationReport | None:
+        """The newest stored report. Raises MigrationNotFound."""
+        async with self._store(read_only=True) as store:
+            await store.status(migration_id)
+            found = await store.last_report(migration_id)
+            return None if found is None else report_from_json(found)
+
+    async def stored_options(self, migration_id: str) -> RunOptions:
+        """How the migration was last told to run. Raises MigrationNotFound."""
+        async with self._store(read_only=True) as store:
+            return (await store.load(migration_id)).options
+
     async def stored_plan(self, migration_id: str) -> MigrationPlan:
         """The plan as it was fixed at the start. Raises MigrationNotFound."""
         async with self._store(read_only=True) as store:
@@ -196,7 +254,7 @@ class Service:
     async def _go_on(
         self, store: Store, ends: Ends, plan: MigrationPlan, options: RunOptions, listener: Listener
     ) -> MigrationStatus:
-        read_back = read_back_check(ends.target, plan.rules, plan.spec.min_similarity)
+        read_back = read_back_check(ends, plan.rules, plan.spec.min_similarity)
         self._stop_now = False
         complete = await run_migration(store, ends, plan, options, listener, read_back, lambda: self._stop_now)
         if complete and not ends.target.capabilities.keeps_note:
@@ -204,6 +262,45 @@ class Service:
         if not complete and self._stop_now:
             raise Interrupted(f"stopped; go on with: vectormigrate resume {plan.spec.id}")
         return await store.status(plan.spec.id)
+
+    async def describe(self, endpoint: Endpoint, sample: int = 10_000) -> CollectionReport:
+        """Shape, counts, and what `sample` records say about the fields. Raises CollectionNotFound."""
+        endpoint = complete_endpoint(self.settings, endpoint)
+        async with open_endpoint(endpoint) as opened:
+            source = RetryingSource(opened, RetryPolicy())
+            schema = await source.describe()
+            namespaces = {name: await source.count(name) for name in await source.namespaces()}
+            profile = await sample_source(source, sample)
+            # Seen through its own database: nothing needs converting, so the mappings say what the fields are.
+            seen = decide_for(endpoint.type, endpoint.type, schema, namespaces, profile)
+            return CollectionReport(
+                location=configure(endpoint)[1].location(),
+                server=await source.server(),
+                collection=schema,
+                namespaces=namespaces,
+                sampled=profile.records,
+                fields=seen.field_mappings,
+            )
+
+    async def recommend(self, source: Endpoint, target_type: str, sample: int = 10_000) -> Recommendation:
+        """The target schema for a real collection, from `sample` records, with every loss. Reads only."""
+        source = complete_endpoint(self.settings, source, "source")
+        registry.load(target_type)
+        async with open_endpoint(source) as opened:
+            reading = RetryingSource(opened, RetryPolicy())
+            schema = await reading.describe()
+            namespaces = {name: await reading.count(name) for name in await reading.namespaces()}
+            profile = await sample_source(reading, sample)
+        decision = decide_for(source.type, target_type, schema, namespaces, profile)
+        return recommendation(source.type, target_type, decision)
+
+    def recommend_offline(self, source_type: str, target_type: str, fields: Mapping[str, str]) -> Recommendation:
+        """A recommendation from field names and types alone. Raises UnknownAdapter and ConfigError."""
+        return recommend_fields(source_type, target_type, fields)
+
+    async def doctor(self, endpoints: Sequence[Endpoint] = ()) -> Sequence[DoctorCheck]:
+        """Check the state file, the packages, and these connections (none given: all of the connections file)."""
+        return await examine(self.settings, endpoints)
 
     # -- inside
 

@@ -1,0 +1,276 @@
+"""How fast a pair of engines is, alone and together.
+
+    python -m tests.benchmarks.throughput --source milvus-server --target qdrant-edge --records 50000 --dim 384
+
+Prints records per second of reading only, writing only, migrating (copy phase of a real migration, state file and
+read-back checks included) and the full diff, the ratio migration / min(read, write), and the peak memory of our own
+process without the engines'. Each figure comes from a process of its own, over the same data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import anyio
+import numpy as np
+import psutil
+
+from vectormigrate.engine.connect import open_endpoint, open_ends
+from vectormigrate.engine.copy import PartitionTask
+from vectormigrate.engine.events import Event, PhaseChanged, ignore
+from vectormigrate.engine.executor import run_local
+from vectormigrate.mapping.apply import Mapper
+from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
+from vectormigrate.model.ids import IdKind, RecordId
+from vectormigrate.model.plan import RunOptions
+from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
+from vectormigrate.model.status import Phase
+from vectormigrate.service import MigrationRequest, Service, open_service
+from vectormigrate.settings import Endpoint
+
+ENGINES = ("milvus-server", "milvus-lite", "qdrant-edge")
+SEED_ROWS = 2000
+SOURCE, TARGET = "bench_source", "bench_target"
+
+
+def endpoint(engine: str, folder: Path, milvus_url: str, collection: str) -> Endpoint:
+    """Where a collection of this engine lives."""
+    match engine:
+        case "milvus-server":
+            return Endpoint(type="milvus", url=milvus_url, collection=collection)
+        case "milvus-lite":
+            return Endpoint(type="milvus", url=str(folder / "lite.db"), collection=collection)
+        case _:
+            return Endpoint(type="qdrant_edge", url=str(folder / "edge"), collection=collection)
+
+
+def batch(first: int, rows: int, dim: int, ids: str) -> RecordBatch:
+    """Records `first` … `first + rows - 1`: unit vectors, five small metadata fields."""
+    rng = np.random.default_rng(first)
+    values = rng.standard_normal((rows, dim), dtype=np.float32)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    numbers = range(first, first + rows)
+    keys: list[RecordId] = [f"record-{n:09d}" for n in numbers] if ids == "string" else list(numbers)
+    metadata: list[Metadata] = [
+        {
+            "title": f"title of record {n}",
+            "year": 1900 + n % 120,
+            "score": n / 7,
+            "tags": ["alpha", f"t{n % 50}"],
+            "source": {"page": n % 300, "ok": n % 2 == 0},
+        }
+        for n in numbers
+    ]
+    return RecordBatch("", keys, {"embedding": DenseColumn(values)}, metadata)
+
+
+def schema(name: str, dim: int, ids: str) -> CollectionSchema:
+    """The benchmark's collection."""
+    vector = VectorField(name="embedding", kind=VectorKind.DENSE, dim=dim, metric=Metric.COSINE)
+    kind = IdKind.STRING if ids == "string" else IdKind.INT64
+    return CollectionSchema(name=name, id_kinds=frozenset({kind}), vectors=(vector,))
+
+
+class Bench:
+    """One pair; each method runs in a process of its own."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.folder = Path(args.folder)
+        self.source = endpoint(args.source, self.folder, args.milvus_url, SOURCE)
+        self.target = endpoint(args.target, self.folder, args.milvus_url, TARGET)
+        self.options = RunOptions(batch_size=args.batch_size)
+        self.request = MigrationRequest(
+            id="bench", source=self.source, target=self.target, partitions=args.partitions, profile_limit=5000
+        )
+
+    @asynccontextmanager
+    async def service(self) -> AsyncGenerator[Service]:
+        async with open_service(state=self.folder / "state.db") as service:
+            yield service
+
+    async def seed(self) -> float:
+        async with open_endpoint(self.source) as source:
+            kinds = source.capabilities.id_kinds
+            wanted = schema(SOURCE, self.args.dim, self.args.ids)
+            if not kinds & wanted.id_kinds:
+                wanted = CollectionSchema(name=wanted.name, id_kinds=frozenset({IdKind.UINT64}), vectors=wanted.vectors)
+            await source.create(wanted)
+            for first in range(0, self.args.records, SEED_ROWS):
+                rows = min(SEED_ROWS, self.args.records - first)
+                rejects = await source.upsert(batch(first, rows, self.args.dim, self.args.ids))
+                if rejects:
+                    raise SystemExit(f"seeding failed: {rejects[0]}")
+            await source.finalize()
+        return 0.0
+
+    async def read(self) -> float:
+        async with open_ends(self.source, self.target, self.options, ignore) as ends:
+            source = ends.source
+            wanted = self.args.partitions or source.capabilities.readers
+            partitions = await source.partitions(wanted)
+            rows = 0
+
+            async def drain(task: PartitionTask) -> None:
+                nonlocal rows
+                async for page in source.scan(task.partition, page_rows=4000):
+                    rows += len(page.batch)
+
+            tasks = [PartitionTask(migration_id="", partition=p, after=None, next_seq=1) for p in partitions]
+            started = time.perf_counter()
+            await run_local(tasks, drain, source.capabilities.readers)
+            seconds = time.perf_counter() - started
+        if rows != self.args.records:
+            raise SystemExit(f"read {rows} of {self.args.records} records")
+        return rows / seconds
+
+    async def write(self) -> float:
+        """Writes what the migration will write: batches are made and mapped beforehand, eight in turn with new ids."""
+        async with self.service() as service:
+            plan = await service.plan(self.request)
+        mapper = Mapper(plan.rules)
+        size = self.args.batch_size
+        pool = [mapper.apply(batch(n * size, size, self.args.dim, self.args.ids)).batch for n in range(8)]
+        rows = self.args.records // size * size
+        async with open_ends(self.source, self.target, self.options, ignore) as ends:
+            target = ends.target
+            await target.create(plan.target_schema)
+            started = time.perf_counter()
+            async with anyio.create_task_group() as tasks:
+                flow = anyio.Semaphore(8)
+
+                async def put(first: int) -> None:
+                    model = pool[first // size % len(pool)]
+                    ids: list[RecordId] = (
+                        [UUID(int=first + n) for n in range(size)]
+                        if isinstance(model.ids[0], UUID)
+                        else [f"record-{first + n:09d}" for n in range(size)]
+                        if isinstance(model.ids[0], str)
+                        else list(range(first, first + size))
+                    )
+                    rejects = await target.upsert(RecordBatch("", ids, model.vectors, model.metadata))
+                    if rejects:
+                        raise SystemExit(f"write refused: {rejects[0]}")
+                    flow.release()
+
+                for first in range(0, rows, size):
+                    await flow.acquire()
+                    tasks.start_soon(put, first)
+            seconds = time.perf_counter() - started
+            await target.drop()
+        return rows / seconds
+
+    async def migrate(self) -> float:
+        marks: dict[Phase, float] = {}
+
+        def listen(event: Event) -> None:
+            if isinstance(event, PhaseChanged):
+                marks[event.phase] = time.perf_counter()
+
+        async with self.service() as service:
+            status = await service.migrate(self.request, self.options, listen)
+        if status.migrated_records != self.args.records:
+            raise SystemExit(f"migrated {status.migrated_records} of {self.args.records} records")
+        return status.migrated_records / (marks[Phase.FINALIZING] - marks[Phase.COPYING])
+
+    async def diff(self) -> float:
+        async with self.service() as service:
+            report = await service.validate("bench", full=True, queries=0)
+        if not report.passed or report.diff is None or report.diff.compared != self.args.records:
+            raise SystemExit(f"validation failed: {report}")
+        return self.args.records / report.diff.seconds
+
+
+PHASES = ("seed", "read", "write", "migrate", "diff")
+
+
+def own_cpu() -> float:
+    """CPU seconds of this process, without its children."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run_phase(args: argparse.Namespace) -> None:
+    """Child process: one phase, one JSON line."""
+    cpu = own_cpu()
+    rate = anyio.run(getattr(Bench(args), args.phase))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"rate": rate, "peak_mb": peak, "cpu": own_cpu() - cpu}))
+
+
+@contextmanager
+def milvus(args: argparse.Namespace) -> Generator[str, None, None]:
+    """The URL of the Milvus server to use: the one named, or a fresh one; empty when none is needed."""
+    if "milvus-server" not in (args.source, args.target) or args.milvus_url:
+        yield args.milvus_url
+        return
+    from tests.harness.milvus_server import standalone
+
+    with standalone() as url:
+        yield url
+
+
+def main() -> None:
+    """Parse, run every phase in a child, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", choices=ENGINES, default="milvus-server")
+    parser.add_argument("--target", choices=ENGINES, default="qdrant-edge")
+    parser.add_argument("--records", type=int, default=50_000)
+    parser.add_argument("--dim", type=int, default=384)
+    parser.add_argument("--ids", choices=("int", "string"), default="int")
+    parser.add_argument("--batch-size", type=int, default=1000)
+    parser.add_argument("--partitions", type=int, default=None)
+    parser.add_argument("--phases", default=",".join(PHASES))
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parser.add_argument("--milvus-url", default="")
+    parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.phase:
+        run_phase(args)
+        return
+    with ExitStack() as stack:
+        args.folder = stack.enter_context(tempfile.TemporaryDirectory())
+        args.milvus_url = stack.enter_context(milvus(args))
+        report(args)
+
+
+def report(args: argparse.Namespace) -> None:
+    """Run the phases and print what came out."""
+    print(f"{args.source} -> {args.target}: {args.records:,} records, {args.dim} dimensions, {args.ids} ids,")
+    print(f"batches of {args.batch_size}, {psutil.cpu_count()} cores")
+    results: dict[str, dict[str, float]] = {}
+    for phase in args.phases.split(","):
+        flags = [
+            f"--{name.replace('_', '-')}={value}" for name, value in vars(args).items() if value and name != "phase"
+        ]
+        command = [sys.executable, "-m", "tests.benchmarks.throughput", *flags, f"--phase={phase}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+        if done.returncode:
+            raise SystemExit(f"phase {phase} failed")
+        results[phase] = json.loads(done.stdout.splitlines()[-1])
+        if phase != "seed":
+            found = results[phase]
+            micros = 1e6 * found["cpu"] / args.records
+            print(
+                f"  {phase:8} {found['rate']:>9,.0f} records/s   peak {found['peak_mb']:5.0f} MB   "
+                f"own CPU {micros:5.1f} us/record"
+            )
+    if {"read", "write", "migrate"} <= results.keys():
+        slower = min(results["read"]["rate"], results["write"]["rate"])
+        print(f"  migration / min(read, write) = {results['migrate']['rate'] / slower:.2f}")
+    if {"read", "diff"} <= results.keys():
+        print(f"  full diff / read             = {results['diff']['rate'] / results['read']['rate']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

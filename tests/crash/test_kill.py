@@ -1,0 +1,97 @@
+"""SIGKILL at every hop and at random moments: after the last resume the target holds the source, no more and no less."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.crash.support import NAMESPACES, Cli, fill, kill, migrate_args
+from tests.edge_reader import read_shard
+from vectormigrate.engine.failpoints import PLACES
+from vectormigrate.settings import Endpoint
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
+
+PER_NAMESPACE = 3000
+ROUNDS_BY_PLACE = 30
+ROUNDS_BY_TIME = 30
+FLAGS = ("--batch-size", "10", "--partitions", "5", "--validate-every", "7")
+
+
+class Pair:
+    """A filled source and an empty target, both in one Edge folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = Endpoint(type="qdrant_edge", url=str(folder / "edge"), collection="source")
+        self.target = Endpoint(type="qdrant_edge", url=str(folder / "edge"), collection="target")
+        self.cli = Cli(folder / "state.db")
+        self.migrate = migrate_args("job", self.source, self.target, *FLAGS)
+
+    def go_on(self, env: dict[str, str]) -> int:
+        """Start or resume the migration and let the failpoint kill it; the exit code."""
+        return self.cli.run(*self.migrate, env=env).returncode
+
+    def assert_equal(self) -> None:
+        """Compare what the vendor's package reads from both shards."""
+        source, target = read_shard(self.source), read_shard(self.target)
+        assert len(source) == PER_NAMESPACE * len(NAMESPACES)
+        assert target == source
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> Pair:
+    pair = Pair(tmp_path)
+    await fill(pair.source, PER_NAMESPACE)
+    return pair
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_kill_at_this_hop_loses_and_doubles_nothing(pair: Pair, place: str) -> None:
+    if place == "intents":
+        pytest.skip("only met with an existing target: see test_existing.py")
+    first = pair.cli.run(*pair.migrate, env={"VECTORMIGRATE_FAILPOINT": f"{place}:1"})
+    assert first.returncode == -9, first.stderr
+    again = pair.cli.run("resume", "job")
+    assert again.returncode == 0, again.stderr
+    pair.assert_equal()
+    status = pair.cli.json("status", "job")
+    assert status["status"] == "completed"
+    assert status["migrated_records"] == status["total_records"] == PER_NAMESPACE * len(NAMESPACES)
+
+
+async def test_many_kills_at_random_hops_lose_and_double_nothing(pair: Pair) -> None:
+    rng = random.Random(20)
+    copying = ("page_read", "before_write", "after_write", "before_commit", "after_commit")
+    killed = 0
+    for _ in range(ROUNDS_BY_PLACE):
+        place = rng.choice(copying)
+        code = pair.go_on({"VECTORMIGRATE_FAILPOINT": f"{place}:{rng.randint(1, 3)}"})
+        assert code in (0, -9)
+        if code == 0:
+            break
+        killed += 1
+    assert killed >= ROUNDS_BY_PLACE // 3
+    if pair.cli.json("status", "job")["status"] != "completed":
+        assert pair.cli.run("resume", "job").returncode == 0
+    pair.assert_equal()
+
+
+async def test_many_kills_at_random_moments_lose_and_double_nothing(pair: Pair) -> None:
+    rng = random.Random(21)
+    killed = 0
+    while killed < ROUNDS_BY_TIME:
+        process = pair.cli.start(*pair.migrate, "--rate-limit", "400")
+        try:
+            out, err = process.communicate(timeout=0.4 + rng.random())
+        except subprocess.TimeoutExpired:
+            kill(process)
+            killed += 1
+            continue
+        assert process.returncode == 0, out + err
+        break
+    assert killed >= ROUNDS_BY_TIME // 2
+    assert pair.cli.run("resume", "job", "--rate-limit", "1000000").returncode in (0, 4)
+    pair.assert_equal()
