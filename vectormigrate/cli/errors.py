@@ -82,7 +82,7 @@ def _tell(error: BaseException, as_json: bool) -> int:
         text = "".join(traceback.format_exception(error, chain=True))
         sys.stderr.write(redact(text))
     failure = Failure(
-        type=type(error).__name__,
+        type="UsageError" if isinstance(error, USAGE_ERROR) else type(error).__name__,
         message=redact(clean(message)),
         exit_code=code,
         hints=[redact(hint) for hint in hints],
@@ -107,6 +107,7 @@ def print_failure(failure: Failure, as_json: bool) -> int:
 def _usage(error: BaseException) -> str:
     """What typer says about a wrong command line, on one line."""
     text = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
+    text = text.replace(": Value error, ", ": ").removesuffix(".")
     return text[:1].lower() + text[1:]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 EXIT_CODES = """[bold]Exit codes[/]
-  0  done   1  failed   2  wrong command, configuration or plan   3  validation failed
-  4  not found, or in the wrong state   130  interrupted; `resume` goes on
+  0  done                              3  validation failed
+  1  failed                            4  not found, or in the wrong state
+  2  wrong command, settings or plan   130  interrupted; `resume` goes on
 
 [bold]Environment[/]
-  VECTORMIGRATE_STATE, VECTORMIGRATE_CONFIG                      as --state, --config
-  VECTORMIGRATE_SOURCE_API_KEY, VECTORMIGRATE_TARGET_API_KEY     keys, where no flag gives one
-  VECTORMIGRATE_DEBUG=1                                          tracebacks
+  VECTORMIGRATE_STATE, VECTORMIGRATE_CONFIG   as --state, --config
+  VECTORMIGRATE_SOURCE_API_KEY, VECTORMIGRATE_TARGET_API_KEY   keys
+  VECTORMIGRATE_DEBUG=1   tracebacks
 
 [bold]Start here[/]
   vectormigrate demo

@@ -19,6 +19,7 @@ from vectormigrate.cli import examples
 from vectormigrate.cli import options as opt
 from vectormigrate.cli.errors import Failure, guarded, print_failure
 from vectormigrate.cli.inputs import Common, Pace, Place, What
+from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import Status
 
 app = typer.Typer(
@@ -29,8 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-schema_app = typer.Typer(help="Look at the shape of a collection, and at the shape it should have elsewhere.")
-app.add_typer(schema_app, name="schema", no_args_is_help=True)
+schema_app = typer.Typer()
+app.add_typer(schema_app, name="schema")
 
 
 def _run(verb: Callable[[], Coroutine[Any, Any, int]]) -> int:
@@ -53,6 +54,13 @@ def top(
     ] = False,
 ) -> None:
     """Move vector collections between databases, and prove that nothing was lost."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@schema_app.callback(invoke_without_command=True)
+def schema(context: typer.Context) -> None:
+    """Look at the shape of a collection, and at the shape it should have elsewhere."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -266,7 +274,7 @@ def validate(
 ) -> int:
     """Compare source and target: counts, contents, searches. Exit code 3 when they differ."""
     if full and sample_size is not None:
-        raise typer.BadParameter("--full compares every record: leave out --sample-size")
+        raise ConfigError("--full compares every record: leave out --sample-size")
     from vectormigrate.cli import verbs_look
 
     verb = partial(
