@@ -15,7 +15,7 @@ from vectormigrate import registry
 from vectormigrate.engine.advice import decide_for, recommend_fields, recommendation, sample_source
 from vectormigrate.engine.connect import Ends, configure, open_endpoint, open_ends, open_target
 from vectormigrate.engine.doctor import examine
-from vectormigrate.engine.events import Listener, ignore
+from vectormigrate.engine.events import Listener, Planned, ignore
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.planning import make_plan
@@ -94,6 +94,7 @@ class Service:
                         raise LossNotAccepted(plan.unaccepted)
                     await store.create_migration(plan, options)
                     failpoint("planned")
+                    listener(Planned(plan=plan))
                     return await self._go_on(store, ends, plan, options, listener)
             _same_request(stored, spec)
             async with open_ends(source, target, options, listener) as ends:
