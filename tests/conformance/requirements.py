@@ -72,6 +72,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     "metadata:exact-or-rejected": R(
         "A value comes back with type and value, or its record is rejected; never altered."
     ),
+    "metadata:every-double": R("Every finite double comes back bit for bit.", "design.md §6"),
     "metadata:null-missing-empty": R("Null, a missing key, an empty string and 0 stay four things."),
     "metadata:integer-range": R("Integers at the ends of `int_range` are exact; beyond, rejected."),
     "metadata:field-names": R("Legal keys come back as written; illegal and reserved ones are rejected."),

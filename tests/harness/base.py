@@ -60,8 +60,6 @@ class Harness:
     marks: Sequence[pytest.MarkDecorator] = ()
     exclusive = False
     """Only one process at a time can open a collection."""
-    durable = True
-    """Data outlives the process that wrote it."""
     scale = 1.0
     """Factor on the record counts of the larger tests, for slow databases."""
 

@@ -9,12 +9,16 @@ from vectormigrate.adapters.memory import MemoryConfig
 class MemoryHarness(Harness):
     name = "memory"
     adapter = "memory"
-    durable = False
     deviations = (
         Deviation(
             requirement="durability:survives-a-killed-writer",
             kind=DeviationKind.NEVER,
             reason="the data lives in the process that wrote it",
+        ),
+        Deviation(
+            requirement="durability:close-releases",
+            kind=DeviationKind.NEVER,
+            reason="no other process can see the data",
         ),
     )
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from vectormigrate.adapter import Reject, SparseQuery
 from vectormigrate.adapters.qdrant_edge import wire
-from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, MAX_LEVELS, NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, EXACT_FIELD, MAX_LEVELS, RESERVED
+from vectormigrate.adapters.qdrant_edge.floats import protect, restore
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
@@ -123,8 +124,8 @@ def _is_json(value: Any) -> bool:
 
 def metadata_problem(metadata: Metadata) -> Problem | None:
     """Why the engine cannot hold the metadata exactly, if so; integer range and Unicode are checked elsewhere."""
-    if NAMESPACE_FIELD in metadata:
-        return "reserved", f"field name {NAMESPACE_FIELD!r} is reserved for the namespace"
+    if not RESERVED.isdisjoint(metadata):
+        return "reserved", f"the field names {', '.join(sorted(RESERVED))} are reserved"
     for key, value in metadata.items():
         kind = type(value)
         if kind is str or kind is int or kind is bool or value is None:
@@ -180,7 +181,7 @@ def _ragged(offsets: NDArray[np.int64], good: BoolMask) -> BoolMask:
 def encode(batch: RecordBatch, schema: CollectionSchema) -> tuple[wire.Head, list[wire.Buffer]]:
     """The upsert frame of a batch whose records have all been found good."""
     fields = [item for item in schema.vectors if item.name in batch.vectors]
-    buffers: list[wire.Buffer] = [orjson.dumps(batch.metadata)]
+    buffers: list[wire.Buffer] = [orjson.dumps([protect(metadata) for metadata in batch.metadata])]
     for item in fields:
         buffers.extend(_encode_column(batch.vectors[item.name]))
     head = {
@@ -210,11 +211,15 @@ def _bytes(values: NDArray[Any]) -> wire.Buffer:
 def decode(head: wire.Head, buffers: list[bytearray], namespace: str, fields: Sequence[VectorField]) -> RecordBatch:
     """The batch of a scroll or fetch answer."""
     rest = iter(buffers[1:])
+    metadata: list[Metadata] = orjson.loads(buffers[0])
+    for row in metadata:
+        if EXACT_FIELD in row:
+            restore(row)
     return RecordBatch(
         namespace,
         [record_id(item) for item in head["ids"]],
         {item.name: _decode_column(item, len(head["ids"]), rest) for item in fields},
-        orjson.loads(buffers[0]),
+        metadata,
     )
 
 

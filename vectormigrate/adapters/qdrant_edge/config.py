@@ -13,6 +13,11 @@ from vectormigrate.model.schema import DType, Metric, VectorKind
 NAMESPACE_FIELD = "_vm_namespace"
 """Payload key that holds the namespace; records of the default namespace lack it."""
 
+EXACT_FIELD = "_vm_exact"
+"""Payload key that holds exact floats; see floats.py. Most records lack it."""
+
+RESERVED = frozenset({NAMESPACE_FIELD, EXACT_FIELD})
+
 MAX_LEVELS = 127
 """Deepest payload, counting itself. The engine accepts deeper ones but can never read them back."""
 
@@ -31,7 +36,7 @@ CAPABILITIES = Capabilities(
     normalises_cosine=True,
     value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
     int_range=(-(2**63), 2**64 - 1),
-    reserved_fields=frozenset({NAMESPACE_FIELD}),
+    reserved_fields=RESERVED,
     namespaces=True,
     # The server's rule, plus what Edge cannot turn into a file name.
     vector_names=r'(?!\.{1,2}$)[^<>:"/\\|?*\x00-\x1f\x7f]{0,120}',
