@@ -164,7 +164,8 @@ class Pair:
         }
 
     async def diff(self, **options: Any) -> DiffCheck:
-        return await full_diff(**{**self.arguments(), "page_rows": 40, **options})
+        arguments: dict[str, Any] = {**self.arguments(), "page_rows": 40, **options}
+        return await full_diff(**arguments)
 
 
 @asynccontextmanager

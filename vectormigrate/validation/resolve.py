@@ -56,7 +56,6 @@ class Resolver:
     rules: Rules
     scope: Scope
     which_written: WhichWritten
-    group_rows: int = GROUP_ROWS
 
     @property
     def _state(self) -> DiffProgress:
@@ -116,7 +115,7 @@ class Resolver:
         state = self._state
         counts = state.buckets.counts
         suspects = state.buckets.differing() & (counts[TARGET] > state.found)
-        todo = groups(suspects, counts[SOURCE], self.group_rows)
+        todo = groups(suspects, counts[SOURCE], GROUP_ROWS)
         for number, group in enumerate(todo):
             if number < state.groups_done:
                 continue
