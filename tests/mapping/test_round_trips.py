@@ -26,7 +26,12 @@ NASTY: list[dict[str, Any]] = [
     {"when": datetime(1999, 1, 1, tzinfo=timezone(timedelta(hours=-3, minutes=-30)))},
     {"a": {"b": {"c": 1, "n": None, "e": {}}, "l": [1, 2.0, None, {"x": b"1"}]}, "a.b": {"c": 2}, "a.b.c": 3},
     {"a": {"b.c": 1, "b": {"c": 2}}, "$x": 1, "id": 2, "": 3, "é": 4, "Upper": 5, "vector": 6, "_vm_origin": "mine"},
-    {"tags": ["a", "b"], "mixed": [1, "a", None], "nested": [[1], [2.0, [3]]], "dates": [datetime(2024, 1, 1, tzinfo=UTC)]},
+    {
+        "tags": ["a", "b"],
+        "mixed": [1, "a", None],
+        "nested": [[1], [2.0, [3]]],
+        "dates": [datetime(2024, 1, 1, tzinfo=UTC)],
+    },
     {"_vm_id": 5, "_vm_namespace": "x", "v": "like a vector", "text": "null", "number": "7"},
     {"true": True, "one": 1, "list": [True, 1, 1.0], "nans": [float("nan"), 1.5], "objects": [{"a": None}, {}]},
 ]
@@ -103,7 +108,9 @@ SCALARS = st.one_of(
     st.datetimes(timezones=ZONES),
 )
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(KEYS, inner, max_size=4)), max_leaves=12
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(KEYS, inner, max_size=4)),
+    max_leaves=12,
 )
 RECORDS = st.dictionaries(KEYS, VALUES, max_size=5)
 RECORD_IDS = st.one_of(

@@ -120,17 +120,19 @@ def rules(**changes: Any) -> MappingRules:
 
 def spec(**changes: Any) -> MigrationSpec:
     """A spec between two memory collections."""
-    ends = {
+    base: dict[str, Any] = {
+        "id": "m1",
         "source": EndpointRef(type="one", collection="source", location="one://source"),
         "target": EndpointRef(type="two", collection="target", location="two://target"),
     }
-    return MigrationSpec(**{"id": "m1", **ends, **changes})
+    return MigrationSpec(**{**base, **changes})
 
 
 def schema(*vectors: VectorField, caps: Capabilities = WIDE, **changes: Any) -> CollectionSchema:
     """A schema with these vector fields (default: one dense cosine field of 4)."""
     fields = vectors or (VectorField(name="v", kind=VectorKind.DENSE, dim=4, metric=Metric.COSINE),)
-    return CollectionSchema(**{"name": "source", "id_kinds": caps.id_kinds, "vectors": fields, **changes})
+    base: dict[str, Any] = {"name": "source", "id_kinds": caps.id_kinds, "vectors": fields}
+    return CollectionSchema(**{**base, **changes})
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,9 @@ def one_batch(
 
 def dense(values: Sequence[Sequence[float]], valid: Sequence[bool] | None = None) -> DenseColumn:
     """A float32 column."""
-    return DenseColumn(np.array(values, np.float32), DType.FLOAT32, None if valid is None else np.array(valid, np.bool_))
+    return DenseColumn(
+        np.array(values, np.float32), DType.FLOAT32, None if valid is None else np.array(valid, np.bool_)
+    )
 
 
 def multi(rows: Sequence[Sequence[Sequence[float]]], dim: int) -> MultiColumn:

@@ -64,14 +64,17 @@ def _well_formed(sidecar: Sidecar) -> bool:
     types: tuple[tuple[str, type], ...] = (("id", str), ("ns", str), ("k", dict), ("o", dict), ("m", list), ("x", dict))
     if not all(isinstance(sidecar[name], kind) for name, kind in types if name in sidecar):
         return False
-    notes = all(isinstance(note, list) and len(note) >= 2 and _is_path(note[1]) for note in sidecar.get("m", ()))
+    notes = all(isinstance(note, list) and _is_value_note(note) for note in sidecar.get("m", ()))
     names = all(isinstance(key, str) for key in sidecar.get("k", {}).values())
     shapes = all(isinstance(shape, dict) for shape in sidecar.get("o", {}).values())
     return notes and names and shapes
 
 
-def _is_path(path: object) -> bool:
-    return isinstance(path, str) or (isinstance(path, list) and bool(path))
+def _is_value_note(note: list[Any]) -> bool:
+    if len(note) < 2 or (len(note) == 2 and note[0] != "n"):
+        return False
+    steps = note[1] if isinstance(note[1], list) else [note[1]]
+    return bool(steps) and all(isinstance(step, str | int) for step in steps)
 
 
 def restore(batch: RecordBatch) -> Restored:

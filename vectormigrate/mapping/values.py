@@ -262,7 +262,7 @@ def _decode(note: Note, value: Value) -> Value:
         for inner in note[3] if len(note) > 3 else ():
             apply_note(holder, [inner[0], ["", *_read_path(inner[1])], *inner[2:]])
         return holder[""]
-    except (ValueError, TypeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError, LookupError):
         return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -181,12 +181,12 @@ def denormalise(values: Floats, notes: Mapping[int, LengthNote]) -> Floats:
     for row, note in notes.items():
         if note[0] != _check(checked[row]):
             continue
+        data = _from_base64(note[-1])
         if len(note) == 2:
-            original = base64.b64decode(note[1])
-            if len(original) == 4 * dim:
-                result[row] = np.frombuffer(original, np.float32)
+            if len(data) == 4 * dim:
+                result[row] = np.frombuffer(data, "<f4")
             continue
-        correction = base64.b64decode(note[2]) if note[2] else neutral
+        correction = data or neutral
         if len(correction) == width:
             rows.append(row)
             norms.append(note[1])
@@ -198,11 +198,9 @@ def denormalise(values: Floats, notes: Mapping[int, LengthNote]) -> Floats:
     return result
 
 
-def is_unit_dtype(dtype: DType) -> bool:
-    """Whether vectors of this type can be written at unit length bit-exactly."""
-    return dtype is DType.FLOAT32
-
-
-def empty_rows(values: NDArray[Any], rows: Sequence[int]) -> list[int]:
-    """Of these rows, the ones that hold only zeros."""
-    return [row for row in rows if not values[row].any()]
+def _from_base64(text: str) -> bytes:
+    """The bytes, none when the text was damaged."""
+    try:
+        return base64.b64decode(text)
+    except ValueError:
+        return b""
