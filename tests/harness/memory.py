@@ -1,13 +1,14 @@
-"""The memory adapter: nothing to start, nothing survives the process."""
+"""The memory adapter: as it is, and with the limits of every other adapter. Nothing survives the process."""
 
 from __future__ import annotations
 
 from tests.harness.base import Deviation, DeviationKind, Harness
-from vectormigrate.adapters.memory import MemoryConfig
+from vectormigrate import registry
+from vectormigrate.adapter import Capabilities
+from vectormigrate.adapters.memory import CAPABILITIES, MemoryConfig
 
 
 class MemoryHarness(Harness):
-    name = "memory"
     adapter = "memory"
     deviations = (
         Deviation(
@@ -22,8 +23,23 @@ class MemoryHarness(Harness):
         ),
     )
 
+    def __init__(self, name: str, profile: Capabilities | None = None) -> None:
+        self.name = name
+        self._profile = profile
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._profile or CAPABILITIES
+
     def config(self, collection: str) -> MemoryConfig:
-        return MemoryConfig(url="memory://conformance", collection=collection)
+        return MemoryConfig(url=f"memory://{self.name}", collection=collection, profile=self._profile)
 
 
-HARNESSES = (MemoryHarness(),)
+HARNESSES = (
+    MemoryHarness("memory"),
+    *(
+        MemoryHarness(f"memory-as-{name}", registry.load(name).capabilities)
+        for name in registry.names()
+        if name != "memory"
+    ),
+)

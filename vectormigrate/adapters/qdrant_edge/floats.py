@@ -1,7 +1,7 @@
 """Floats that the engine cannot return exactly, and how they are kept all the same.
 
-The engine stores payloads as JSON text and parses that with the fast float parser of serde_json, which is up to two units
-in the last place off: of random doubles one in ten comes back altered (measured; short numbers such as `9.9` never).
+The engine stores payloads as JSON text and reads that with the fast float parser of serde_json, which is up to two
+units in the last place off: of random doubles one in ten comes back altered (measured; short ones such as `9.9` never).
 A record with such floats carries their exact values in one more payload field, as JSON text `[[path, value], …]`.
 """
 
