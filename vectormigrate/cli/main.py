@@ -198,7 +198,7 @@ def resume(
 @app.command(epilog=examples.STOP)
 def stop(
     migration_id: opt.Id,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.0, help="Seconds to wait for it.")] = 30.0,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.0, help="Seconds to wait for it.")] = 60.0,
     state: opt.State = None,
     config: opt.Config = None,
     as_json: opt.AsJson = False,
@@ -406,7 +406,7 @@ def demo(
 
     Needs no server and no account.
     """
-    from vectormigrate.demo.run import run_demo
+    from vectormigrate.cli.demo.run import run_demo
 
     return _run(partial(run_demo, records, directory, as_json))
 

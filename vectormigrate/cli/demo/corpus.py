@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from vectormigrate.demo.embedding import words
+from vectormigrate.cli.demo.embedding import words
 from vectormigrate.model.batch import Metadata
 
 SKIPPED = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "lib2to3"})

@@ -1,0 +1,65 @@
+"""The house rules that a machine can check."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "vectormigrate"
+DATABASES = ("milvus", "qdrant", "weaviate", "pinecone")
+TOP_LEVEL = {"pyproject.toml", "vectormigrate", "tests", "examples", "README.md", "LICENSE"}
+
+
+def sources(*excluded: str) -> list[Path]:
+    files = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in excluded]
+    assert files
+    return files
+
+
+def test_modules_import_only_what_lies_below_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(no_cache=True) == 0
+
+
+def test_nothing_above_the_adapters_decides_by_the_name_of_a_database() -> None:
+    pattern = re.compile(rf"""(==|!=|\bcase\b|\bin\b)\s*\(?["']({"|".join(DATABASES)})""")
+    for path in sources("adapters", "cli"):
+        assert not pattern.search(path.read_text(encoding="utf-8")), path
+
+
+def test_no_function_is_about_a_pair_of_databases() -> None:
+    names = "|".join(DATABASES)
+    pattern = re.compile(rf"({names})_to_({names})")
+    for path in sources():
+        assert not pattern.search(path.read_text(encoding="utf-8")), path
+
+
+def test_only_the_state_package_uses_sqlite() -> None:
+    pattern = re.compile(r"^\s*(import|from) (aiosqlite|sqlite3)", re.MULTILINE)
+    for path in sources("state"):
+        assert not pattern.search(path.read_text(encoding="utf-8")), path
+
+
+def test_no_module_is_longer_than_600_lines() -> None:
+    for path in [*sources(), *(ROOT / "tests").rglob("*.py")]:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 600, path
+
+
+def test_looking_at_every_adapter_loads_no_vendor_package() -> None:
+    code = (
+        "import sys; from vectormigrate import registry; [registry.load(name) for name in registry.names()]; "
+        "print([m for m in ('pymilvus', 'milvus_lite', 'qdrant_edge', 'grpc') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    for path in sources():
+        assert path.read_text(encoding="utf-8").startswith('"""'), path
