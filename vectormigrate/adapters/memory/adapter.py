@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -92,7 +92,7 @@ class MemoryCollection:
 
     async def scan(
         self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         first, end = (None if key is None else order_key(parse_id_key(key)) for key in partition.bounds)
         last: OrderKey | None = None if after is None else order_key(parse_id_key(after))
         while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -12,7 +12,8 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from vectormigrate.adapter import Capabilities, Hits, Reject, SparseQuery
-from vectormigrate.adapters.qdrant_edge import codec, schema
+from vectormigrate.adapters.qdrant_edge import codec
+from vectormigrate.adapters.qdrant_edge import schema as shape
 from vectormigrate.adapters.qdrant_edge.config import AUTO_OPTIMIZE_RECORDS, CAPABILITIES, QdrantEdgeConfig
 from vectormigrate.adapters.qdrant_edge.engine import Shared
 from vectormigrate.errors import CollectionNotFound, InvalidRequest, Unavailable
@@ -55,7 +56,7 @@ class EdgeCollection:
         if description is None:
             message = f"no collection {entry.name!r} in {str(entry.root)!r}"
             raise CollectionNotFound(message, adapter="qdrant_edge", operation=operation)
-        return schema.read_schema(entry.name, description, entry.engine_config())
+        return shape.read_schema(entry.name, description, entry.engine_config())
 
     def _fields(self, operation: str, vectors: bool) -> tuple[VectorField, ...]:
         return self._schema(operation).vectors if vectors else ()
@@ -66,10 +67,10 @@ class EdgeCollection:
     async def describe(self) -> CollectionSchema:
         return await self._blocking("describe", lambda: self._schema("describe"))
 
-    async def create(self, wanted: CollectionSchema) -> None:
+    async def create(self, schema: CollectionSchema) -> None:
         def call() -> None:
-            config, indexes = schema.engine_config(wanted), schema.payload_indexes(wanted)
-            self._shared.create(config, indexes, schema.description(wanted))
+            config, indexes = shape.engine_config(schema), shape.payload_indexes(schema)
+            self._shared.create(config, indexes, shape.description(schema))
 
         await self._blocking("create", call)
 
@@ -88,7 +89,7 @@ class EdgeCollection:
         answer, _ = await self._blocking("finalize", lambda: self._shared.exchange({"op": "flush"}))
         wanted = self._config.optimize
         if wanted is None:
-            wanted = answer["count"] >= AUTO_OPTIMIZE_RECORDS and schema.wants_graph(await self.describe())
+            wanted = answer["count"] >= AUTO_OPTIMIZE_RECORDS and shape.wants_graph(await self.describe())
         if not wanted:
             return
         try:
@@ -141,7 +142,7 @@ class EdgeCollection:
 
     async def scan(
         self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         fields = await self._blocking("scan", lambda: self._fields("scan", vectors))
         first, end = (None if key is None else codec.wire_id(parse_id_key(key)) for key in partition.bounds)
         last = None if after is None else parse_id_key(after)
