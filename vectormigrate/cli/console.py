@@ -13,6 +13,7 @@ import orjson
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 PIPED_WIDTH = 200
 """Columns when stdout is no terminal: nothing is cut off or wrapped early for the program that reads it."""
@@ -45,7 +46,8 @@ def err() -> Console:
 def show(*parts: RenderableType) -> None:
     """Print data for people."""
     for part in parts:
-        out().print(part)
+        # Lines are not broken for a program that reads them; the width matters to tables only.
+        out().print(part, soft_wrap=isinstance(part, str | Text) and not out().is_terminal)
 
 
 def notice(message: str, style: str = "") -> None:
@@ -72,8 +74,11 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     return made
 
 
-def pairs(rows: list[tuple[str, str]]) -> Table:
-    """Names and values, two columns without a header."""
+def pairs(rows: list[tuple[str, str]]) -> RenderableType:
+    """Names and values, two columns without a header; plain lines when no terminal is there to fold for."""
+    if not out().is_terminal:
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
     made = Table.grid(padding=(0, 2))
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")

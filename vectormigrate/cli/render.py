@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vectormigrate.cli.console import clean, out, pairs, show, table
-from vectormigrate.cli.words import count, duration, moment, namespace, plural
+from vectormigrate.cli.words import count, duration, moment, namespace, place, plural
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
 from vectormigrate.requests import DoctorCheck, RejectRow, RollbackResult
@@ -137,7 +137,7 @@ def show_list(migrations: Sequence[MigrationStatus]) -> None:
 
 def removal(plan: MigrationPlan, status: MigrationStatus) -> str:
     """What a rollback of this migration would remove."""
-    target = clean(f"{plan.spec.target.type} {plan.spec.target.location or plan.spec.target.collection}")
+    target = clean(place(plan.spec.target))
     if not plan.target_exists:
         held = plural(status.migrated_records, "record")
         return f"This drops the collection {target}, which this migration created ({held})."

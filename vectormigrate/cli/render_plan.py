@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -36,7 +37,7 @@ def accept_flags(names: Iterable[str]) -> str:
     return " ".join(f"--accept-loss {name}" for name in names)
 
 
-def _summary(plan: MigrationPlan) -> Table:
+def _summary(plan: MigrationPlan) -> RenderableType:
     target = "exists" if plan.target_exists else "will be created"
     records = f"{plural(plan.total_records, 'record')} in {plural(len(plan.namespaces), 'namespace')}"
     if plan.profiled_records < plan.total_records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -26,7 +27,7 @@ def _counts(checks: tuple[CountCheck, ...]) -> Table:
     return made
 
 
-def _contents(diff: DiffCheck) -> Table:
+def _contents(diff: DiffCheck) -> RenderableType:
     wrong = [
         f"{count(number)} {word}"
         for number, word in (

@@ -40,7 +40,6 @@ from vectormigrate.cli.render_report import show_report
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.service import Service, open_service
-from vectormigrate.validation.report import html_report
 
 WATCH_SECONDS = 1.0
 
@@ -128,6 +127,8 @@ async def validate(
                 target_key=target_key,
             )
         if report:
+            from vectormigrate.validation.report import html_report
+
             found, plan = await service.status(migration_id), await service.stored_plan(migration_id)
             await anyio.Path(report).write_text(html_report(verdict, found, plan), encoding="utf-8")
     if common.as_json:

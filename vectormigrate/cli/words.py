@@ -64,7 +64,8 @@ def namespace(name: str) -> str:
 
 def place(ref: EndpointRef) -> str:
     """Type, server and collection."""
-    return f"{ref.type}  {ref.location or ref.url or ref.collection}"
+    text = ref.location or ref.url or ref.collection
+    return text if text.startswith(ref.type) else f"{ref.type} {text}"
 
 
 def bytes_in_all(plan: MigrationPlan) -> int:
