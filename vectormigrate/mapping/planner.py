@@ -122,7 +122,8 @@ def _schema(
             base,
             fields=fields,
             dynamic=origin.dynamic if keeps_shape and not derived else True,
-            extras={**context.source_schema.extras, **origin.extras},
+            # Going home, what the databases on the way added to the settings stays behind.
+            extras=dict(origin.extras) if context.home else {**context.source_schema.extras, **origin.extras},
         )
     named = keeps_shape or context.existing is not None
     return _limits(context, schema, spaces, ids, named=named), schema

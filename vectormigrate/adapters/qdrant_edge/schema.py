@@ -41,6 +41,9 @@ COLLECTION_SETTINGS = (
     "id_tracker_memory",
 )
 
+DEFAULTS: Mapping[str, Json] = {"on_disk_payload": True, "payload_memory": "cold"}
+"""Written into `edge_config.json` by the engine itself when it loads a shard, so they say nothing about its maker."""
+
 INDEX_TYPES: Mapping[FieldType, str] = {
     FieldType.BOOL: "bool",
     FieldType.INT8: "integer",
@@ -141,7 +144,11 @@ def description(schema: CollectionSchema) -> dict[str, Any]:
 
 def read_schema(name: str, description: Mapping[str, Any], config: Mapping[str, Any]) -> CollectionSchema:
     """The schema of a collection from `collection.json` and the engine's `edge_config.json`."""
-    extras: dict[str, Json] = {key: config[key] for key in COLLECTION_SETTINGS if config.get(key) is not None}
+    extras: dict[str, Json] = {
+        key: config[key]
+        for key in COLLECTION_SETTINGS
+        if config.get(key) is not None and config[key] != DEFAULTS.get(key)
+    }
     dense = {key: _read_dense(key, item) for key, item in sorted((config.get("vectors") or {}).items())}
     sparse = dict(sorted((config.get("sparse_vectors") or {}).items()))
     extras["vectors"] = {key: rest for key, (_, rest) in dense.items() if rest}

@@ -1,0 +1,41 @@
+"""Every ordered pair of the engines that can run here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack
+from itertools import product
+
+import pytest
+
+from tests.harness.base import Harness, all_harnesses
+
+ENGINES = [harness for harness in all_harnesses() if not harness.name.startswith("memory-as-")]
+"""The memory adapter with another's limits belongs to the conformance suite: its limits cannot be stored in a plan."""
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str, Harness], None, None]:
+    """All engines that can run here, started once."""
+    with ExitStack() as stack:
+        running: dict[str, Harness] = {}
+        for harness in ENGINES:
+            if harness.unavailable() is None:
+                stack.enter_context(harness.running(tmp_path_factory.mktemp(harness.name)))
+                running[harness.name] = harness
+        yield running
+
+
+@pytest.fixture(
+    params=[
+        pytest.param((a.name, b.name), id=f"{a.name}-{b.name}", marks=[*a.marks, *b.marks])
+        for a, b in product(ENGINES, ENGINES)
+    ]
+)
+def pair(request: pytest.FixtureRequest, started: dict[str, Harness]) -> tuple[Harness, Harness]:
+    """Source and target; the same engine twice included."""
+    names: tuple[str, str] = request.param
+    missing = [name for name in names if name not in started]
+    if missing:
+        pytest.skip(f"{missing[0]} cannot run here")
+    return started[names[0]], started[names[1]]

@@ -1,0 +1,155 @@
+"""One nasty dataset per source: everything that peers are known to lose, as far as the source itself can hold it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
+
+import numpy as np
+
+from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, Value, VectorColumn
+from vectormigrate.model.ids import IdKind, RecordId
+from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
+
+DIM = 8
+BULK = 40
+"""Ordinary records beside the nasty ones, so that there are several pages."""
+
+STRING_IDS: Sequence[str] = (
+    "7",
+    "007",
+    "5D1F0E2A-9B1C-4F6E-8A77-0123456789AB",
+    "5d1f0e2a-9b1c-4f6e-8a77-0123456789ab",
+    'it\'s "quoted"',
+    "back\\slash",
+    "line\nbreak\ttab",
+    "ünï 漢字 🙂",
+    "a/b?c#d%20",
+    "$meta",
+    "i" * 500,
+    " leading and trailing ",
+)
+INT_IDS: Sequence[int] = (0, 1, 7, -1, -(2**53) - 1, 2**53 + 1, 2**63 - 2, 2**63, 2**64 - 1)
+UUIDS: Sequence[UUID] = (UUID(int=0), UUID(int=7), UUID(int=2**128 - 1), UUID("5d1f0e2a-9b1c-4f6e-8a77-0123456789ab"))
+NAMESPACES: Sequence[str] = ("", "a-b", "a_b", "ünï 漢", "A_B")
+
+VALUES: Sequence[tuple[ValueKind, str, Value]] = (
+    (ValueKind.NULL, "null", None),
+    (ValueKind.STRING, "empty", ""),
+    (ValueKind.INT, "zero", 0),
+    (ValueKind.BOOL, "false", False),
+    (ValueKind.INT, "one", 1),
+    (ValueKind.FLOAT, "one_float", 1.0),
+    (ValueKind.FLOAT, "tiny", 5e-324),
+    (ValueKind.FLOAT, "third", 1 / 3),
+    (ValueKind.FLOAT, "negative_zero", -0.0),
+    (ValueKind.INT, "beyond_double", 2**53 + 1),
+    (ValueKind.INT, "int64_max", 2**63 - 1),
+    (ValueKind.INT, "int64_min", -(2**63)),
+    (ValueKind.STRING, "text", "ünï 漢字 🙂 \" ' \\ \n"),
+    (ValueKind.STRING, "looks_like_json", '{"a": 1}'),
+    (ValueKind.STRING, "looks_like_date", "2026-01-02T03:04:05+02:00"),
+    (ValueKind.STRING, "long", "x" * 5000),
+    (ValueKind.LIST_OF_STRINGS, "tags", ["b", "a", "b", ""]),
+    (ValueKind.LIST, "empty_list", []),
+    (ValueKind.LIST, "mixed", [1, 1.0, "1", None, True, [2, [3]], {"k": None}]),
+    (ValueKind.LIST, "objects", [{"a": 1}, {"a": 2.0, "b": {"c": []}}]),
+    (ValueKind.OBJECT, "empty_object", {}),
+    (ValueKind.OBJECT, "nested", {"a": {"b.c": {"d e": 1, "f": None}}, "": "empty key"}),
+    (ValueKind.STRING, "a.b", "a dot in the key"),
+    (ValueKind.STRING, "with space", "a space in the key"),
+    (ValueKind.STRING, "id", "a key that may be the id's"),
+    (ValueKind.STRING, "vector", "a key that may be a vector's"),
+    (ValueKind.BYTES, "raw", bytes(range(256))),
+    (ValueKind.DATETIME, "utc", datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)),
+    (ValueKind.DATETIME, "offset", datetime(1969, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=5, minutes=30)))),
+    (ValueKind.NONFINITE, "nan", float("nan")),
+    (ValueKind.NONFINITE, "infinite", float("-inf")),
+)
+
+
+def schema(caps: Capabilities, metric: Metric) -> CollectionSchema:
+    """A dense field, and beside it a sparse one where the source takes both."""
+    vectors = [VectorField(name="dense", kind=VectorKind.DENSE, dim=DIM, metric=metric)]
+    if VectorKind.SPARSE in caps.vector_kinds and (caps.max_vectors or 2) >= 2:
+        vectors.append(VectorField(name="terms", kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT))
+    kind = next(kind for kind in (IdKind.STRING, IdKind.INT64, IdKind.UINT64) if kind in caps.id_kinds)
+    kinds = {kind, IdKind.UUID} if caps.id_kinds >= {kind, IdKind.UUID} and kind is not IdKind.STRING else {kind}
+    return CollectionSchema(name="nasty", id_kinds=frozenset(kinds), vectors=tuple(vectors))
+
+
+def batches(caps: Capabilities, wanted: CollectionSchema) -> list[RecordBatch]:
+    """One batch per namespace. Ids repeat between namespaces where the source allows that."""
+    names = [name for name in NAMESPACES if re.fullmatch(caps.namespace_names, name)] if caps.namespaces else [""]
+    names = names[: caps.max_namespaces or len(names)]
+    found: list[RecordBatch] = []
+    for number, name in enumerate(names):
+        ids = _ids(caps, wanted, 0 if caps.ids_per_namespace else number)
+        if number and not caps.ids_per_namespace:
+            ids = ids[-BULK:]
+        rows = [_metadata(caps, row) for row in range(len(ids))]
+        vectors = {item.name: _column(caps, item, len(ids), number) for item in wanted.vectors}
+        found.append(RecordBatch(name, ids, vectors, rows))
+    return found
+
+
+def _ids(caps: Capabilities, wanted: CollectionSchema, salt: int) -> list[RecordId]:
+    found: list[RecordId] = []
+    if IdKind.STRING in wanted.id_kinds:
+        most = caps.id_max_bytes or 10**6
+        found += [item for item in STRING_IDS if len(item.encode()) <= most]
+        found += [f"bulk-{salt}-{n}" for n in range(BULK)]
+    if IdKind.UUID in wanted.id_kinds:
+        found += UUIDS
+    if IdKind.INT64 in wanted.id_kinds:
+        found += [item for item in INT_IDS if -(2**63) <= item < 2**63 - 1]
+    if IdKind.UINT64 in wanted.id_kinds:
+        found += [item for item in INT_IDS if item >= 0]
+    if IdKind.STRING not in wanted.id_kinds:
+        found += [1000 + BULK * salt + n for n in range(BULK)]
+    return found
+
+
+def _metadata(caps: Capabilities, row: int) -> Metadata:
+    """Row 0 holds nothing, so that nothing can be learned from the first record; later ones hold a slice of VALUES."""
+    if row == 0:
+        return {}
+    legal = [
+        (name, value)
+        for kind, name, value in VALUES
+        if kind in caps.value_kinds
+        and not (isinstance(value, int) and not caps.int_range[0] <= value <= caps.int_range[1])
+        and re.fullmatch(caps.field_names, name)
+        and name not in caps.reserved_fields
+    ]
+    if row == 1:
+        return dict(legal)
+    picked: Metadata = dict(legal[row % len(legal) :: 5])
+    picked["mixed_type"] = [1, 1.0, "1", True][row % 4]
+    picked["row"] = row
+    return picked
+
+
+def _column(caps: Capabilities, item: VectorField, count: int, seed: int) -> VectorColumn:
+    """Zero, tiny, huge and ordinary vectors; where vectors are optional, every seventh record lacks one."""
+    generator = np.random.default_rng([seed, count])
+    valid = np.ones(count, np.bool_)
+    if item.kind is VectorKind.SPARSE:
+        valid[::7] = False
+        rows = [[3 + row, 2**31 + row, 2**32 - 2] if ok else [] for row, ok in enumerate(valid)]
+        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+        indices = np.array([index for row in rows for index in row], np.uint32)
+        return SparseColumn(offsets, indices, generator.random(len(indices), np.float32) + np.float32(0.5), valid)
+    values = generator.standard_normal((count, item.dim or 0), dtype=np.float32)
+    values[1] = 0
+    values[2] *= np.float32(1e-20)
+    values[3] *= np.float32(1e15)
+    values[4] /= np.linalg.norm(values[4])
+    values[5, 0] = -0.0
+    if not caps.vectors_required:
+        valid[6::7] = False
+        values[6::7] = 0
+    return DenseColumn(values, DType.FLOAT32, None if valid.all() else valid)

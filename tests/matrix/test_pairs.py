@@ -1,0 +1,76 @@
+"""Every pair moves the nasty dataset, proves it, and brings it home unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.data import read_all
+from tests.harness.base import Harness
+from tests.matrix.nasty import batches, schema
+from vectormigrate import Endpoint, MigrationRequest, RunOptions, Service, Status, open_service
+from vectormigrate.engine.connect import open_endpoint
+from vectormigrate.model.plan import Outcome
+from vectormigrate.model.schema import Metric
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+OPTIONS = RunOptions(batch_size=16, validate_every=3)
+
+
+def endpoint(harness: Harness, collection: str) -> Endpoint:
+    """The harness's collection as an operator would name it."""
+    config = harness.config(collection)
+    options = config.model_dump(exclude={"url", "api_key", "collection"}, exclude_defaults=True)
+    return Endpoint(type=harness.adapter, url=config.url, collection=collection, options=options)
+
+
+async def copy(service: Service, name: str, source: Endpoint, target: Endpoint) -> set[str]:
+    """Migrate, accepting what must be accepted, and compare every record. Returns the accepted losses."""
+    request = MigrationRequest(id=name, source=source, target=target)
+    plan = await service.plan(request)
+    accepted = tuple(plan.unaccepted)
+    status = await service.migrate(replace(request, accepted_losses=accepted), OPTIONS)
+    assert status.status is Status.COMPLETED
+    assert status.rejected_records == 0, await service.rejects(name)
+    assert status.migrated_records == plan.total_records
+    report = await service.validate(name, full=True, queries=5)
+    assert report.passed, report
+    assert report.diff is not None
+    assert report.diff.compared == plan.total_records
+    return {loss.name for loss in plan.losses if loss.outcome is Outcome.LOSS}
+
+
+@pytest.mark.parametrize("metric", [Metric.COSINE, Metric.L2])
+async def test_a_nasty_collection_comes_home_unchanged(
+    pair: tuple[Harness, Harness], metric: Metric, tmp_path: Path
+) -> None:
+    source, target = pair
+    name = source.new_name()
+    ends = [endpoint(source, name), endpoint(target, f"{name}_there"), endpoint(source, f"{name}_back")]
+    async with open_endpoint(ends[0]) as collection:
+        caps = collection.capabilities
+        wanted = replace(schema(caps, metric), name=name)
+        await collection.create(wanted)
+        for batch in batches(caps, wanted):
+            assert await collection.upsert(batch) == []
+        await collection.finalize()
+        before, shape = await read_all(collection), await collection.describe()
+    try:
+        async with open_service(state=tmp_path / "state.db") as service:
+            lost = await copy(service, "there", ends[0], ends[1])
+            assert lost <= {"vector-field:terms"}
+            await copy(service, "back", ends[1], ends[2])
+        async with open_endpoint(ends[2]) as collection:
+            after, back = await read_all(collection), await collection.describe()
+    finally:
+        for end in ends:
+            async with open_endpoint(end) as collection:
+                await collection.drop()
+    if "vector-field:terms" in lost:
+        before = {key: (metadata, {"dense": vectors["dense"]}) for key, (metadata, vectors) in before.items()}
+        shape = replace(shape, vectors=tuple(item for item in shape.vectors if item.name != "terms"))
+    assert after == before
+    assert replace(back, name="", note=None) == replace(shape, name="", note=None)
