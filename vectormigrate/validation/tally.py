@@ -7,6 +7,7 @@ parallel readers come by, nor on interruptions. Memory is bounded: by `limit` di
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -113,13 +114,9 @@ class Tally:
             present = _valid_count(column)
             if present:
                 self.vectors.setdefault(name, VectorFigures()).compared += present
-        fields = self.fields
-        for metadata in batch.metadata:
-            for path in paths(metadata):
-                entry = fields.get(path)
-                if entry is None:
-                    entry = self._path(path)
-                entry[0] += 1
+        for names, count in Counter(map(paths, batch.metadata)).items():
+            for name in names:
+                self._path(name)[0] += count
 
     def absent(self, batch: RecordBatch, *, unreadable: bool = False) -> None:
         """These expected records are not on the target (or could not be read there): nothing of them is equal."""
@@ -189,23 +186,34 @@ def _valid_count(column: VectorColumn) -> int:
     return len(column) if column.valid is None else int(column.valid.sum())
 
 
-def paths(metadata: Metadata, prefix: str = "") -> Iterator[str]:
+def paths(metadata: Metadata) -> tuple[str, ...]:
     """Dot paths (mapping/paths.py) of the leaves: a nested object counts by its members, an empty one and a list by
     themselves."""
+    plain = "".join(metadata)
+    if dict not in map(type, metadata.values()) and "." not in plain and "\\" not in plain:
+        return tuple(metadata)  # the hot path
+    found: list[str] = []
+    _collect(metadata, "", found)
+    return tuple(found)
+
+
+def _collect(metadata: Metadata, prefix: str, found: list[str]) -> None:
+    plain = "".join(metadata)
+    if "." in plain or "\\" in plain:
+        found += [name for name, _ in leaves(metadata, prefix)]
+        return
     for key, value in metadata.items():
-        if "." in key or "\\" in key:
-            key = format_path((key,))
         if type(value) is dict and value:
-            yield from paths(value, f"{prefix}{key}.")
+            _collect(value, f"{prefix}{key}.", found)
         else:
-            yield prefix + key
+            found.append(prefix + key)
 
 
 def leaves(metadata: Metadata, prefix: str = "") -> Iterator[tuple[str, Value]]:
     """The leaves of `paths` with their values."""
     for key, value in metadata.items():
-        name = prefix + format_path((key,))
-        if isinstance(value, dict) and value:
+        name = prefix + (format_path((key,)) if "." in key or "\\" in key else key)
+        if type(value) is dict and value:
             yield from leaves(value, name + ".")
         else:
             yield name, value
