@@ -134,10 +134,14 @@ async def test_a_cancelled_caller_does_not_harm_the_others(wide: Store) -> None:
 async def test_what_is_under_way_is_finished_when_the_store_closes(path: Path) -> None:
     async with open_store(path) as store:
         await store.create_migration(make_plan(), RunOptions())
-        pending = asyncio.create_task(store.request_stop("orders"))
+        running = asyncio.create_task(store.request_stop("orders"))
+        for _ in range(2):
+            await anyio.lowlevel.checkpoint()
+        waiting = asyncio.create_task(store.save_report("orders", {"passed": True}))
         await anyio.lowlevel.checkpoint()
-    await pending
+    await asyncio.gather(running, waiting)
     async with open_store(path) as store:
         assert await store.stop_requested("orders")
+        assert await store.last_report("orders") == {"passed": True}
     with pytest.raises(StateError, match="closed"):
         await store.request_stop("orders")

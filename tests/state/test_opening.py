@@ -73,16 +73,17 @@ async def test_an_empty_file_is_filled(path: Path) -> None:
     assert await look(path) == []
 
 
-async def test_several_may_open_a_missing_file_at_once(path: Path) -> None:
-    async def create(name: str) -> None:
+async def test_several_may_open_a_missing_file_at_once(tmp_path: Path) -> None:
+    async def create(path: Path, name: str) -> None:
         async with open_store(path) as store:
             await store.create_migration(make_plan(name), RunOptions())
 
-    async with anyio.create_task_group() as tasks:
-        for name in "abcd":
-            tasks.start_soon(create, name)
-    async with open_store(path) as store:
-        assert sorted(m.id for m in await store.list()) == ["a", "b", "c", "d"]
+    for n in range(12):
+        path = tmp_path / str(n) / "state.db"
+        async with anyio.create_task_group() as tasks:
+            for name in "abcdefgh":
+                tasks.start_soon(create, path, name)
+        assert sorted(await look(path)) == list("abcdefgh")
 
 
 async def test_text_that_is_no_database_is_left_alone(path: Path) -> None:

@@ -23,9 +23,8 @@ def newest_version(folder: Traversable = MIGRATIONS) -> int:
 async def check_owner(connection: aiosqlite.Connection, path: Path | str, folder: Traversable = MIGRATIONS) -> int:
     """The version of the file, 0 for an empty one. Raises StateCorrupt for a database of another program and
     StateTooNew for a version that has no script here. Writes nothing."""
-    version = await _pragma(connection, "user_version")
-    if await _pragma(connection, "application_id") != APPLICATION_ID:
-        tables = list(await connection.execute_fetchall("SELECT name FROM sqlite_schema LIMIT 1"))
+    application, version, tables = await _identity(connection)
+    if application != APPLICATION_ID:
         if tables or version:
             raise StateCorrupt(
                 f"the file {str(path)!r} is a SQLite database of another program; name another state file"
@@ -57,6 +56,21 @@ async def upgrade(connection: aiosqlite.Connection, path: Path | str, folder: Tr
         if connection.in_transaction:
             await connection.execute_fetchall("ROLLBACK")
         raise
+
+
+async def _identity(connection: aiosqlite.Connection) -> tuple[int, int, int]:
+    """Application id, version and number of tables, all of one moment: another process may be filling the file."""
+    alone = not connection.in_transaction
+    if alone:
+        await connection.execute_fetchall("BEGIN")
+    try:
+        application = await _pragma(connection, "application_id")
+        version = await _pragma(connection, "user_version")
+        rows = list(await connection.execute_fetchall("SELECT count(*) FROM sqlite_schema"))
+    finally:
+        if alone and connection.in_transaction:
+            await connection.execute_fetchall("COMMIT")
+    return application, version, int(rows[0][0])
 
 
 async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
