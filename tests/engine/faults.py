@@ -1,0 +1,109 @@
+"""A wrapper around a real collection that misbehaves as networks and servers do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import pytest
+
+from vectormigrate.adapter import Reject, Target
+from vectormigrate.engine import connect
+from vectormigrate.errors import RateLimited, RecordsRejected, TimedOut, Unavailable
+from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.ids import RecordId
+from vectormigrate.model.position import Cursor, Page, Partition
+from vectormigrate.settings import Endpoint
+
+
+@dataclass(slots=True)
+class Faults:
+    """What goes wrong, by the number of the call (from 1), and what was seen."""
+
+    upsert: Callable[[int, RecordBatch], str | None] = lambda call, batch: None
+    """`limited`, `limited:SECONDS`, `down`, `lost` (applied, then no answer), `half` (half applied, then no answer),
+    `slow`, or None."""
+    scan: Callable[[int], str | None] = lambda page: None
+    """`down` or None, before the page of that number."""
+    poison: frozenset[RecordId] = frozenset()
+    """Ids for which the whole batch is refused without saying which."""
+    refused: frozenset[RecordId] = frozenset()
+    """Ids that are named in the rejects."""
+    calls: Counter[str] = field(default_factory=Counter[str])
+    in_flight: int = 0
+    most_in_flight: int = 0
+    sizes: list[int] = field(default_factory=list[int])
+
+
+class FaultyTarget:
+    """Passes everything on to the real collection, but for the faults."""
+
+    def __init__(self, inner: Target, faults: Faults) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def scan(
+        self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
+    ) -> AsyncGenerator[Page, None]:
+        async for page in self._inner.scan(partition, after, vectors=vectors, page_rows=page_rows):
+            self._faults.calls["scan"] += 1
+            if self._faults.scan(self._faults.calls["scan"]) == "down":
+                raise Unavailable("connection reset while reading")
+            yield page
+
+    async def upsert(self, batch: RecordBatch) -> list[Reject]:
+        faults = self._faults
+        faults.calls["upsert"] += 1
+        faults.sizes.append(len(batch))
+        faults.in_flight += 1
+        faults.most_in_flight = max(faults.most_in_flight, faults.in_flight)
+        try:
+            return await self._upsert(batch, faults.upsert(faults.calls["upsert"], batch) or "")
+        finally:
+            faults.in_flight -= 1
+
+    async def _upsert(self, batch: RecordBatch, fault: str) -> list[Reject]:
+        kind, _, seconds = fault.partition(":")
+        match kind:
+            case "limited":
+                raise RateLimited("too many requests", retry_after=float(seconds) if seconds else None)
+            case "down":
+                raise Unavailable("connection refused")
+            case "lost":
+                await self._inner.upsert(batch)
+                raise TimedOut("no answer")
+            case "half":
+                await self._inner.upsert(batch.take(range(len(batch) // 2)))
+                raise TimedOut("no answer")
+            case "slow":
+                await anyio.sleep(0.05)
+            case _:
+                pass
+        if self._faults.poison.intersection(batch.ids):
+            raise RecordsRejected("bad value somewhere in the batch")
+        good = [row for row, record_id in enumerate(batch.ids) if record_id not in self._faults.refused]
+        rejects = await self._inner.upsert(batch.take(good))
+        return rejects + [
+            Reject(record_id, batch.namespace, "test", "refused by name")
+            for record_id in batch.ids
+            if record_id in self._faults.refused
+        ]
+
+
+def inject(monkeypatch: pytest.MonkeyPatch, collection: str, faults: Faults) -> None:
+    """From now on everything that opens this collection gets it with these faults."""
+    real = connect.open_endpoint
+
+    @asynccontextmanager
+    async def open_with_faults(endpoint: Endpoint) -> AsyncGenerator[Any]:
+        async with real(endpoint) as opened:
+            yield FaultyTarget(opened, faults) if endpoint.collection == collection else opened
+
+    monkeypatch.setattr(connect, "open_endpoint", open_with_faults)
