@@ -12,7 +12,7 @@ from tests.conformance.requirements import REQUIREMENTS
 from tests.harness.base import Harness, all_harnesses
 
 
-def tested() -> set[str]:
+def pinned() -> set[str]:
     """Requirement ids on the test functions of this folder."""
     found: set[str] = set()
     for module in pkgutil.iter_modules(tests.conformance.__path__):
@@ -24,7 +24,7 @@ def tested() -> set[str]:
 
 
 def test_every_requirement_has_a_test_and_every_test_a_known_requirement() -> None:
-    assert tested() == set(REQUIREMENTS)
+    assert pinned() == set(REQUIREMENTS)
 
 
 @pytest.mark.parametrize("harness", all_harnesses(), ids=lambda harness: harness.name)

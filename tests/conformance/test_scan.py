@@ -61,12 +61,16 @@ async def test_one_namespace_does_not_show_or_touch_another(harness: Harness) ->
         names = namespaces(target, 3)
         if len(names) < 2:
             pytest.skip("the database has no namespaces")
-        written = await fill(target, schema, dict.fromkeys(names, 10))
+        batches = {
+            name: batch(schema, ids_of(schema, range(start, start + 10)), namespace=name, seed=start)
+            for start, name in zip((1000, 2000, 3000), names, strict=False)
+        }
+        await write(target, *batches.values())
         for name in names:
             (partition,) = await target.partitions(1, [name])
             pages = await scan(target, partition)
-            assert {page.batch.namespace for page in pages} == {name}
-            assert {key for page in pages for key in page.batch.ids} == set(written[name])
+            assert {key: row for page in pages for key, row in rows_of(page.batch).items()} == rows_of(batches[name])
+        written = {name: item.ids for name, item in batches.items()}
         mine, other = names[0], names[1]
         assert (await target.fetch(written[other], mine)).ids == []
         await target.delete(written[other], mine)
