@@ -68,6 +68,13 @@ async def test_a_file_is_marked_flushed_and_checked(path: Path) -> None:
     }
 
 
+async def test_opening_an_up_to_date_file_writes_nothing(path: Path) -> None:
+    await filled(path)
+    before = content(path)
+    assert await look(path) == ["orders"]
+    assert content(path) == before
+
+
 async def test_an_empty_file_is_filled(path: Path) -> None:
     put(path)
     assert await look(path) == []

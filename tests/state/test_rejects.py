@@ -68,6 +68,35 @@ async def test_a_retry_that_names_a_settled_reject_changes_nothing(store: Store,
     assert (await store.status("orders")).rejected_records == len(IDS) - 1
 
 
+async def test_a_retry_settles_its_intents(store: Store, lease: Lease) -> None:
+    await reject_all(store, lease)
+    numbers = [item.number for item in await store.rejects("orders")]
+    block = await store.add_intents(lease, "eu-0", "n", [7, "7"])
+    outcome = RetryOutcome(written=numbers[:1], written_ids=("n", [7]), gone=numbers[1:2], intents=[block])
+    await store.resolve_rejects(lease, outcome)
+    assert await store.which_written("orders", "n", IDS) == {7}
+    assert await store.which_intended("orders", "n", IDS) == set()
+
+
+async def test_an_outcome_over_two_partitions_or_with_a_reject_twice_is_refused(store: Store, lease: Lease) -> None:
+    await store.commit(lease, page("eu-0", 1))
+    await store.commit(lease, page("eu-1", 1))
+    first, second = [item.number for item in await store.rejects("orders")]
+    with pytest.raises(StateError, match="each of them once, all of one partition"):
+        await store.resolve_rejects(lease, RetryOutcome(gone=[first, second]))
+    with pytest.raises(StateError, match="each of them once"):
+        await store.resolve_rejects(lease, RetryOutcome(gone=[first], written=[first]))
+    with pytest.raises(StateError, match="no reject"):
+        await store.resolve_rejects(lease, RetryOutcome(written_ids=("n", [1])))
+    assert (await store.status("orders")).rejected_records == 2
+
+
+async def test_a_retry_in_which_nothing_was_written_can_drop_its_intents(store: Store, lease: Lease) -> None:
+    block = await store.add_intents(lease, "eu-0", "n", [7])
+    await store.resolve_rejects(lease, RetryOutcome(intents=[block]))
+    assert await store.journal_size("orders") == (0, 0)
+
+
 async def test_a_retry_needs_the_lease(store: Store, lease: Lease) -> None:
     await store.commit(lease, page("eu-0", 1))
     number = (await store.rejects("orders"))[0].number

@@ -93,9 +93,11 @@ async def open_writer(path: Path, guard: SecretGuard, migrations: Traversable = 
     _make_file(path)
     async with _connect(str(path), path) as connection:
         with translated(path):
-            await check_owner(connection, path, migrations)
+            version = await check_owner(connection, path, migrations)
             await _use_wal(connection, path)
-            await upgrade(connection, path, migrations)
+            # An up-to-date file is not written to: it can be looked at even when its disk is full.
+            if version < newest_version(migrations):
+                await upgrade(connection, path, migrations)
             await connection.execute_fetchall("PRAGMA synchronous = FULL")
             await connection.execute_fetchall("PRAGMA foreign_keys = ON")
         yield Session(connection, path, guard)

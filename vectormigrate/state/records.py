@@ -132,10 +132,11 @@ class RetryOutcome:
     """What trying rejects again came to; numbers are those of StoredReject.
 
     `written`: now on the target, under `written_ids`. `gone`: no longer on the source. `refused`: rejected again, with
-    the newest reason.
+    the newest reason. `intents` as in PageCommit. All rejects of one outcome are of one partition.
     """
 
     written: Sequence[int] = ()
     written_ids: tuple[str, Sequence[RecordId]] = ("", ())
     gone: Sequence[int] = ()
     refused: Mapping[int, Reject] = field(default_factory=dict[int, Reject])
+    intents: Sequence[int] = ()

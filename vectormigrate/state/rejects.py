@@ -52,19 +52,17 @@ async def count_rejects(session: Session, migration_id: str) -> dict[str, int]:
 async def settle_rejects(session: Session, lease: Lease, outcome: RetryOutcome) -> None:
     """Enter what a retry came to, counters and journal included. Raises StateError for a reject that is not open."""
     await require_lease(session, lease)
-    now = utc_text()
-    partition = None
+    partition = await _common_partition(session, lease, outcome)
     for number, written in _settled(outcome):
-        partition = await _partition_of(session, lease, number)
         await session.execute("settle_reject", number=partition, written=int(written), gone=int(not written))
         await session.execute("delete_reject", number=number)
+    now = utc_text()
     for number, reject in outcome.refused.items():
-        await _partition_of(session, lease, number)
         await session.execute("refuse_again", number=number, code=reject.code, reason=storable(reject.reason), now=now)
+    for block in outcome.intents:
+        await session.execute("drop_intent", block=block, migration_id=lease.migration_id, number=partition)
     namespace, ids = outcome.written_ids
     if ids:
-        if partition is None:
-            raise StateError("a retry of rejects names written ids but no written reject")
         await session.execute(
             "add_journal",
             migration_id=lease.migration_id,
@@ -74,6 +72,17 @@ async def settle_rejects(session: Session, lease: Lease, outcome: RetryOutcome) 
             records=len(ids),
             ids=pack_ids(ids),
         )
+
+
+async def _common_partition(session: Session, lease: Lease, outcome: RetryOutcome) -> int | None:
+    """The row number of the partition of all these rejects, each of which must be open; None for no reject."""
+    numbers = [*outcome.written, *outcome.gone, *outcome.refused]
+    partitions = {await _partition_of(session, lease, number) for number in numbers}
+    if len(partitions) > 1 or len(set(numbers)) < len(numbers):
+        raise StateError("an outcome of retried rejects must name each of them once, all of one partition")
+    if not partitions and outcome.written_ids[1]:
+        raise StateError("an outcome of retried rejects names written ids but no reject")
+    return partitions.pop() if partitions else None
 
 
 def _settled(outcome: RetryOutcome) -> Iterator[tuple[int, bool]]:

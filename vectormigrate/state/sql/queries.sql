@@ -99,7 +99,8 @@ VALUES (:migration_id, :number, :namespace, :settled, :records, :ids);
 
 -- name: drop_intent
 DELETE FROM journal
-WHERE number = :block AND migration_id = :migration_id AND partition_number = :number AND settled = 0;
+WHERE number = :block AND migration_id = :migration_id AND settled = 0
+  AND (:number IS NULL OR partition_number = :number);
 
 -- name: journal_blocks
 SELECT number, namespace, settled, records, ids FROM journal
