@@ -1,0 +1,128 @@
+"""Unary calls to a Milvus server on a channel of our own: no SDK retries, every status checked."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from vectormigrate.adapters.milvus.capabilities import Server, server_of
+from vectormigrate.adapters.milvus.config import DEFAULT_DATABASE, MilvusConfig
+from vectormigrate.adapters.milvus.errors import NAME, StatusError, translated
+from vectormigrate.adapters.milvus.proto import cp, pb
+from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+
+SERVICE = "/milvus.proto.milvus.MilvusService/"
+
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_retries", 0),
+    # Lite answers pings every 10 s, as pymilvus sends them, with GOAWAY too_many_pings.
+    ("grpc.keepalive_time_ms", 300_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    # Channels that were closed must not hand their broken connection to the next one.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+R = TypeVar("R")
+
+
+class Client:
+    """Calls by message: `call(pb.QueryRequest(...), pb.QueryResults)` is the RPC `Query`."""
+
+    def __init__(self, channel: grpc.aio.Channel, config: MilvusConfig) -> None:
+        self._channel = channel
+        self._timeout = config.timeout
+        self._rpcs: dict[str, Any] = {}
+        self._open = True
+        self._metadata = [("dbname", config.database_name())] if config.database_name() != DEFAULT_DATABASE else []
+        token = config.token()
+        if token is not None:
+            self._metadata.append(("authorization", base64.b64encode(token.encode()).decode()))
+
+    async def call(self, request: Any, answer: type[R], *, timeout: float | None = None) -> R:
+        """The answer, which is a success. Raises StatusError or grpc.RpcError (see errors.py), Unavailable when the
+        client is closed."""
+        if not self._open:
+            raise Unavailable("the collection is closed", adapter=NAME)
+        name = type(request).__name__.removesuffix("Request")
+        rpc = self._rpcs.get(name)
+        if rpc is None:
+            rpc = self._channel.unary_unary(
+                SERVICE + name,
+                request_serializer=type(request).SerializeToString,
+                response_deserializer=answer.FromString,  # pyright: ignore[reportAttributeAccessIssue]
+            )
+            self._rpcs[name] = rpc
+        result: Any = await rpc(request, metadata=self._metadata, timeout=timeout or self._timeout)
+        status = result if isinstance(result, cp.Status) else result.status
+        if status.code or status.error_code:
+            raise StatusError(status.code, int(status.error_code), status.reason, status.retriable)
+        return result
+
+    async def server(self, timeout: float) -> Server:
+        """Ask who is there. Raises Unavailable, AuthFailed."""
+        with translated("open"):
+            try:
+                info = cp.ClientInfo(sdk_type="vectormigrate")
+                hello = (await self.call(pb.ConnectRequest(client_info=info), pb.ConnectResponse, timeout=timeout)).server_info
+                tags, mode = hello.build_tags, hello.deploy_mode
+            except grpc.RpcError as error:
+                if getattr(error, "code", lambda: None)() is not grpc.StatusCode.UNIMPLEMENTED:
+                    raise
+                tags, mode = "", ""
+            version = (await self.call(pb.GetVersionRequest(), pb.GetVersionResponse, timeout=timeout)).version
+        return server_of(version, mode, tags)
+
+    async def databases(self, timeout: float) -> list[str]:
+        """Names of the databases; empty where the server has none."""
+        with translated("open"):
+            try:
+                answer = await self.call(pb.ListDatabasesRequest(), pb.ListDatabasesResponse, timeout=timeout)
+            except grpc.RpcError as error:
+                if getattr(error, "code", lambda: None)() is not grpc.StatusCode.UNIMPLEMENTED:
+                    raise
+                return []
+        return list(answer.db_names)
+
+    def close(self) -> None:
+        """Every later call raises Unavailable."""
+        self._open = False
+
+
+def _channel(config: MilvusConfig, address: str) -> grpc.aio.Channel:
+    local = address.startswith(("127.", "localhost:", "[::1]"))
+    options = [*OPTIONS, *([("grpc.enable_http_proxy", 0)] if local else [])]
+    if not config.secure:
+        return grpc.aio.insecure_channel(address, options=options)
+    pem = config.ca_file.read_bytes() if config.ca_file is not None else None
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(pem), options=options)
+
+
+@asynccontextmanager
+async def connected(config: MilvusConfig, address: str) -> AsyncGenerator[tuple[Client, Server], None]:
+    """A client of the server at `address`, and who answered. Raises Unavailable when nothing answers within
+    `connect_timeout`, AuthFailed, InvalidRequest for an unknown database."""
+    channel = _channel(config, address)
+    client = Client(channel, config)
+    try:
+        try:
+            server = await client.server(config.connect_timeout)
+        except TimedOut as error:
+            message = f"no answer from {address} within {config.connect_timeout:g} s"
+            raise Unavailable(message, adapter=NAME, operation="open") from error
+        wanted = config.database_name()
+        if wanted != DEFAULT_DATABASE and wanted not in (known := await client.databases(config.connect_timeout)):
+            message = f"no database {wanted!r} at {address}; it has: {', '.join(sorted(known)) or 'none'}"
+            raise InvalidRequest(message, adapter=NAME, operation="open")
+        yield client, server
+    finally:
+        client.close()
+        await channel.close()

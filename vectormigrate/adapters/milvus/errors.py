@@ -1,0 +1,128 @@
+"""What Milvus' status codes and gRPC's mean (codes: facts of Milvus 2.3 … 3.0, `pkg/util/merr`)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from vectormigrate.errors import (
+    AdapterError,
+    AuthFailed,
+    CollectionNotFound,
+    InvalidRequest,
+    QuotaExceeded,
+    RateLimited,
+    RecordsRejected,
+    TimedOut,
+    Unavailable,
+)
+
+NAME = "milvus"
+WRITES = frozenset({"upsert", "insert"})
+
+
+class StatusError(Exception):
+    """A status that is not success, in an answer that gRPC calls fine. `legacy` is the enum of Milvus before 2.3."""
+
+    def __init__(self, code: int, legacy: int, reason: str, retriable: bool) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.legacy = legacy
+        self.reason = reason
+        self.retriable = retriable
+
+
+CODES: dict[int, type[AdapterError]] = {
+    **dict.fromkeys((4, 8, 11, 1807), RateLimited),
+    **dict.fromkeys((2, 12, 103, 106, 110, 202, 505, 507, 1002, 1003, 2200), Unavailable),
+    **dict.fromkeys((3, 7, 9), QuotaExceeded),
+    100: CollectionNotFound,
+    **dict.fromkeys((1400, 1401), AuthFailed),
+}
+"""By `status.code`. Code 1 is "not ready" on a server and "unexpected" on Lite, so it goes by other signs."""
+
+LEGACY: dict[int, type[AdapterError]] = {
+    3: AuthFailed,
+    4: CollectionNotFound,
+    **dict.fromkeys((49, 55), RateLimited),
+    **dict.fromkeys((48, 52, 53, 54), QuotaExceeded),
+    **dict.fromkeys((2, 45, 46, 56, 57), Unavailable),
+}
+"""By `status.error_code`, where `status.code` says nothing."""
+
+REFUSED_RECORDS = frozenset({1, 5, 6, 35, 109, 1100, 1101, 1102, 65535})
+"""Codes with which a write is refused because of what it holds."""
+
+GRPC: dict[str, type[AdapterError]] = {
+    "UNAVAILABLE": Unavailable,
+    "DEADLINE_EXCEEDED": TimedOut,
+    "UNAUTHENTICATED": AuthFailed,
+    "PERMISSION_DENIED": AuthFailed,
+    "RESOURCE_EXHAUSTED": RateLimited,
+    "UNIMPLEMENTED": InvalidRequest,
+    "INVALID_ARGUMENT": InvalidRequest,
+    "FAILED_PRECONDITION": InvalidRequest,
+    "OUT_OF_RANGE": InvalidRequest,
+    "NOT_FOUND": InvalidRequest,
+}
+"""By gRPC status; the others (CANCELLED, INTERNAL, UNKNOWN, ABORTED) come from broken connections: Unavailable."""
+
+
+def too_large(error: BaseException) -> bool:
+    """Whether a message was larger than the server (or client) takes."""
+    return _grpc_code(error) == "RESOURCE_EXHAUSTED" and "larger than max" in str(_details(error))
+
+
+def classify(error: BaseException, operation: str) -> AdapterError | None:
+    """The error of ours that this one means, None for what is not Milvus' or gRPC's."""
+    if isinstance(error, StatusError):
+        return _status(error, operation)
+    code = _grpc_code(error)
+    if code is None:
+        return None
+    text = f"{code}: {_details(error)}"
+    kind = GRPC.get(code, Unavailable)
+    if too_large(error):
+        kind = RecordsRejected if operation in WRITES else InvalidRequest
+    return kind(text, adapter=NAME, operation=operation)
+
+
+def _status(error: StatusError, operation: str) -> AdapterError:
+    kind = CODES.get(error.code)
+    if kind is None and error.code in (0, 1, 65535):
+        kind = LEGACY.get(error.legacy)
+    if kind is None and error.retriable:
+        kind = Unavailable
+    if kind is None and operation in WRITES and error.code in REFUSED_RECORDS:
+        kind = RecordsRejected
+    text = f"{error.reason} (code {error.code or error.legacy})"
+    return (kind or InvalidRequest)(text, adapter=NAME, operation=operation)
+
+
+def _grpc_code(error: BaseException) -> str | None:
+    grpc = sys.modules.get("grpc")
+    if grpc is None or not isinstance(error, grpc.RpcError):
+        return None
+    code: Any = getattr(error, "code", lambda: None)()
+    return str(getattr(code, "name", "UNKNOWN"))
+
+
+def _details(error: BaseException) -> str:
+    details: Any = getattr(error, "details", lambda: None)()
+    return str(details or "no details")
+
+
+@contextmanager
+def translated(operation: str) -> Generator[None, None, None]:
+    """Turns vendor errors of the block into ours; others pass."""
+    try:
+        yield
+    except AdapterError:
+        raise
+    except Exception as error:
+        ours = classify(error, operation)
+        if ours is None:
+            raise
+        raise ours from error

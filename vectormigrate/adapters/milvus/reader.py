@@ -1,0 +1,319 @@
+"""Reading: counts, partitions, scans by id, fetch, search."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectormigrate.adapter import Hits, SparseQuery
+from vectormigrate.adapters.milvus import expr
+from vectormigrate.adapters.milvus.capabilities import META
+from vectormigrate.adapters.milvus.decode import batch_of, empty_batch, slice_batch
+from vectormigrate.adapters.milvus.encode import sparse_rows
+from vectormigrate.adapters.milvus.errors import NAME, StatusError, too_large
+from vectormigrate.adapters.milvus.indexes import index_params, pairs, search_params
+from vectormigrate.adapters.milvus.layout import Layout, VectorColumn
+from vectormigrate.adapters.milvus.proto import cp, pb
+from vectormigrate.adapters.milvus.session import NOT_LOADED, Session
+from vectormigrate.errors import InvalidRequest
+from vectormigrate.model.batch import NUMPY_DTYPE, RecordBatch, SparseColumn
+from vectormigrate.model.ids import RecordId, kind_fits
+from vectormigrate.model.position import Cursor, Page, Partition
+
+WINDOW = 16_384
+"""Most rows (offset + limit) that a server answers at once."""
+
+ANSWER_BYTES = 32 * 2**20
+"""What we ask for at once; servers send at most 64 MiB."""
+
+META_GUESS = 1_024
+"""Bytes of metadata per record, as long as no page told better."""
+
+READ_ROWS = 4_096
+READ_ROWS_LITE = 8_192
+"""Rows per query of a scan, however small the pages are: every strong read waits for a time tick (20 … 200 ms), and
+Lite walks through the whole collection for each query."""
+
+HOPS = 256
+"""Most steps for finding partition bounds."""
+
+FETCH_BYTES = 4 * 2**20
+"""Longest list of ids in one expression."""
+
+
+class Reader:
+    """Everything that reads; raises vendor errors, which the adapter translates."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._meta_bytes = META_GUESS
+
+    async def _query(
+        self, layout: Layout, where: str, fields: Sequence[str], partition: str, params: Mapping[str, Any]
+    ) -> pb.QueryResults:
+        """One strong query; loads the collection when somebody released it."""
+        # `iterator` makes Lite sort by id, the other one makes pages exact.
+        steady = {} if "count(*)" in fields else {"iterator": "True", "reduce_stop_for_best": "False"}
+        request = pb.QueryRequest(
+            collection_name=layout.name,
+            expr=where,
+            output_fields=fields,
+            partition_names=[partition] if partition else [],
+            consistency_level=cp.ConsistencyLevel.Strong,
+            query_params=pairs({**params, **steady}),
+        )
+        await self._session.readable()
+        try:
+            return await self._session.client.call(request, pb.QueryResults)
+        except StatusError as error:
+            if error.code != NOT_LOADED:
+                raise
+        await self._session.readable(again=True)
+        return await self._session.client.call(request, pb.QueryResults)
+
+    async def count(self, namespace: str | None) -> int:
+        """Records of the namespace, or of all."""
+        layout = await self._session.layout()
+        if namespace is None:
+            names = [""] if not self._session.config.count_by_scan else await self._session.namespaces()
+            if not self._session.config.count_by_scan:
+                return await self._count(layout, "", "")
+            return sum([await self.count(name) for name in names])
+        partition = await self._session.partition(namespace)
+        if partition is None:
+            return 0
+        if self._session.config.count_by_scan:
+            return await self._count_ids(layout, partition)
+        # Lite ignores the partition where there is no expression.
+        where = expr.span(layout.pk.name, None, None, text=layout.text_ids) or f"{layout.pk.name} <= {2**63 - 1}"
+        return await self._count(layout, where if self._session.server.lite else "", partition)
+
+    async def _count(self, layout: Layout, where: str, partition: str) -> int:
+        answer = await self._query(layout, where, ["count(*)"], partition, {})
+        return int(answer.fields_data[0].scalars.long_data.data[0])
+
+    async def _count_ids(self, layout: Layout, partition: str) -> int:
+        total, last = 0, None
+        while True:
+            where = expr.span(layout.pk.name, last, None, text=layout.text_ids)
+            answer = await self._query(layout, where, [layout.pk.name], partition, {"limit": WINDOW})
+            ids = batch_of(answer.fields_data, _only_ids(layout), "", vectors=False).ids
+            if not ids:
+                return total
+            total, last = total + len(ids), ids[-1]
+
+    async def partitions(self, target_n: int, namespaces: Sequence[str] | None) -> list[Partition]:
+        """Cut by id; Lite is read by one reader per namespace, because it gets slower with more."""
+        existing = await self._session.namespaces()
+        wanted = existing if namespaces is None else sorted(set(namespaces))
+        counts = {name: await self.count(name) for name in wanted}
+        total = sum(counts.values()) or 1
+        found: list[Partition] = []
+        for name in wanted:
+            parts = 1 if self._session.server.lite else max(1, round(target_n * counts[name] / total))
+            found.extend(await self._split(name, counts[name], parts))
+        return found
+
+    async def _split(self, namespace: str, rows: int, parts: int) -> list[Partition]:
+        cuts: list[RecordId] = []
+        partition = await self._session.partition(namespace)
+        if parts > 1 and partition is not None:
+            cuts = await self._cuts(partition, rows, parts)
+        bounds = [None, *cuts, None]
+        count = len(cuts) + 1
+        return [
+            Partition(
+                id=f"{namespace}/{part}",
+                namespace=namespace,
+                bounds={"after": bounds[part], "upto": bounds[part + 1]},
+                rows=rows * (part + 1) // count - rows * part // count,
+            )
+            for part in range(count)
+        ]
+
+    async def _cuts(self, partition: str, rows: int, parts: int) -> list[RecordId]:
+        """Up to `parts - 1` existing ids that cut the partition evenly, found by hopping over it."""
+        layout = await self._session.layout()
+        per_part = max(1, -(-rows // parts))
+        hops = -(-per_part // WINDOW)
+        stride = -(-per_part // hops)
+        cuts: list[RecordId] = []
+        last: RecordId | None = None
+        for hop in range(1, min(hops * parts, HOPS)):
+            where = expr.span(layout.pk.name, last, None, text=layout.text_ids)
+            answer = await self._query(layout, where, [layout.pk.name], partition, {"limit": 1, "offset": stride - 1})
+            ids = batch_of(answer.fields_data, _only_ids(layout), "", vectors=False).ids
+            if not ids:
+                break
+            last = ids[0]
+            if hop % hops == 0:
+                cuts.append(last)
+        return cuts
+
+    async def scan(
+        self, partition: Partition, after: Cursor | None, *, vectors: bool, page_rows: int
+    ) -> AsyncIterator[Page]:
+        """Pages in the order of ids; each query starts after the last id seen, and only an empty answer is the end."""
+        layout = await self._session.layout()
+        name = await self._session.partition(partition.namespace)
+        last: RecordId | None = partition.bounds["after"] if after is None else after["last"]
+        upto: RecordId | None = partition.bounds["upto"]
+        most = max(page_rows, READ_ROWS_LITE if self._session.server.lite else READ_ROWS)
+        most -= most % page_rows
+        while name is not None and (last is None or last != upto):
+            where = expr.span(layout.pk.name, last, upto, text=layout.text_ids)
+            batch = await self._read(layout, where, name, partition.namespace, vectors=vectors, most=most)
+            if not len(batch):
+                return
+            for start in range(0, len(batch), page_rows):
+                page = slice_batch(batch, start, min(start + page_rows, len(batch)))
+                yield Page(page, {"last": page.ids[-1]})
+            last = batch.ids[-1]
+
+    async def _read(
+        self, layout: Layout, where: str, partition: str, namespace: str, *, vectors: bool, most: int
+    ) -> RecordBatch:
+        """The first records by id that match, fewer when they are large."""
+        rows = min(most, self._rows_per_answer(layout, vectors=vectors))
+        while True:
+            try:
+                answer = await self._query(layout, where, _fields(layout, vectors=vectors), partition, {"limit": rows})
+                break
+            except Exception as error:
+                if not too_large(error) or rows == 1:
+                    raise
+                rows = max(1, rows // 2)
+        batch = batch_of(answer.fields_data, layout, namespace, vectors=vectors)
+        if len(batch):
+            size = answer.ByteSize() // len(batch) - (layout.row_bytes if vectors else 0)
+            # The mean hides large records, so the budget is far from what the server refuses.
+            self._meta_bytes = max(64, size, self._meta_bytes // 2)
+        return batch
+
+    def _rows_per_answer(self, layout: Layout, *, vectors: bool) -> int:
+        size = self._meta_bytes + (layout.row_bytes if vectors else 0)
+        return max(1, min(WINDOW, ANSWER_BYTES // size))
+
+    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool) -> RecordBatch:
+        """The records that exist, in the order asked."""
+        layout = await self._session.layout()
+        name = await self._session.partition(namespace)
+        wanted = list(dict.fromkeys(item for item in ids if kind_fits(layout.id_kind, item)))
+        batches = [empty_batch(layout, namespace, vectors=vectors)]
+        if name is not None:
+            most = min(READ_ROWS, self._rows_per_answer(layout, vectors=vectors))
+            for part in id_chunks(wanted, most):
+                for where in expr.among(layout.pk.name, part):
+                    batches.append(await self._fetch(layout, where, name, namespace, vectors=vectors, count=len(part)))
+        found = RecordBatch.concat(batches)
+        row_of = {record_id: row for row, record_id in enumerate(found.ids)}
+        rows = [row_of[item] for item in ids if item in row_of and type(item) in (int, str)]
+        return found if rows == list(range(len(found))) else found.take(rows)
+
+    async def _fetch(
+        self, layout: Layout, where: str, partition: str, namespace: str, *, vectors: bool, count: int
+    ) -> RecordBatch:
+        """All records that match an expression which chooses at most `count` ids."""
+        batches = [await self._read(layout, where, partition, namespace, vectors=vectors, most=count)]
+        # Large records came in several answers.
+        while len(batches[-1]) and sum(map(len, batches)) < count and self._rows_per_answer(layout, vectors=vectors) < count:
+            rest = f"{where} and {expr.above(layout.pk.name, batches[-1].ids[-1])}"
+            batches.append(await self._read(layout, rest, partition, namespace, vectors=vectors, most=count))
+        return RecordBatch.concat(batches)
+
+    async def search(
+        self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
+    ) -> list[Hits]:
+        """Top-k per query by the collection's index."""
+        layout = await self._session.layout()
+        item = next((item for item in layout.vectors if item.name == vector), None)
+        if item is None:
+            message = f"collection {layout.name!r} has no vector field {vector!r}"
+            raise InvalidRequest(message, adapter=NAME, operation="search")
+        name = await self._session.partition(namespace)
+        if name is None or not len(queries):
+            return [Hits([], []) for _ in range(len(queries))]
+        await self._session.readable()
+        indexes = {found.field_name: index_params(found) for found in await self._session.indexes()}
+        params = indexes.get(vector, {})
+        request = pb.SearchRequest(
+            collection_name=layout.name,
+            partition_names=[name] if name else [],
+            dsl_type=cp.DslType.BoolExprV1,
+            placeholder_group=_placeholder(item, queries),
+            nq=len(queries),
+            consistency_level=cp.ConsistencyLevel.Strong,
+            search_params=pairs(
+                {
+                    "anns_field": vector,
+                    "topk": k,
+                    "params": _json(search_params(params, k)),
+                    "round_decimal": -1,
+                    **({"metric_type": params["metric_type"]} if "metric_type" in params else {}),
+                }
+            ),
+        )
+        answer = await self._session.client.call(request, pb.SearchResults)
+        return _hits(answer.results, layout, len(queries))
+
+
+def id_chunks(ids: Sequence[RecordId], most: int) -> list[list[RecordId]]:
+    """Parts of at most `most` ids and FETCH_BYTES of text."""
+    parts: list[list[RecordId]] = []
+    size = FETCH_BYTES
+    for record_id in ids:
+        length = 24 if isinstance(record_id, int) else 4 + 2 * len(str(record_id).encode(errors="replace"))
+        if size + length > FETCH_BYTES or len(parts[-1]) >= most:
+            parts.append([])
+            size = 0
+        parts[-1].append(record_id)
+        size += length
+    return parts
+
+
+def _fields(layout: Layout, *, vectors: bool) -> list[str]:
+    names = [layout.pk.name, *(item.name for item in layout.scalars)]
+    names += [META] if layout.dynamic else []
+    return names + ([item.name for item in layout.vectors] if vectors else [])
+
+
+def _only_ids(layout: Layout) -> Layout:
+    """A layout that expects nothing but ids."""
+    from dataclasses import replace
+
+    return replace(layout, scalars=(), vectors=(), dynamic=False)
+
+
+def _json(params: Mapping[str, int]) -> str:
+    import json
+
+    return json.dumps(params)
+
+
+def _placeholder(item: VectorColumn, queries: Any) -> bytes:
+    if item.dim is None:
+        offsets = np.concatenate([[0], np.cumsum([len(indices) for indices, _ in queries])]).astype(np.int64)
+        indices = np.concatenate([np.asarray(indices, np.uint32) for indices, _ in queries])
+        numbers = np.concatenate([np.asarray(values, np.float32) for _, values in queries])
+        values = sparse_rows(SparseColumn(offsets, indices, numbers))
+    elif item.dtype.value == "bfloat16":
+        bits = np.ascontiguousarray(queries, np.float32).view(np.uint32)
+        values = [row.tobytes() for row in (bits >> 16).astype("<u2")]
+    else:
+        values = [np.ascontiguousarray(row, NUMPY_DTYPE[item.dtype]).tobytes() for row in queries]
+    holder = cp.PlaceholderValue(tag="$0", type=item.type, values=values)  # pyright: ignore[reportArgumentType]
+    return cp.PlaceholderGroup(placeholders=[holder]).SerializeToString()
+
+
+def _hits(result: Any, layout: Layout, count: int) -> list[Hits]:
+    ids = list(result.ids.str_id.data if layout.text_ids else result.ids.int_id.data)
+    scores = list(result.scores)
+    found: list[Hits] = []
+    start = 0
+    for size in result.topks or [0] * count:
+        found.append(Hits(ids[start : start + size], scores[start : start + size]))
+        start += size
+    return found

@@ -1,0 +1,181 @@
+"""One opened collection: its layout, its partitions and whether it is loaded, as far as this process knows."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+
+import anyio
+
+from vectormigrate.adapter import Capabilities
+from vectormigrate.adapters.milvus.capabilities import META, PK, Server, narrowed
+from vectormigrate.adapters.milvus.client import Client
+from vectormigrate.adapters.milvus.config import MilvusConfig
+from vectormigrate.adapters.milvus.errors import NAME, StatusError
+from vectormigrate.adapters.milvus.layout import Layout, layout_of
+from vectormigrate.adapters.milvus.proto import cp, pb
+from vectormigrate.errors import CollectionNotFound, InvalidRequest, TimedOut
+
+DEFAULT_PARTITION = "_default"
+NOT_LOADED = 101
+POLL_SECONDS = 0.05
+
+
+class Session:
+    """State shared by reader and writer. Nothing here is remembered across `forget`."""
+
+    def __init__(self, client: Client, server: Server, config: MilvusConfig) -> None:
+        self.client = client
+        self.server = server
+        self.config = config
+        self._caps = narrowed(server)
+        self._layout: Layout | None = None
+        self._partitions: frozenset[str] = frozenset()
+        self._loaded = False
+        self._release_at_close = False
+        self._creating = anyio.Lock()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the server; the name of the id field is reserved, which is `id` until a collection says otherwise."""
+        pk = PK if self._layout is None else self._layout.pk.name
+        return replace(self._caps, reserved_fields=frozenset({META, pk}))
+
+    def forget(self) -> None:
+        """The collection changed: ask again."""
+        self._layout = None
+        self._partitions = frozenset()
+        self._loaded = False
+        self._release_at_close = False
+
+    async def layout(self, *, fresh: bool = False) -> Layout:
+        """The collection's layout. Raises StatusError for a missing collection."""
+        if self._layout is None or fresh:
+            request = pb.DescribeCollectionRequest(collection_name=self.config.collection)
+            self._layout = layout_of(await self.client.call(request, pb.DescribeCollectionResponse))
+        return self._layout
+
+    async def exists(self) -> bool:
+        """Whether the collection exists."""
+        try:
+            await self.layout(fresh=True)
+        except StatusError as error:
+            if error.code == 100:
+                return False
+            raise
+        return True
+
+    async def partitions(self) -> frozenset[str]:
+        """Names of the physical partitions now."""
+        layout = await self.layout()
+        answer = await self.client.call(
+            pb.ShowPartitionsRequest(collection_name=layout.name), pb.ShowPartitionsResponse
+        )
+        self._partitions = frozenset(answer.partition_names)
+        return self._partitions
+
+    async def namespaces(self) -> list[str]:
+        """Partitions as namespaces; a collection with a partition key has only the default one."""
+        if (await self.layout()).partition_key:
+            return [""]
+        return sorted("" if name == DEFAULT_PARTITION else name for name in await self.partitions())
+
+    async def partition(self, namespace: str) -> str | None:
+        """The partition of a namespace, `""` for none in particular; None when the namespace does not exist."""
+        if (await self.layout()).partition_key:
+            return None if namespace else ""
+        name = self.partition_name(namespace)
+        if name is not None and name not in self._partitions:
+            name = name if name in await self.partitions() else None
+        return name
+
+    def partition_name(self, namespace: str) -> str | None:
+        """The partition that a namespace has or would have; None when no partition can be called so."""
+        if re.fullmatch(self._caps.namespace_names, namespace) is None:
+            return None
+        return namespace or DEFAULT_PARTITION
+
+    async def make_partition(self, name: str) -> None:
+        """Create a partition unless it exists."""
+        async with self._creating:
+            if name in self._partitions or name in await self.partitions():
+                return
+            layout = await self.layout()
+            request = pb.CreatePartitionRequest(collection_name=layout.name, partition_name=name)
+            try:
+                await self.client.call(request, cp.Status)
+            except StatusError:
+                # Another process may have been faster.
+                if name not in await self.partitions():
+                    raise
+            self._partitions |= {name}
+
+    async def indexes(self) -> list[pb.IndexDescription]:
+        """All indexes of the collection."""
+        layout = await self.layout()
+        request = pb.DescribeIndexRequest(collection_name=layout.name)
+        try:
+            answer = await self.client.call(request, pb.DescribeIndexResponse)
+        except StatusError as error:
+            if error.code == 700 or (error.code == 0 and error.legacy in (11, 25)):
+                return []
+            raise
+        return list(answer.index_descriptions)
+
+    def keep_loaded(self) -> None:
+        """We write here, so the collection stays loaded after closing."""
+        self._release_at_close = False
+
+    async def readable(self, *, again: bool = False) -> None:
+        """Load the collection when it is not loaded; it is released again at the end. `again`: it was released under
+        our feet. Raises InvalidRequest when it has no index, without which Milvus cannot load it."""
+        if self._loaded and not again:
+            return
+        if await self._state() != cp.LoadState.LoadStateLoaded:
+            await self._require_indexes()
+            await self.load()
+            self._release_at_close = True
+        self._loaded = True
+
+    async def load(self) -> None:
+        """Load and wait. Raises TimedOut after `ready_timeout`."""
+        layout = await self.layout()
+        # 0 lets newer servers choose; 2.3 wants a number.
+        replicas = 1 if self.server.version < (2, 4) else 0
+        request = pb.LoadCollectionRequest(collection_name=layout.name, replica_number=replicas)
+        await self.client.call(request, cp.Status)
+        deadline = time.monotonic() + self.config.ready_timeout
+        while await self._state() != cp.LoadState.LoadStateLoaded:
+            if time.monotonic() > deadline:
+                message = f"collection {layout.name!r} was not loaded within {self.config.ready_timeout:g} s"
+                raise TimedOut(message, adapter=NAME, operation="load")
+            await anyio.sleep(POLL_SECONDS)
+        self._loaded = True
+
+    async def _state(self) -> int:
+        layout = await self.layout()
+        request = pb.GetLoadStateRequest(collection_name=layout.name)
+        state = (await self.client.call(request, pb.GetLoadStateResponse)).state
+        if state == cp.LoadState.LoadStateNotExist:
+            message = f"no collection {layout.name!r}"
+            raise CollectionNotFound(message, adapter=NAME, operation="load")
+        return state
+
+    async def _require_indexes(self) -> None:
+        layout = await self.layout()
+        indexed = {item.field_name for item in await self.indexes()}
+        missing = [item.name for item in layout.vectors if item.name not in indexed]
+        if missing and not self.server.lite:
+            message = (
+                f"collection {layout.name!r} is not loaded and its vector field {missing[0]!r} has no index, without "
+                "which Milvus cannot load it for reading; create an index (such as AUTOINDEX) and try again"
+            )
+            raise InvalidRequest(message, adapter=NAME, operation="load")
+
+    async def restore(self) -> None:
+        """Release the collection if only we loaded it."""
+        if self._release_at_close and self._layout is not None:
+            self._release_at_close = False
+            request = pb.ReleaseCollectionRequest(collection_name=self._layout.name)
+            await self.client.call(request, cp.Status, timeout=5)

@@ -1,0 +1,171 @@
+"""Writing: create, upsert, delete, finalize, drop, note."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import anyio
+
+from vectormigrate.adapter import Reject
+from vectormigrate.adapters.milvus import expr
+from vectormigrate.adapters.milvus.ddl import creation
+from vectormigrate.adapters.milvus.encode import Encoded, encode
+from vectormigrate.adapters.milvus.errors import NAME, StatusError
+from vectormigrate.adapters.milvus.indexes import pairs
+from vectormigrate.adapters.milvus.layout import Layout
+from vectormigrate.adapters.milvus.proto import cp, pb
+from vectormigrate.adapters.milvus.reader import Reader, id_chunks
+from vectormigrate.adapters.milvus.schema import NOTE, note_text
+from vectormigrate.adapters.milvus.session import Session
+from vectormigrate.errors import AlreadyExists, InvalidRequest, TimedOut
+from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.ids import RecordId, kind_fits
+from vectormigrate.model.schema import CollectionSchema, Json
+
+DELETE_IDS = 5_000
+RATE_LIMIT = 8
+POLL_SECONDS = 0.1
+
+
+class Writer:
+    """Everything that changes the collection; raises vendor errors, which the adapter translates."""
+
+    def __init__(self, session: Session, reader: Reader) -> None:
+        self._session = session
+        self._reader = reader
+
+    async def create(self, schema: CollectionSchema) -> None:
+        """Create the collection and its indexes, or nothing.
+
+        The indexes are made on the empty collection, because the metric is kept nowhere else.
+        """
+        name = self._session.config.collection
+        wanted = creation(name, schema, self._session.server, self._session.capabilities)
+        if await self._session.exists():
+            raise AlreadyExists(f"collection {name!r} exists", adapter=NAME, operation="create")
+        self._session.forget()
+        client = self._session.client
+        await client.call(wanted.collection, cp.Status)
+        try:
+            for index in wanted.indexes:
+                await client.call(index, cp.Status)
+            if self._session.server.lite:
+                await self._session.load()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await client.call(pb.DropCollectionRequest(collection_name=name), cp.Status)
+            self._session.forget()
+            raise
+
+    async def set_note(self, note: Json) -> None:
+        """Replace the origin note."""
+        layout = await self._session.layout(fresh=True)
+        request = pb.AlterCollectionRequest(collection_name=layout.name, properties=pairs({NOTE: note_text(note)}))
+        await self._session.client.call(request, cp.Status)
+
+    async def upsert(self, batch: RecordBatch) -> list[Reject]:
+        """Write whole records."""
+        layout = await self._session.layout()
+        self._check_auto_id(layout)
+        if not len(batch):
+            return []
+        partition = self._session.partition_name(batch.namespace)
+        if partition is None or (layout.partition_key and batch.namespace):
+            return _refused_namespace(batch, layout)
+        encoded = encode(batch, layout, lite=self._session.server.lite)
+        if encoded.count:
+            if layout.partition_key:
+                partition = ""
+            else:
+                await self._session.make_partition(partition)
+            await self._send(layout, partition, encoded)
+        return encoded.rejects
+
+    async def _send(self, layout: Layout, partition: str, encoded: Encoded) -> None:
+        # Lite's upsert keeps what the new record lacks; its insert replaces by id.
+        kind = pb.InsertRequest if self._session.server.lite else pb.UpsertRequest
+        request = kind(
+            collection_name=layout.name,
+            partition_name=partition,
+            fields_data=encoded.fields,
+            num_rows=encoded.count,
+        )
+        self._session.keep_loaded()
+        await self._session.client.call(request, pb.MutationResult)
+
+    def _check_auto_id(self, layout: Layout) -> None:
+        allowed = layout.properties.get("allow_insert_auto_id", "").lower() == "true"
+        if layout.auto_id and not allowed and not self._session.server.lite:
+            message = (
+                f"collection {layout.name!r} makes its own ids (autoID), so records cannot keep theirs; "
+                "write into a new collection, or set the property allow_insert_auto_id=true (Milvus 2.6 and later)"
+            )
+            raise InvalidRequest(message, adapter=NAME, operation="write")
+
+    async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:
+        """Remove these ids from the namespace."""
+        layout = await self._session.layout()
+        partition = await self._session.partition(namespace)
+        wanted = list(dict.fromkeys(item for item in ids if kind_fits(layout.id_kind, item)))
+        if partition is None or not wanted:
+            return
+        self._session.keep_loaded()
+        if self._session.server.lite and not layout.partition_key:
+            # Lite deletes in every partition, so only what is in this one may be named.
+            wanted = (await self._reader.fetch(wanted, namespace, vectors=False)).ids
+        for part in id_chunks(wanted, DELETE_IDS):
+            for where in expr.among(layout.pk.name, part):
+                if " in [" not in where:
+                    await self._session.readable()
+                request = pb.DeleteRequest(collection_name=layout.name, partition_name=partition, expr=where)
+                await self._session.client.call(request, pb.MutationResult)
+
+    async def finalize(self) -> None:
+        """Seal what was written, wait for the indexes, load. A flush refused for its rate is left out: it only makes
+        the index complete earlier."""
+        layout = await self._session.layout(fresh=True)
+        client = self._session.client
+        try:
+            await client.call(pb.FlushRequest(collection_names=[layout.name]), pb.FlushResponse)
+        except StatusError as error:
+            if error.code != RATE_LIMIT:
+                raise
+        await self._indexed(layout)
+        await self._session.readable(again=True)
+        self._session.keep_loaded()
+        await self._reader.count(None)
+
+    async def _indexed(self, layout: Layout) -> None:
+        """Wait until no index is being built. Raises InvalidRequest when one failed."""
+        busy = (cp.IndexState.Unissued, cp.IndexState.InProgress, cp.IndexState.Retry)
+        deadline = time.monotonic() + self._session.config.ready_timeout
+        while True:
+            indexes = await self._session.indexes()
+            failed = next((item for item in indexes if item.state == cp.IndexState.Failed), None)
+            if failed is not None:
+                message = f"the index on {failed.field_name!r} failed: {failed.index_state_fail_reason}"
+                raise InvalidRequest(message, adapter=NAME, operation="finalize")
+            if not any(item.state in busy for item in indexes):
+                return
+            if time.monotonic() > deadline:
+                message = f"the indexes of {layout.name!r} were not built within {self._session.config.ready_timeout:g} s"
+                raise TimedOut(message, adapter=NAME, operation="finalize")
+            await anyio.sleep(POLL_SECONDS)
+
+    async def drop(self) -> None:
+        """Remove the collection, if it exists."""
+        request = pb.DropCollectionRequest(collection_name=self._session.config.collection)
+        try:
+            await self._session.client.call(request, cp.Status)
+        except StatusError as error:
+            if error.code != 100:
+                raise
+        self._session.forget()
+
+
+def _refused_namespace(batch: RecordBatch, layout: Layout) -> list[Reject]:
+    reason = "a partition is named by letters, digits and _"
+    if layout.partition_key:
+        reason = "the collection is divided by its partition key, not by namespaces"
+    return [Reject(record_id, batch.namespace, "namespace", reason) for record_id in batch.ids]
