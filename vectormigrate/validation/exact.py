@@ -6,7 +6,7 @@ Jaccard). Memory is one page of scores plus `k` candidates per query, whatever t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,7 +140,7 @@ class Nearest:
 
     queries: Queries
     k: int
-    watched: Sequence[Collection[Key]]
+    watched: Sequence[set[Key]]
     """Per query the keys whose exact score is wanted, whether they are among the best or not."""
     best: list[list[tuple[float, Key]]] = field(default_factory=list[list[tuple[float, Key]]])
     scores: dict[tuple[int, Key], float] = field(default_factory=_no_scores)
@@ -148,12 +148,19 @@ class Nearest:
     def __post_init__(self) -> None:
         self.best = [[] for _ in range(len(self.queries))]
 
-    def add(self, keys: Sequence[Key], column: VectorColumn, valid: BoolMask | None = None) -> None:
-        """Take in a page; `valid` leaves rows out, beyond those that the column itself leaves out."""
+    def add(
+        self,
+        keys: Sequence[Key],
+        column: VectorColumn,
+        valid: BoolMask | None = None,
+        aliases: Sequence[Key] = (),
+    ) -> None:
+        """Take in a page; `valid` leaves rows out, beyond those that the column itself leaves out. `aliases` are second
+        names of the rows, under which they may be watched as well."""
         found = self.queries.scores(column)
         if valid is not None:
             found = np.where(valid, found, -np.inf)
-        rows = {key: row for row, key in enumerate(keys)}
+        rows = {key: row for names in (keys, aliases) for row, key in enumerate(names)}
         for number in range(len(self.queries)):
             line = found[number]
             self._merge(number, keys, line)
@@ -181,8 +188,12 @@ class Nearest:
     def recall(self, number: int, answer: Sequence[Key]) -> float:
         """Share of the `k` best that the answer holds; any key whose score reaches the k-th best counts."""
         best = self.best[number]
+        return min(1.0, self.hits(number, answer) / len(best)) if best else 1.0
+
+    def hits(self, number: int, answer: Sequence[Key]) -> int:
+        """How many different keys of the answer reach the k-th best score."""
+        best = self.best[number]
         if not best:
-            return 1.0
+            return 0
         floor = best[-1][0] - self.tolerance(number)
-        hits = sum(self.scores.get((number, key), -np.inf) >= floor for key in set(answer))
-        return min(1.0, hits / len(best))
+        return sum(self.scores.get((number, key), -np.inf) >= floor for key in set(answer))

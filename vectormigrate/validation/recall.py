@@ -18,7 +18,6 @@ from vectormigrate.errors import AdapterError, AuthFailed, CollectionNotFound, T
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.mapping.origin import restore
 from vectormigrate.model.batch import BoolMask, DenseColumn, RecordBatch
-from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan, VectorMapping
 from vectormigrate.model.position import Page
 from vectormigrate.model.schema import VectorKind
@@ -28,8 +27,11 @@ from vectormigrate.validation.exact import Key, Nearest, Queries
 from vectormigrate.validation.queries import make_queries
 from vectormigrate.validation.sample import sample_ids
 
-Scored = tuple[Key | None, float | None]
-"""A record of an answer: its key on the target, if it has one, and its exact score, if it was seen."""
+Scored = tuple[Key, float | None, float | None]
+"""A record of an answer: its key, and its exact scores on the source and on the target, if it was seen there."""
+
+SOURCE_ID = "source id"
+"""Keys are (target namespace, target id); a source record is (SOURCE_ID, id) until its place on the target is known."""
 
 K = 10
 MAX_NAMESPACES = 8
@@ -38,7 +40,7 @@ MAX_NAMESPACES = 8
 
 @dataclass(slots=True, kw_only=True)
 class _Trial:
-    """One vector field in one source namespace. Answers are source ids, or (target namespace, target id)."""
+    """One vector field in one source namespace, the two engines' answers, and the exact ones."""
 
     mapping: VectorMapping
     namespace: str
@@ -48,8 +50,8 @@ class _Trial:
     from_target: list[list[Key]]
     at_source: Nearest
     at_target: Nearest
-    target_keys: dict[RecordId, Key] = field(default_factory=dict[RecordId, Key])
-    """Where the source ids of interest are on the target."""
+    target_keys: dict[Key, Key] = field(default_factory=dict[Key, Key])
+    """Where the source records of the answers are on the target."""
 
 
 async def search_parity(
@@ -121,12 +123,11 @@ async def _ask(
         if made is None:
             continue
         try:
-            ours = await _search("source", source, mapping.source, made[0], k, name)
-            theirs = await _search("target", target, mapping.target, made[1], k, places[0])
+            ours = await _search("source", source, mapping.source, made[0], k, name, SOURCE_ID)
+            theirs = await _search("target", target, mapping.target, made[1], k, places[0], places[0])
         except _Unsearchable as refused:
             notes.append(_unsearched(mapping, name, k, str(refused)))
             continue
-        answers: list[list[Key]] = [[(places[0], key) for key in answer] for answer in theirs]
         trials.append(
             _Trial(
                 mapping=mapping,
@@ -134,9 +135,9 @@ async def _ask(
                 place=places[0],
                 note=_metric_note(plan, mapping),
                 from_source=ours,
-                from_target=answers,
-                at_source=Nearest(made[0], k, ours),
-                at_target=Nearest(made[1], k, answers),
+                from_target=theirs,
+                at_source=Nearest(made[0], k, [{*a, *b} for a, b in zip(ours, theirs, strict=True)]),
+                at_target=Nearest(made[1], k, [set(answer) for answer in theirs]),
             )
         )
     return trials, notes
@@ -153,14 +154,16 @@ class _Unsearchable(Exception):
     """One side cannot search this field."""
 
 
-async def _search(side: str, engine: Source, name: str, queries: Queries, k: int, namespace: str) -> list[list[Key]]:
+async def _search(
+    side: str, engine: Source, name: str, queries: Queries, k: int, namespace: str, tag: str
+) -> list[list[Key]]:
     try:
         hits = await engine.search(name, queries.values, k, namespace)
     except (TransientError, AuthFailed, CollectionNotFound):
         raise
     except AdapterError as error:
         raise _Unsearchable(f"the {side} cannot search this field: {error}") from error
-    return [list(hit.ids[:k]) for hit in hits]
+    return [[(tag, record_id) for record_id in hit.ids[:k]] for hit in hits]
 
 
 async def _judge(
@@ -168,10 +171,17 @@ async def _judge(
 ) -> None:
     """Scan both sides once for all trials of a namespace: exact answers and the exact scores of what was answered."""
 
+    wanted = {record_id for trial in trials for answer in trial.from_source for _, record_id in answer}
+
     async def from_source(page: Page) -> None:
+        ids = page.batch.ids
+        own: list[Key] = [(SOURCE_ID, item) for item in ids]
+        keys = _target_keys(mapper, page.batch, own)
         for trial in trials:
-            name = trial.mapping.source
-            trial.at_source.add(page.batch.ids, page.batch.vectors[name], _real(page.batch, name, zeros_filled=False))
+            column = page.batch.vectors[trial.mapping.source]
+            real = _real(page.batch, trial.mapping.source, zeros_filled=False)
+            trial.at_source.add(keys, column, real, aliases=own)
+            trial.target_keys.update((own[row], keys[row]) for row, item in enumerate(ids) if item in wanted)
 
     async def from_target(page: Page) -> None:
         keys = [(page.batch.namespace, item) for item in page.batch.ids]
@@ -182,24 +192,20 @@ async def _judge(
                 trial.at_target.add(keys, column, _real(page.batch, trial.mapping.target, zeros_filled=guess))
 
     await read_all(source, (name,), from_source, page_rows=page_rows)
-    await read_all(target, tuple({trial.place for trial in trials}), from_target, page_rows=page_rows)
-    await _locate(source, mapper, name, trials, page_rows)
-
-
-async def _locate(source: Source, mapper: Mapper, name: str, trials: list[_Trial], page_rows: int) -> None:
-    """Find out where the source ids in the answers are on the target, which only mapping whole records can tell."""
-    ids: dict[RecordId, None] = {}
     for trial in trials:
-        for number, answer in enumerate(trial.from_source):
-            ids.update(dict.fromkeys(answer))
-            ids.update(dict.fromkeys(key for _, key in trial.at_source.best[number]))
-    wanted = list(ids)
-    for start in range(0, len(wanted), page_rows):
-        batch = await source.fetch(wanted[start : start + page_rows], name)
-        for part in mapper.apply_all(batch):
-            keys = [(part.batch.namespace, item) for item in part.batch.ids]
-            for trial in trials:
-                trial.target_keys.update(zip(part.source_ids, keys, strict=True))
+        for number, watched in enumerate(trial.at_target.watched):
+            watched.update(trial.target_keys.get(key, key) for key in trial.from_source[number])
+            watched.update(key for _, key in trial.at_source.best[number])
+    await read_all(target, tuple({trial.place for trial in trials}), from_target, page_rows=page_rows)
+
+
+def _target_keys(mapper: Mapper, batch: RecordBatch, own: list[Key]) -> list[Key]:
+    """Where the records of a source page are on the target; a record that cannot go there keeps its own key."""
+    keys = list(own)
+    for part in mapper.apply_all(batch):
+        for row, target_id in zip(part.rows.tolist(), part.batch.ids, strict=True):
+            keys[row] = (part.batch.namespace, target_id)
+    return keys
 
 
 def _real(batch: RecordBatch, name: str, *, zeros_filled: bool) -> BoolMask | None:
@@ -215,14 +221,16 @@ def _check(trial: _Trial, k: int) -> SearchCheck:
     near, far = trial.at_source, trial.at_target
     numbers = range(len(near.queries))
     overlaps: list[float] = []
-    exact: list[float] = []
     for number in numbers:
         tie = None if trial.note else max(near.tolerance(number), far.tolerance(number))
-        ours = [(trial.target_keys.get(key), near.scores.get((number, key))) for key in trial.from_source[number]]
-        theirs = [(key, far.scores.get((number, key))) for key in trial.from_target[number]]
+        ours: list[Scored] = []
+        for key in trial.from_source[number]:
+            place = trial.target_keys.get(key, key)
+            ours.append((place, near.scores.get((number, key)), far.scores.get((number, place))))
+        theirs: list[Scored] = [
+            (key, near.scores.get((number, key)), far.scores.get((number, key))) for key in trial.from_target[number]
+        ]
         overlaps.append(overlap(ours, theirs, tie))
-        best = [(trial.target_keys.get(key), score) for score, key in near.best[number]]
-        exact.append(overlap(best, [(key, score) for score, key in far.best[number]], tie))
     return SearchCheck(
         vector=trial.mapping.target,
         namespace=trial.namespace,
@@ -231,33 +239,42 @@ def _check(trial: _Trial, k: int) -> SearchCheck:
         recall_source=_mean([near.recall(number, trial.from_source[number]) for number in numbers]),
         recall_target=_mean([far.recall(number, trial.from_target[number]) for number in numbers]),
         overlap=_mean(overlaps),
-        overlap_exact=_mean(exact),
+        overlap_exact=_mean([_exact_overlap(near, far, number) for number in numbers]),
         worst_overlap=min(overlaps, default=0.0),
         per_query_overlap=tuple(overlaps),
         note=trial.note,
     )
 
 
+def _exact_overlap(near: Nearest, far: Nearest, number: int) -> float:
+    """Share of the source's best records that are among the target's best, ties at the end included."""
+    size = max(len(near.best[number]), len(far.best[number]))
+    return far.hits(number, [key for _, key in near.best[number]]) / size if size else 1.0
+
+
 def overlap(ours: Sequence[Scored], theirs: Sequence[Scored], tie: float | None) -> float:
-    """Share of two answers that agrees: the same record, or records whose scores differ by no more than `tie` (None: no
-    ties). A record without a key or a score agrees with nothing. Two empty answers agree."""
+    """Share of two answers that agrees: the same record, or two records whose scores differ by no more than `tie` on
+    the source *and* on the target, so that either engine could have returned either (None: no ties). Two empty answers
+    agree."""
     size = max(len(ours), len(theirs))
     if not size:
         return 1.0
-    common = {key for key, _ in ours if key is not None} & {key for key, _ in theirs}
+    common = {key for key, *_ in ours} & {key for key, *_ in theirs}
+    left = {item[0]: item for item in theirs if item[0] not in common}
     agreed = len(common)
-    if tie is not None:
-        left = sorted(score for key, score in ours if key not in common and score is not None)
-        right = sorted(score for key, score in theirs if key not in common and score is not None)
-        while left and right:
-            if abs(left[-1] - right[-1]) <= tie:
-                agreed += 1
-            larger = left[-1] - right[-1]
-            if larger >= -tie:
-                left.pop()
-            if larger <= tie:
-                right.pop()
+    for mine in {item[0]: item for item in ours if item[0] not in common}.values():
+        twin = next((item[0] for item in left.values() if _tied(mine, item, tie)), None)
+        if twin is not None:
+            del left[twin]
+            agreed += 1
     return agreed / size
+
+
+def _tied(one: Scored, other: Scored, tie: float | None) -> bool:
+    if tie is None:
+        return False
+    pairs = zip(one[1:], other[1:], strict=True)
+    return all(a is not None and b is not None and abs(a - b) <= tie for a, b in pairs)
 
 
 def _mean(values: Sequence[float]) -> float:
