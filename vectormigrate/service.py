@@ -28,6 +28,7 @@ from vectormigrate.errors import (
     LossNotAccepted,
     MigrationNotFound,
     PlanError,
+    TargetNotEmpty,
 )
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
@@ -92,6 +93,7 @@ class Service:
                     plan = await make_plan(spec, ends, listener, source_note=note, profile_limit=request.profile_limit)
                     if plan.unaccepted:
                         raise LossNotAccepted(plan.unaccepted)
+                    _refuse_collisions(plan, options)
                     await store.create_migration(plan, options)
                     failpoint("planned")
                     listener(Planned(plan=plan))
@@ -355,6 +357,16 @@ async def _load_or_none(store: Store, migration_id: str) -> StoredMigration | No
         return await store.load(migration_id)
     except MigrationNotFound:
         return None
+
+
+def _refuse_collisions(plan: MigrationPlan, options: RunOptions) -> None:
+    """Do not begin what is bound to fail half-way."""
+    if plan.collisions > options.max_rejects and not plan.spec.overwrite:
+        raise TargetNotEmpty(
+            f"{plan.collisions:,} of the source's ids are on the target {plan.spec.target.collection!r} already; "
+            f"replace them with --overwrite (no rollback for them), or leave them as they are with "
+            f"--max-rejects {plan.collisions}"
+        )
 
 
 def _same_request(stored: StoredMigration, spec: MigrationSpec) -> None:

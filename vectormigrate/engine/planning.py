@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import anyio
 
+from vectormigrate.engine.collisions import Collisions, count_collisions
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
@@ -63,6 +64,9 @@ async def make_plan(
         ends.source, partitions, decision(None, None).rules, total, profile_limit, listener
     )
     final = decision(profile, losses)
+    collisions = Collisions()
+    if existing is not None and await ends.target.count():
+        collisions = await count_collisions(ends.source, partitions, Mapper(final.rules), ends.target)
     rate, bytes_per_record = await _time_reading(ends.source, partitions, profile)
     return MigrationPlan(
         spec=spec,
@@ -78,7 +82,8 @@ async def make_plan(
         bytes_per_record=bytes_per_record,
         profiled_records=profile.records,
         seconds_estimate=total / rate if rate else None,
-        warnings=final.warnings,
+        warnings=(*final.warnings, *collisions.warnings(spec.overwrite)),
+        collisions=collisions.found,
     )
 
 

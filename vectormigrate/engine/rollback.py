@@ -31,8 +31,10 @@ async def remove_written(stored: StoredMigration, target: RetryingTarget, store:
         return Removal(dropped=False, deleted=0, journaled=0)
     if not plan.target_exists:
         owner = (found.note or {}).get("migration_id")
-        # Without a note (--plain, or a target that cannot keep one) our own progress is the evidence.
-        if owner != migration_id and (owner or not stored.counters.read) and await target.count():
+        # Without a note of ours (--plain, or a target that cannot keep one) our own progress is the evidence.
+        noted = plan.target_schema.note is not None and target.capabilities.keeps_note
+        ours = owner == migration_id or (not noted and owner is None and stored.counters.read > 0)
+        if not ours and await target.count():
             made_by = f"migration {owner!r}" if owner else "someone else"
             raise InvalidTransition(
                 f"the target collection {plan.target_schema.name!r} was made by {made_by}, not by migration "

@@ -104,7 +104,8 @@ def _target_field(
 
 
 def existing_vector(context: PlanContext, source: VectorField, original: VectorField) -> VectorField | None:
-    """The field of the existing target that this one goes to: the same name, or the only one of this kind."""
+    """The field of the existing target that this one goes to: of the same name, or, when either is unnamed, the only
+    one of this kind."""
     assert context.existing is not None
     for name in (source.name, original.name):
         found = context.existing.vector(name)
@@ -112,7 +113,9 @@ def existing_vector(context: PlanContext, source: VectorField, original: VectorF
             return found
     ours = [item for item in context.source_schema.vectors if item.kind is source.kind]
     theirs = [item for item in context.existing.vectors if item.kind is source.kind]
-    return theirs[0] if len(ours) == len(theirs) == 1 else None
+    if len(ours) == len(theirs) == 1 and "" in (source.name, theirs[0].name):
+        return theirs[0]
+    return None
 
 
 def _name(caps: Capabilities, wanted: str, taken: list[str]) -> str:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from vectormigrate.model.position import Partition
 from vectormigrate.model.schema import CollectionSchema, Json
 
-
 T = TypeVar("T")
 
 
@@ -166,7 +165,7 @@ class MappingRules:
     def from_json(data: Mapping[str, Any]) -> MappingRules:
         """The rules that `asdict` + JSON wrote."""
         fixed: dict[str, Any] = dict(data)
-        fixed["vectors"] = tuple(VectorMapping(**{**v, "compare": CompareClass(v["compare"])}) for v in data["vectors"])
+        fixed["vectors"] = tuple(_retyped(VectorMapping, v, compare=CompareClass) for v in data["vectors"])
         for name in ("excludes", "accepted_losses", "reserved_fields"):
             fixed[name] = tuple(data[name])
         return MappingRules(**fixed)
@@ -191,6 +190,8 @@ class MigrationPlan:
     profiled_records: int
     seconds_estimate: float | None = None
     warnings: tuple[str, ...] = ()
+    collisions: int = 0
+    """Records whose id the existing target holds already."""
 
     @property
     def unaccepted(self) -> list[str]:
