@@ -5,10 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib.metadata import PackageNotFoundError, version
 
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan, Outcome
-from vectormigrate.model.status import DiffCheck, Difference, SearchCheck, ValidationReport, VectorCheck
+from vectormigrate.model.status import (
+    DiffCheck,
+    Difference,
+    MigrationStatus,
+    SearchCheck,
+    ValidationReport,
+    VectorCheck,
+)
 from vectormigrate.validation.plots import histogram, overlaps
 
 SHOWN = 200
@@ -38,10 +46,14 @@ svg text{fill:var(--soft);font-size:10px}svg .value{text-anchor:middle;fill:var(
 Cell = str | int | float
 
 
-def to_html(
-    report: ValidationReport, plan: MigrationPlan | None = None, versions: Mapping[str, str] | None = None
+def html_report(
+    report: ValidationReport,
+    status: MigrationStatus | None = None,
+    plan: MigrationPlan | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> str:
-    """The page. `plan` adds the losses that were accepted; `versions` are lines such as `{"source server": "…"}`."""
+    """The page. `status` adds how the migration went, `plan` the losses that were accepted; `versions` are further
+    lines such as `{"source server": "…"}`."""
     title = f"Validation of {report.migration_id}"
     body = [
         _verdict(report),
@@ -49,7 +61,7 @@ def to_html(
         *([] if report.diff is None else _diff(report.diff)),
         *_search(report.search),
         *([] if plan is None else _losses(plan)),
-        _origin(report, versions or {}),
+        _origin(report, status, versions or {}),
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -134,9 +146,7 @@ def _diff(diff: DiffCheck) -> list[str]:
         parts += _differences(diff)
     if diff.vectors:
         parts += ["<h2>Vectors</h2>", _vectors(diff.vectors), '<div class="plots">']
-        parts += [
-            _plot(check.name, histogram(check.histogram, f"Similarity of {check.name}")) for check in diff.vectors
-        ]
+        parts += [_similarities(check) for check in diff.vectors]
         parts.append("</div>")
     if diff.metadata_fields:
         fields = [
@@ -203,6 +213,11 @@ def _vectors(checks: Sequence[VectorCheck]) -> str:
     return _table(heads, rows, range(2, 9))
 
 
+def _similarities(check: VectorCheck) -> str:
+    title = f"{check.name or '(unnamed)'}: cosine similarity, number of vectors"
+    return _plot(title, histogram(check.histogram, title))
+
+
 def _plot(title: str, svg: str) -> str:
     return f'<div class="plot"><h3>{_text(title or "(unnamed)")}</h3>{svg}</div>'
 
@@ -224,8 +239,8 @@ def _search(checks: Sequence[SearchCheck]) -> list[str]:
     heads = ("field", "namespace", "queries", f"recall@{k} source", f"recall@{k} target", f"overlap@{k}", "worst query")
     parts = ["<h2>Search parity</h2>", _table((*heads, "overlap of exact answers", ""), rows, range(2, 8))]
     parts.append(
-        "<p class=soft>The same queries on both sides. Recall is against brute force on each side's own data; the overlap"
-        " of the exact answers shows the data alone, the others also show how the two indexes differ.</p>"
+        "<p class=soft>The same queries on both sides. Recall is against brute force on each side's own data; the"
+        " overlap of the exact answers shows the data alone, the others also show how the two indexes differ.</p>"
     )
     parts.append('<div class="plots">')
     for check in checks:
@@ -258,13 +273,25 @@ def _losses(plan: MigrationPlan) -> list[str]:
     return ["<h2>Losses in the plan</h2>", _table(("name", "", "records", "accepted", ""), rows, (2,))]
 
 
-def _origin(report: ValidationReport, versions: Mapping[str, str]) -> str:
-    rows = [
+def _own_version() -> str:
+    try:
+        return version("vectormigrate")
+    except PackageNotFoundError:  # run from a checkout
+        return "(not installed)"
+
+
+def _origin(report: ValidationReport, status: MigrationStatus | None, versions: Mapping[str, str]) -> str:
+    rows: list[tuple[Cell, Cell]] = [
+        ("vectormigrate", _own_version()),
         ("source", _code(report.source)),
         ("target", _code(report.target)),
         ("started", report.started_at),
         ("ended", report.ended_at),
         ("similarity floor", f"{report.min_similarity:g}: below it a vector counts as different whatever its bound"),
-        *versions.items(),
     ]
+    if status is not None:
+        settled = f"{status.migrated_records:,} migrated and {status.rejected_records:,} rejected"
+        rows.append(("migration", f"{status.status}, {settled} of {status.total_records:,} records"))
+        rows.append(("read back while copying", f"{status.checked_records:,} records"))
+    rows += versions.items()
     return "<h2>About this report</h2>" + _table(("", ""), rows)

@@ -1,4 +1,4 @@
-"""A validation report as JSON, and back. The HTML page is in html.py."""
+"""A validation report as JSON, and back, and as a page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import CountCheck, DiffCheck, SearchCheck, ValidationReport, VectorCheck
+from vectormigrate.validation.html import html_report
 from vectormigrate.validation.tally import difference_from_json, difference_to_json
+
+__all__ = ["html_report", "report_from_json", "report_to_json"]
 
 
 def report_to_json(report: ValidationReport) -> dict[str, Json]:
