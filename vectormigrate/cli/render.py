@@ -121,7 +121,6 @@ def show_list(migrations: Sequence[MigrationStatus]) -> None:
         show("no migrations")
         return
     made = table("", "id", "status", "done", "records", "source", "target", "started", right=("done", "records"))
-    made.title = None
     for item in migrations:
         made.add_row(
             item.id,

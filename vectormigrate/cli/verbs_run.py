@@ -132,6 +132,13 @@ def _running(
                 yield listen
             if scope.cancelled_caught:
                 raise Interrupted("stopped before the copy began; nothing was written")
+        except Interrupted as error:
+            if not begun:
+                raise
+            # The service names the bare command; the note has the flags that lead to the same state file.
+            again = Interrupted("stopped; everything that the target acknowledged is kept")
+            again.add_note(f"go on with:  {_resume_command(common, migration_id, typed)}")
+            raise again from error
         except VectorMigrateError as error:
             if begun and not isinstance(error, LookupFailed | ConfigError):
                 error.add_note(f"look at it:  {common.command('status', migration_id)}")

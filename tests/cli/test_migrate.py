@@ -1,0 +1,168 @@
+"""A migration from plan to rollback, each step a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.collections import count, ends, seed
+from tests.cli.process import Ended, Shell
+
+RECORDS = 250
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, Ended]:
+    """A completed migration, to look at; tests do not change it."""
+    shell = Shell(tmp_path_factory.mktemp("finished"))
+    seed(shell.folder / "source", "docs", RECORDS)
+    return shell, shell.run("migrate", "docs", *ends())
+
+
+def clean(ended: Ended) -> bool:
+    """Nothing but data: no terminal codes on either stream, nothing at all on stderr."""
+    return "\x1b" not in ended.out and ended.err == ""
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(shell: Shell) -> None:
+    seed(shell.folder / "source", "docs", RECORDS)
+    before = sorted(shell.folder.iterdir())
+    ended = shell.run("migrate", "docs", *ends(), "--dry-run")
+    assert ended.code == 0
+    assert clean(ended)
+    for words in ("250 records in 1 namespace", "will be created", "ids", "unchanged", "Vectors", "bit for bit"):
+        assert words in ended.out
+    assert "Nothing is lost." in ended.out
+    document = shell.run("migrate", "docs", *ends(), "--dry-run", "--json").document
+    assert document["total_records"] == RECORDS
+    assert document["unaccepted"] == []
+    assert [item["source_field"] for item in document["field_mappings"]] == ["deep.n", "title"]
+    assert sorted(shell.folder.iterdir()) == before
+
+
+def test_a_migration_prints_its_plan_its_end_and_the_next_commands(finished: tuple[Shell, Ended]) -> None:
+    shell, ended = finished
+    assert ended.code == 0
+    assert clean(ended)
+    assert "completed" in ended.out
+    assert "250 of 250 records" in ended.out
+    assert "vectormigrate validate docs --full" in ended.out
+    assert count(shell.folder / "target") == RECORDS
+
+
+def test_the_status_is_there_for_people_and_as_one_document(finished: tuple[Shell, Ended]) -> None:
+    shell, _ = finished
+    document = shell.run("status", "docs", "--json").document
+    assert (document["status"], document["phase"], document["percentage"]) == ("completed", "done", 100.0)
+    assert (document["migrated_records"], document["reject_codes"]) == (RECORDS, {})
+    text = shell.run("status", "docs")
+    assert clean(text)
+    assert "100.0 %" in text.out
+
+
+def test_watching_something_that_has_ended_returns_at_once(finished: tuple[Shell, Ended]) -> None:
+    shell, _ = finished
+    assert shell.run("status", "docs", "--watch", "--json").document["status"] == "completed"
+
+
+def test_the_list_may_be_narrowed_to_a_status(finished: tuple[Shell, Ended]) -> None:
+    shell, _ = finished
+    assert [item["id"] for item in shell.run("list", "--json").document["migrations"]] == ["docs"]
+    assert shell.run("list", "--status", "failed", "--json").document == {"migrations": []}
+    assert shell.run("list", "--status", "failed").out == "no migrations\n"
+
+
+def test_a_long_place_is_not_cut_off_when_piped(finished: tuple[Shell, Ended]) -> None:
+    shell, _ = finished
+    assert str(shell.folder / "target") in shell.run("list").out.replace("\n", "")
+
+
+def test_a_full_validation_passes_and_is_remembered(finished: tuple[Shell, Ended]) -> None:
+    shell, _ = finished
+    ended = shell.run("validate", "docs", "--full", "--queries", "5", "--json")
+    assert ended.code == 0
+    assert ended.err == ""
+    document = ended.document
+    assert document["passed"] is True
+    assert document["diff"]["identical"] == RECORDS
+    assert document["counts"] == [
+        {"namespace": "", "source": RECORDS, "target": RECORDS, "rejected": 0, "passed": True}
+    ]
+    assert shell.run("status", "docs", "--json").document["validation"]["passed"] is True
+    assert "validation     passed" in shell.run("status", "docs").out
+
+
+def test_a_completed_migration_is_neither_migrated_nor_resumed_nor_stopped_again(
+    finished: tuple[Shell, Ended],
+) -> None:
+    shell, _ = finished
+    for arguments in (["migrate", "docs", *ends()], ["resume", "docs"], ["stop", "docs"]):
+        ended = shell.run(*arguments)
+        assert (ended.code, ended.out) == (4, "")
+        assert ended.err.startswith("error: ")
+        assert ended.err.count("\n") == 1
+
+
+def test_validation_fails_with_3_when_a_record_is_missing_and_repair_puts_it_back(shell: Shell) -> None:
+    seed(shell.folder / "source", "docs", RECORDS)
+    seed(shell.folder / "more", "docs", RECORDS + 3)
+    assert shell.run("migrate", "docs", *ends()).code == 0
+    # The source grows behind the migration's back.
+    (shell.folder / "source").rename(shell.folder / "old")
+    (shell.folder / "more").rename(shell.folder / "source")
+    ended = shell.run("validate", "docs", "--full", "--queries", "0")
+    assert ended.code == 3
+    assert "failed" in ended.out
+    assert "missing" in ended.out
+    assert "vectormigrate validate docs --full --repair" in ended.out
+    repaired = shell.run("validate", "docs", "--full", "--queries", "0", "--repair", "--json")
+    assert repaired.code == 0
+    assert count(shell.folder / "target") == RECORDS + 3
+
+
+def test_a_rollback_that_nobody_confirms_removes_nothing(shell: Shell) -> None:
+    seed(shell.folder / "source", "docs", RECORDS)
+    shell.run("migrate", "docs", *ends())
+    ended = shell.run("rollback", "docs", stdin="y\n")
+    assert (ended.code, ended.out) == (2, "")
+    assert "--force" in ended.err
+    assert str(shell.folder / "target") in ended.err
+    assert count(shell.folder / "target") == RECORDS
+    forced = shell.run("rollback", "docs", "--force", "--json")
+    assert forced.code == 0
+    assert forced.document["dropped_collection"] is True
+    assert not Path(shell.folder / "target" / "docs").exists()
+    assert shell.run("status", "docs", "--json").document["status"] == "rolled_back"
+
+
+def test_describe_and_recommend_show_a_real_collection(finished: tuple[Shell, Ended]) -> None:
+    shell, _ = finished
+    place = ("--type", "qdrant_edge", "--url", "source", "--index", "docs")
+    document = shell.run("schema", "describe", *place, "--json").document
+    assert document["namespaces"] == {"": RECORDS}
+    assert document["collection"]["vectors"][0]["dim"] == 8
+    assert "deep.n" in shell.run("schema", "describe", *place).out
+    place = ("--source-type", "qdrant_edge", "--source-url", "source", "--source-index", "docs")
+    document = shell.run("schema", "recommend", *place, "--target-type", "qdrant_edge", "--json").document
+    assert document["overall_confidence"] == 1.0
+
+
+@pytest.mark.parametrize("how", ["inline", "file", "stdin"])
+def test_recommend_also_works_from_a_list_of_fields(shell: Shell, how: str) -> None:
+    fields = '{"title": "string", "year": "int64"}'
+    (shell.folder / "fields.json").write_text(fields)
+    given = {"inline": fields, "file": "fields.json", "stdin": "-"}[how]
+    arguments = ("--source-type", "qdrant_edge", "--target-type", "qdrant_edge", "--source-schema", given, "--json")
+    document = shell.run("schema", "recommend", *arguments, stdin=fields).document
+    assert {item["source_field"] for item in document["field_mappings"]} == {"title", "year"}
+
+
+def test_doctor_checks_state_packages_and_connections(finished: tuple[Shell, Ended]) -> None:
+    shell, _ = finished
+    (shell.folder / "vectormigrate.toml").write_text('[connections.here]\ntype = "qdrant_edge"\nurl = "source"\n')
+    ended = shell.run("doctor", "--json")
+    assert ended.code == 0
+    assert ended.document["ok"] is True
+    assert any("here" in check["name"] for check in ended.document["checks"])
+    assert "FAIL" not in shell.run("doctor").out
