@@ -19,7 +19,7 @@ from vectormigrate.model.status import (
 )
 from vectormigrate.validation.plots import histogram, overlaps
 
-SHOWN = 200
+SHOWN = 100
 """Differences and fields listed on the page; the JSON holds all that were kept."""
 
 _STYLE = """
@@ -35,9 +35,9 @@ h2{font-size:17px;margin:34px 0 10px}h3{font-size:15px;margin:0 0 6px}p{margin:6
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:6px}
 table{border-collapse:collapse;width:100%;font-size:14px}th,td{padding:6px 12px;text-align:left;vertical-align:top;
 border-top:1px solid var(--line)}thead th{border-top:0;color:var(--soft);font-weight:600}.n{text-align:right;
-font-variant-numeric:tabular-nums;white-space:nowrap}code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
-.ok{color:var(--good)}.no{color:var(--bad);font-weight:600}.plots{display:grid;gap:14px;
-grid-template-columns:repeat(auto-fit,minmax(320px,1fr))}.plot{background:var(--card);border:1px solid var(--line);
+font-variant-numeric:tabular-nums;white-space:nowrap}code{font:13px ui-monospace,monospace;overflow-wrap:break-word}
+.ok{color:var(--good)}.no{color:var(--bad);font-weight:600}.plots{display:grid;gap:14px;margin-top:14px;
+grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr))}.plot{background:var(--card);border:1px solid var(--line);
 border-radius:6px;padding:12px 14px}svg{width:100%;height:auto;display:block}svg line{stroke:var(--soft)}
 svg .faint{stroke:var(--line)}svg .good{fill:var(--good)}svg .mid{fill:var(--mid)}svg .bad{fill:var(--bad)}
 svg text{fill:var(--soft);font-size:10px}svg .value{text-anchor:middle;fill:var(--ink)}
@@ -180,8 +180,16 @@ def _difference(item: Difference) -> tuple[Cell, ...]:
         _code(id_key(item.target_id)),
         "" if item.source_id is None else _code(id_key(item.source_id)),
         _code(what) if item.fields else what,
-        "" if item.similarity is None else item.similarity,
+        _similarity(item.similarity),
     )
+
+
+def _similarity(value: float | None) -> str:
+    """Enough digits to tell a faithful vector from an exact one."""
+    if value is None:
+        return ""
+    gap = 1 - value
+    return f"1 − {gap:.1e}" if 0 < gap < 1e-4 else f"{value:.6g}"
 
 
 def _vectors(checks: Sequence[VectorCheck]) -> str:
@@ -194,7 +202,7 @@ def _vectors(checks: Sequence[VectorCheck]) -> str:
             check.within_bound,
             check.compared - check.exact - check.within_bound,
             check.below_floor,
-            "" if check.worst_similarity is None else f"{check.worst_similarity:.9g}",
+            _similarity(check.worst_similarity),
             f"{check.worst_error:.3g}" if math.isfinite(check.worst_error) else "not comparable",
         )
         for check in checks
@@ -231,13 +239,17 @@ def _search(checks: Sequence[SearchCheck]) -> list[str]:
             _code(check.namespace or "(default)"),
             check.queries,
             *([""] * 5 if not check.queries else _figures(check)),
-            check.note,
         )
         for check in checks
     ]
     k = checks[0].k
     heads = ("field", "namespace", "queries", f"recall@{k} source", f"recall@{k} target", f"overlap@{k}", "worst query")
-    parts = ["<h2>Search parity</h2>", _table((*heads, "overlap of exact answers", ""), rows, range(2, 8))]
+    parts = ["<h2>Search parity</h2>", _table((*heads, "overlap of exact answers"), rows, range(2, 8))]
+    parts += [
+        f"<p>{_code(check.vector or '(unnamed)')} in {_code(check.namespace or '(default)')}: {_text(check.note)}</p>"
+        for check in checks
+        if check.note
+    ]
     parts.append(
         "<p class=soft>The same queries on both sides. Recall is against brute force on each side's own data; the"
         " overlap of the exact answers shows the data alone, the others also show how the two indexes differ.</p>"
