@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def standalone(*, tick_ms: int = 20, authorization: bool = False) -> Iterator[str]:
+def standalone(*, tick_ms: int = 20, authorization: bool = False) -> Generator[str]:
     """A fresh server for as long as the context lasts; yields its URL. Its data is removed afterwards."""
     names = ["etcd_port", "etcd_peer", "root_coord_port", "proxy_port", "proxy_internal_port", "query_coord_port"]
     names += ["query_node_port", "index_coord_port", "index_node_port", "data_coord_port", "data_node_port", "metrics"]

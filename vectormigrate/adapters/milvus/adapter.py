@@ -13,6 +13,7 @@ from vectormigrate.adapters.milvus.errors import StatusError, translated
 from vectormigrate.adapters.milvus.proto import pb
 from vectormigrate.adapters.milvus.reader import Reader
 from vectormigrate.adapters.milvus.schema import schema_of
+from vectormigrate.adapters.milvus.search import search
 from vectormigrate.adapters.milvus.session import Session
 from vectormigrate.adapters.milvus.writer import Writer
 from vectormigrate.model.batch import RecordBatch
@@ -86,7 +87,7 @@ class MilvusCollection:
         self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
     ) -> list[Hits]:
         with translated("search"):
-            return await self._reader.search(vector, queries, k, namespace)
+            return await search(self._session, vector, queries, k, namespace)
 
     async def create(self, schema: CollectionSchema) -> None:
         with translated("create"):

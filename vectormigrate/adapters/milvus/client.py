@@ -65,14 +65,16 @@ class Client:
         status = result if isinstance(result, cp.Status) else result.status
         if status.code or status.error_code:
             raise StatusError(status.code, int(status.error_code), status.reason, status.retriable)
-        return result
+        return result  # pyright: ignore[reportReturnType]
 
     async def server(self, timeout: float) -> Server:
         """Ask who is there. Raises Unavailable, AuthFailed."""
         with translated("open"):
             try:
                 info = cp.ClientInfo(sdk_type="vectormigrate")
-                hello = (await self.call(pb.ConnectRequest(client_info=info), pb.ConnectResponse, timeout=timeout)).server_info
+                hello = (
+                    await self.call(pb.ConnectRequest(client_info=info), pb.ConnectResponse, timeout=timeout)
+                ).server_info
                 tags, mode = hello.build_tags, hello.deploy_mode
             except grpc.RpcError as error:
                 if getattr(error, "code", lambda: None)() is not grpc.StatusCode.UNIMPLEMENTED:

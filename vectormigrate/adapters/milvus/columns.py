@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from vectormigrate.model.batch import Metadata
 T = sp.DataType
 Wrong = tuple[str, str]
 
-SLOTS = {
+SLOTS: Mapping[int, str] = {
     T.Bool: "bool_data",
     **dict.fromkeys((T.Int8, T.Int16, T.Int32), "int_data"),
     T.Int64: "long_data",
@@ -29,7 +29,7 @@ SLOTS = {
 }
 """Where the values of a type go in a ScalarField."""
 
-_BITS = {T.Int8: 8, T.Int16: 16, T.Int32: 32, T.Int64: 64}
+_BITS: Mapping[int, int] = {T.Int8: 8, T.Int16: 16, T.Int32: 32, T.Int64: 64}
 _TEXTS = frozenset({T.VarChar, T.String, T.Text, T.Timestamptz, T.Geometry})
 
 
@@ -116,13 +116,13 @@ def column_data(column: Column, rows: Sequence[Metadata]) -> sp.FieldData:
         values = [value for value in values if value is not None]
     if column.type == T.Array:
         found.scalars.array_data.element_type = column.element  # pyright: ignore[reportAttributeAccessIssue]
-        slot = SLOTS[column.element]  # pyright: ignore[reportArgumentType]
+        slot = SLOTS[column.element]
         for value in values:
             getattr(found.scalars.array_data.data.add(), slot).data.extend(value)
         return found
     if column.type == T.JSON:
         values = [orjson.dumps(value) for value in values]
-    part = getattr(found.scalars, SLOTS[column.type])  # pyright: ignore[reportArgumentType]
+    part = getattr(found.scalars, SLOTS[column.type])
     part.SetInParent()
     part.data.extend(values)
     return found

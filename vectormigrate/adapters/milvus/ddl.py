@@ -211,7 +211,8 @@ def _parsed(data: Mapping[str, Json]) -> sp.FieldSchema | None:
 
 def _consistency(kept: Mapping[str, Any]) -> int:
     wanted = kept.get("consistency", "Bounded")
-    return cp.ConsistencyLevel.Value(wanted) if wanted in cp.ConsistencyLevel.keys() else cp.ConsistencyLevel.Bounded
+    known = set(cp.ConsistencyLevel.keys())
+    return cp.ConsistencyLevel.Value(wanted) if wanted in known else cp.ConsistencyLevel.Bounded
 
 
 def _indexes(
@@ -226,9 +227,11 @@ def _indexes(
         params = vector_index(item, old and old["params"], server)
         found.append(_index(name, item.name, old["index_name"] if old else item.name, params))
     existing = {field.name for field in fields}
-    for entry in listed:
-        if entry["field_name"] in existing - vectors.keys():
-            found.append(_index(name, entry["field_name"], entry["index_name"], entry["params"]))
+    found.extend(
+        _index(name, entry["field_name"], entry["index_name"], entry["params"])
+        for entry in listed
+        if entry["field_name"] in existing - vectors.keys()
+    )
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,18 @@ from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.adapters.milvus.layout import Column, Layout, VectorColumn
 from vectormigrate.adapters.milvus.proto import sp
 from vectormigrate.errors import InvalidRequest
-from vectormigrate.model.batch import NUMPY_DTYPE, BoolMask, DenseColumn, Metadata, RecordBatch, SparseColumn, Value, VectorColumn as Vectors
+from vectormigrate.model.batch import (
+    NUMPY_DTYPE,
+    BoolMask,
+    DenseColumn,
+    Metadata,
+    RecordBatch,
+    SparseColumn,
+    Value,
+)
+from vectormigrate.model.batch import (
+    VectorColumn as Vectors,
+)
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import DType
 
@@ -29,7 +40,7 @@ T = sp.DataType
 _PAIR = np.dtype([("index", "<u4"), ("value", "<f4")])
 _LONG_NUMBER = re.compile(rb"\d{19}")
 
-_BYTES_FIELD = {
+_BYTES_FIELD: Mapping[int, str] = {
     T.Float16Vector: "float16_vector",
     T.BFloat16Vector: "bfloat16_vector",
     T.Int8Vector: "int8_vector",
@@ -37,17 +48,17 @@ _BYTES_FIELD = {
 }
 
 
-def packed_payload(message: Any) -> bytes:
+def packed_payload(message: Any) -> memoryview:
     """The bytes of a message whose only field is the packed repeated field 1, as in FloatArray; empty for none."""
     data: bytes = message.SerializeToString()
     if not data:
-        return data
+        return memoryview(data)
     if data[0] != 0x0A:
         raise _broken("a float array is not packed")
     start = 1
     while data[start] & 0x80:
         start += 1
-    return data[start + 1 :]
+    return memoryview(data)[start + 1 :]
 
 
 def batch_of(fields: Iterable[sp.FieldData], layout: Layout, namespace: str, *, vectors: bool) -> RecordBatch:
@@ -184,7 +195,7 @@ def _aligned(rows: list[bytes], valid: BoolMask | None, count: int) -> list[byte
     return [next(rest) if ok else b"" for ok in valid]
 
 
-def _dense(data: bytes, item: VectorColumn) -> NDArray[Any]:
+def _dense(data: bytes | memoryview, item: VectorColumn) -> NDArray[Any]:
     """`[n, dim]` (`[n, dim // 8]` for bits), writable and aligned."""
     kind = NUMPY_DTYPE[item.dtype]
     width = item.row_bytes // kind.itemsize

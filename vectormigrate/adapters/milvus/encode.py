@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ T = sp.DataType
 SPARSE_INDEX_MAX = 2**32 - 2
 
 _PAIR = np.dtype([("index", "<u4"), ("value", "<f4")])
-_BYTES_FIELD = {
+_BYTES_FIELD: Mapping[int, str] = {
     T.Float16Vector: "float16_vector",
     T.BFloat16Vector: "bfloat16_vector",
     T.Int8Vector: "int8_vector",
@@ -65,7 +66,7 @@ def encode(batch: RecordBatch, layout: Layout, *, lite: bool) -> Encoded:
         batch = batch.take(chosen)
     rejects = _Rejects(batch)
     _check_ids(batch, layout, rejects, lite=lite)
-    _check_vectors(batch, layout, rejects)
+    _check_vectors(batch, layout, rejects, lite=lite)
     meta = _encode_metadata(batch, layout, rejects, lite=lite)
     for column in layout.scalars:
         check = column_check(column, lite=lite)
@@ -115,7 +116,7 @@ def _wrong_int(*, lite: bool) -> Callable[[RecordId], tuple[str, str] | None]:
     return check
 
 
-def _check_vectors(batch: RecordBatch, layout: Layout, rejects: _Rejects) -> None:
+def _check_vectors(batch: RecordBatch, layout: Layout, rejects: _Rejects, *, lite: bool) -> None:
     rows = range(len(batch))
     known = {item.name for item in layout.vectors}
     for name, column in batch.vectors.items():
@@ -132,6 +133,9 @@ def _check_vectors(batch: RecordBatch, layout: Layout, rejects: _Rejects) -> Non
             rejects.add_all(missing, "vector_missing", f"the vector field {item.name!r} needs a value")
         if column is not None:
             _check_column(column, item, rows, rejects)
+        if lite and isinstance(column, SparseColumn):
+            for row in np.flatnonzero(~_weighty(column)).tolist():
+                rejects.add(row, "sparse_empty", f"Milvus Lite takes no empty sparse vector in {item.name!r}")
 
 
 def _check_column(column: Any, item: VectorColumn, rows: Sequence[int], rejects: _Rejects) -> None:
@@ -157,6 +161,12 @@ def _check_column(column: Any, item: VectorColumn, rows: Sequence[int], rejects:
             rejects.add(row, "nan", f"the vector {item.name!r} holds NaN or an infinity")
 
 
+def _weighty(column: SparseColumn) -> BoolMask:
+    """Which rows hold a number other than zero."""
+    totals = np.concatenate([[0], np.cumsum(column.values != 0)])
+    return totals[column.offsets[1:]] > totals[column.offsets[:-1]]
+
+
 def finite_rows(column: DenseColumn) -> BoolMask | None:
     """Which rows hold only finite numbers; None when all do."""
     if column.dtype in (DType.FLOAT32, DType.FLOAT16):
@@ -165,7 +175,8 @@ def finite_rows(column: DenseColumn) -> BoolMask | None:
         good = (column.values & 0x7F80) != 0x7F80
     else:
         return None
-    return None if good.all() else good.all(axis=1)
+    rows: BoolMask = np.all(good, axis=1)
+    return None if bool(np.all(rows)) else rows
 
 
 def _encode_metadata(batch: RecordBatch, layout: Layout, rejects: _Rejects, *, lite: bool) -> list[bytes]:
@@ -217,7 +228,9 @@ def _vector_data(item: VectorColumn, vectors: Mapping[str, Any], count: int) -> 
         contents = [] if column is None else sparse_rows(column)
         wanted = range(len(contents))[rows] if isinstance(rows, slice) else rows.tolist()
         found.vectors.sparse_float_vector.contents.extend(contents[row] for row in wanted)
-        found.vectors.sparse_float_vector.dim = int(column.indices.max()) + 1 if column is not None and len(column.indices) else 0
+        found.vectors.sparse_float_vector.dim = (
+            int(column.indices.max()) + 1 if column is not None and len(column.indices) else 0
+        )
         return found
     found.vectors.dim = item.dim
     kind = NUMPY_DTYPE[item.dtype]
@@ -246,4 +259,4 @@ def sparse_rows(column: SparseColumn) -> list[bytes]:
     pairs["index"], pairs["value"] = column.indices, column.values
     data = pairs.tobytes()
     ends = (column.offsets * _PAIR.itemsize).tolist()
-    return [data[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return [data[start:end] for start, end in pairwise(ends)]

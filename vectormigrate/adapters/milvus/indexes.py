@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from vectormigrate.adapters.milvus.capabilities import Server
@@ -21,7 +22,9 @@ _NEUTRAL = {name: metric for metric, name in METRICS.items()}
 
 BINARY_METRICS = frozenset({Metric.HAMMING, Metric.JACCARD})
 
-_OLD_TYPES = frozenset({"FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "HNSW", "DISKANN", "AUTOINDEX", "BIN_FLAT", "BIN_IVF_FLAT"})
+_OLD_TYPES = frozenset(
+    {"FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "HNSW", "DISKANN", "AUTOINDEX", "BIN_FLAT", "BIN_IVF_FLAT"}
+)
 """What 2.3 builds. SCANN is not among them: with the parameters of newer clients it loads for ever."""
 
 _LITE_TYPES = frozenset({"FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX", "SPARSE_INVERTED_INDEX"})
@@ -47,10 +50,8 @@ def metric_of(params: Mapping[str, str], default: Metric) -> Metric:
 def build_params(params: Mapping[str, str]) -> dict[str, Json]:
     """The parameters of the index algorithm; servers send them flat or as one JSON text."""
     inner: Any = {}
-    try:
+    with suppress(ValueError):
         inner = json.loads(params.get("params", "") or "{}")
-    except ValueError:
-        pass
     flat = {key: value for key, value in params.items() if key not in ("params", "index_type", "metric_type")}
     return {**flat, **(inner if isinstance(inner, dict) else {})}
 
@@ -71,7 +72,11 @@ def neutral(params: Mapping[str, str]) -> dict[str, Json]:
 def vector_index(item: VectorField, kept: Mapping[str, str] | None, server: Server) -> dict[str, str]:
     """How to index this field: as it was on the Milvus it came from where this server can, else from `item.index`."""
     metric = METRICS[item.metric]
-    if kept is not None and kept.get("metric_type", "").upper() == metric and _builds(kept.get("index_type", ""), server):
+    if (
+        kept is not None
+        and kept.get("metric_type", "").upper() == metric
+        and _builds(kept.get("index_type", ""), server)
+    ):
         return dict(kept)
     if item.kind is VectorKind.SPARSE:
         return {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": metric}
@@ -79,7 +84,10 @@ def vector_index(item: VectorField, kept: Mapping[str, str] | None, server: Serv
         return {"index_type": "BIN_FLAT", "metric_type": metric}
     if item.index.get("type") == "flat":
         return {"index_type": "FLAT", "metric_type": metric}
-    build = {"M": _within(item.index.get("m"), 16, 4, 64), "efConstruction": _within(item.index.get("ef_construct"), 200, 8, 512)}
+    build = {
+        "M": _within(item.index.get("m"), 16, 4, 64),
+        "efConstruction": _within(item.index.get("ef_construct"), 200, 8, 512),
+    }
     return {"index_type": "HNSW", "metric_type": metric, "params": json.dumps(build)}
 
 

@@ -37,9 +37,9 @@ class Database:
     def enter(self) -> int | None:
         """Count one more user and return the port; None when another process has the database. Blocking."""
         with self.lock:
-            if self.child is None or self.child.poll() is not None:
-                if not self._start():
-                    return None
+            running = self.child is not None and self.child.poll() is None
+            if not running and not self._start():
+                return None
             self.users += 1
             return self.port
 
@@ -105,6 +105,7 @@ async def _enter(database: Database, lock_wait: float) -> int:
     deadline = time.monotonic() + lock_wait
     while True:
         # Shielded, so that a cancelled opener never leaves a counted user behind.
+        port: int | None = None
         with anyio.CancelScope(shield=True):
             port = await run_sync(database.enter)
         if port is not None:

@@ -7,9 +7,9 @@ Message classes are unique per descriptor, so they are the same ones that an imp
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ else:
 
     def _module(name: str) -> ModuleType:
         if ALIAS not in sys.modules:
-            found = importlib.util.find_spec("pymilvus")
+            found = find_spec("pymilvus")
             if found is None or not found.submodule_search_locations:
                 raise ModuleNotFoundError("No module named 'pymilvus'", name="pymilvus")
             package = ModuleType(ALIAS)

@@ -1,25 +1,20 @@
-"""Reading: counts, partitions, scans by id, fetch, search."""
+"""Reading: counts, partitions, scans by id, fetch."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vectormigrate.adapter import Hits, SparseQuery
 from vectormigrate.adapters.milvus import expr
 from vectormigrate.adapters.milvus.capabilities import META
 from vectormigrate.adapters.milvus.decode import batch_of, empty_batch, slice_batch
-from vectormigrate.adapters.milvus.encode import sparse_rows
-from vectormigrate.adapters.milvus.errors import NAME, StatusError, too_large
-from vectormigrate.adapters.milvus.indexes import index_params, pairs, search_params
-from vectormigrate.adapters.milvus.layout import Layout, VectorColumn
+from vectormigrate.adapters.milvus.errors import StatusError, too_large
+from vectormigrate.adapters.milvus.indexes import pairs
+from vectormigrate.adapters.milvus.layout import Layout
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.adapters.milvus.session import NOT_LOADED, Session
-from vectormigrate.errors import InvalidRequest
-from vectormigrate.model.batch import NUMPY_DTYPE, RecordBatch, SparseColumn
+from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, kind_fits
 from vectormigrate.model.position import Cursor, Page, Partition
 
@@ -205,9 +200,11 @@ class Reader:
         batches = [empty_batch(layout, namespace, vectors=vectors)]
         if name is not None:
             most = min(READ_ROWS, self._rows_per_answer(layout, vectors=vectors))
-            for part in id_chunks(wanted, most):
-                for where in expr.among(layout.pk.name, part):
-                    batches.append(await self._fetch(layout, where, name, namespace, vectors=vectors, count=len(part)))
+            batches += [
+                await self._fetch(layout, where, name, namespace, vectors=vectors, count=len(part))
+                for part in id_chunks(wanted, most)
+                for where in expr.among(layout.pk.name, part)
+            ]
         found = RecordBatch.concat(batches)
         row_of = {record_id: row for row, record_id in enumerate(found.ids)}
         rows = [row_of[item] for item in ids if item in row_of and type(item) in (int, str)]
@@ -219,45 +216,14 @@ class Reader:
         """All records that match an expression which chooses at most `count` ids."""
         batches = [await self._read(layout, where, partition, namespace, vectors=vectors, most=count)]
         # Large records came in several answers.
-        while len(batches[-1]) and sum(map(len, batches)) < count and self._rows_per_answer(layout, vectors=vectors) < count:
+        while (
+            len(batches[-1])
+            and sum(map(len, batches)) < count
+            and self._rows_per_answer(layout, vectors=vectors) < count
+        ):
             rest = f"{where} and {expr.above(layout.pk.name, batches[-1].ids[-1])}"
             batches.append(await self._read(layout, rest, partition, namespace, vectors=vectors, most=count))
         return RecordBatch.concat(batches)
-
-    async def search(
-        self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
-    ) -> list[Hits]:
-        """Top-k per query by the collection's index."""
-        layout = await self._session.layout()
-        item = next((item for item in layout.vectors if item.name == vector), None)
-        if item is None:
-            message = f"collection {layout.name!r} has no vector field {vector!r}"
-            raise InvalidRequest(message, adapter=NAME, operation="search")
-        name = await self._session.partition(namespace)
-        if name is None or not len(queries):
-            return [Hits([], []) for _ in range(len(queries))]
-        await self._session.readable()
-        indexes = {found.field_name: index_params(found) for found in await self._session.indexes()}
-        params = indexes.get(vector, {})
-        request = pb.SearchRequest(
-            collection_name=layout.name,
-            partition_names=[name] if name else [],
-            dsl_type=cp.DslType.BoolExprV1,
-            placeholder_group=_placeholder(item, queries),
-            nq=len(queries),
-            consistency_level=cp.ConsistencyLevel.Strong,
-            search_params=pairs(
-                {
-                    "anns_field": vector,
-                    "topk": k,
-                    "params": _json(search_params(params, k)),
-                    "round_decimal": -1,
-                    **({"metric_type": params["metric_type"]} if "metric_type" in params else {}),
-                }
-            ),
-        )
-        answer = await self._session.client.call(request, pb.SearchResults)
-        return _hits(answer.results, layout, len(queries))
 
 
 def id_chunks(ids: Sequence[RecordId], most: int) -> list[list[RecordId]]:
@@ -282,38 +248,4 @@ def _fields(layout: Layout, *, vectors: bool) -> list[str]:
 
 def _only_ids(layout: Layout) -> Layout:
     """A layout that expects nothing but ids."""
-    from dataclasses import replace
-
     return replace(layout, scalars=(), vectors=(), dynamic=False)
-
-
-def _json(params: Mapping[str, int]) -> str:
-    import json
-
-    return json.dumps(params)
-
-
-def _placeholder(item: VectorColumn, queries: Any) -> bytes:
-    if item.dim is None:
-        offsets = np.concatenate([[0], np.cumsum([len(indices) for indices, _ in queries])]).astype(np.int64)
-        indices = np.concatenate([np.asarray(indices, np.uint32) for indices, _ in queries])
-        numbers = np.concatenate([np.asarray(values, np.float32) for _, values in queries])
-        values = sparse_rows(SparseColumn(offsets, indices, numbers))
-    elif item.dtype.value == "bfloat16":
-        bits = np.ascontiguousarray(queries, np.float32).view(np.uint32)
-        values = [row.tobytes() for row in (bits >> 16).astype("<u2")]
-    else:
-        values = [np.ascontiguousarray(row, NUMPY_DTYPE[item.dtype]).tobytes() for row in queries]
-    holder = cp.PlaceholderValue(tag="$0", type=item.type, values=values)  # pyright: ignore[reportArgumentType]
-    return cp.PlaceholderGroup(placeholders=[holder]).SerializeToString()
-
-
-def _hits(result: Any, layout: Layout, count: int) -> list[Hits]:
-    ids = list(result.ids.str_id.data if layout.text_ids else result.ids.int_id.data)
-    scores = list(result.scores)
-    found: list[Hits] = []
-    start = 0
-    for size in result.topks or [0] * count:
-        found.append(Hits(ids[start : start + size], scores[start : start + size]))
-        start += size
-    return found

@@ -2,8 +2,8 @@
 
 `extras["milvus"]`: `pk` (name, auto_id, field), `vectors` and `derived` (name -> Milvus' description), `functions`,
 `indexes` (field_name, index_name, params), `dynamic`, `num_partitions`, `shards`, `consistency`, `description`,
-`properties`, `aliases`, `unindexed` (vector fields whose metric is therefore a guess). `MetadataField.params` is Milvus'
-description of the field.
+`properties`, `aliases`, `unindexed` (vector fields whose metric is therefore a guess). `MetadataField.params` is
+Milvus' description of the field.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOTE = "vectormigrate.origin"
 """Collection property with the origin note as JSON. Empty is none: Milvus before 2.5 cannot remove a property."""
 
 FIELDS = "vectormigrate.fields"
-"""Collection property that lists the metadata fields which live in the dynamic field: `[[name, type, indexed, element]]`."""
+"""Collection property that lists known metadata fields of the dynamic field: `[[name, type, indexed, element], …]`."""
 
 _OWN = "vectormigrate."
 
@@ -78,7 +78,7 @@ def _declared(layout: Layout, by_field: dict[str, dict[str, str]]) -> list[Metad
             indexed=item.name in by_field,
             declared=True,
             nullable=item.nullable,
-            element=SCALARS[item.element] if item.element in SCALARS else None,
+            element=SCALARS.get(item.element),
             params=item.field,
         )
         for item in layout.scalars
@@ -88,9 +88,7 @@ def _declared(layout: Layout, by_field: dict[str, dict[str, str]]) -> list[Metad
 def _undeclared(layout: Layout) -> list[MetadataField]:
     listed = _property_json(layout, FIELDS)
     return [
-        MetadataField(
-            name=name, type=FieldType(kind), indexed=indexed, element=FieldType(element) if element else None
-        )
+        MetadataField(name=name, type=FieldType(kind), indexed=indexed, element=FieldType(element) if element else None)
         for name, kind, indexed, element in (listed if isinstance(listed, list) else [])
     ]
 

@@ -38,7 +38,7 @@ class Session:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the server; the name of the id field is reserved, which is `id` until a collection says otherwise."""
+        """Those of the server; the id field's name is reserved, which is `id` until a collection says otherwise."""
         pk = PK if self._layout is None else self._layout.pk.name
         return replace(self._caps, reserved_fields=frozenset({META, pk}))
 

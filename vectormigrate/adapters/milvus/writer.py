@@ -149,7 +149,9 @@ class Writer:
             if not any(item.state in busy for item in indexes):
                 return
             if time.monotonic() > deadline:
-                message = f"the indexes of {layout.name!r} were not built within {self._session.config.ready_timeout:g} s"
+                message = (
+                    f"the indexes of {layout.name!r} were not built within {self._session.config.ready_timeout:g} s"
+                )
                 raise TimedOut(message, adapter=NAME, operation="finalize")
             await anyio.sleep(POLL_SECONDS)
 
