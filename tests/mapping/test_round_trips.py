@@ -103,7 +103,7 @@ SCALARS = st.one_of(
     st.floats(),
     st.sampled_from([1.0, -0.0, 5e-324, 1.7976931348623157e308]),
     TEXT,
-    st.sampled_from(["null", "NaN", "1", "true", "2024-01-01T00:00:00+00:00", '{"v":1}', '{"v":1,"id":"s:x"}', "[1]"]),
+    st.sampled_from(["null", "NaN", "1", "true", "2024-01-01T00:00:00+00:00", '{"v":1}', '{"id":"s:x"}', "[1]"]),
     st.binary(max_size=5),
     st.datetimes(timezones=ZONES),
 )

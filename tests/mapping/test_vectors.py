@@ -101,7 +101,7 @@ def batch_of(column: VectorColumn) -> RecordBatch:
 
 def apply(column: VectorColumn, limits: Limits | None = None, **changes: Any) -> Mapped:
     accepted = changes.pop("accepted_losses", ())
-    mapping = VectorMapping(**{"source": "v", "target": "w", "dtype": "float32", **changes})
+    mapping = VectorMapping(source="v", target="w", dtype=changes.pop("dtype", "float32"), **changes)
     return Mapper(rules(vectors=(mapping,), limits=limits or Limits(), accepted_losses=accepted)).apply(
         batch_of(column)
     )

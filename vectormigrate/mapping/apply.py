@@ -131,7 +131,8 @@ class Mapper:
                 out.ids.append(new_id)
                 out.metadata.append(encoded)
                 out.kept.append(row)
-                out.losses.update(effects)
+                for effect in effects:
+                    out.losses[effect] += 1
             except RecordRejected as error:
                 out.rejects.append((row, error))
         return out

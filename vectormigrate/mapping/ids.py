@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -30,7 +31,8 @@ def derive(base: UUID, namespace: str, record_id: RecordId) -> UUID:
     """
     if "\0" in namespace:
         namespace = f"{len(namespace)}\0\0{namespace}"
-    return uuid5(base, f"{namespace}\0{id_key(record_id)}")
+    name = f"{namespace}\0{id_key(record_id)}".encode(errors="surrogatepass")
+    return UUID(bytes=hashlib.sha1(base.bytes + name, usedforsecurity=False).digest()[:16], version=5)
 
 
 def id_map(strategy: str, salt: str) -> IdMap:

@@ -38,15 +38,11 @@ class MetadataEncoder:
 
     def fits(self, metadata: Metadata) -> bool:
         """Whether the metadata goes over unchanged. The hot path: one pass, no allocation for flat records."""
-        values = self._values
-        legal = self._legal
+        fits, always, legal = self._values.fits, self._values.always, self._legal
         for key, value in metadata.items():
             if key not in legal and not self._learn(key):
                 return False
-            if type(value) is str:
-                if not value.isascii() and has_surrogates(value):
-                    return False
-            elif not values.fits(value):
+            if type(value) not in always and not fits(value):
                 return False
         return self._columns is None or self._columns.fits(metadata)
 

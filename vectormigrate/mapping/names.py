@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator
+from itertools import product
 
 _SHAPES: tuple[tuple[str, str], ...] = (("[^A-Za-z0-9_.-]", "_"), ("[^A-Za-z0-9_]", "_"), ("[^A-Za-z0-9]", ""))
 _LENGTHS = (200, 40, 20, 0)
@@ -13,14 +14,10 @@ _LENGTHS = (200, 40, 20, 0)
 def _candidates(wanted: str, key: str) -> Iterator[str]:
     """Readable forms first. Each ends with a hash of `key`, so different keys give different names."""
     digest = hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=20).hexdigest()
-    for size in (8, 16, 40):
-        for pattern, filler in _SHAPES:
-            base = re.sub(pattern, filler, wanted)
-            joint = "_" if filler else ""
-            for length in _LENGTHS:
-                for prefix in ("", "f", "F"):
-                    stem = base[:length]
-                    yield f"{prefix}{stem}{joint if prefix or stem else ''}{digest[:size]}"
+    for size, length in product((8, 16, 40), _LENGTHS):
+        for (pattern, filler), prefix in product(_SHAPES, ("", "f", "F")):
+            stem = prefix + re.sub(pattern, filler, wanted)[:length]
+            yield f"{stem}{'_' if filler and stem else ''}{digest[:size]}"
 
 
 def legal_name(wanted: str, key: str, is_legal: Callable[[str], bool], taken: Collection[str] = ()) -> str | None:

@@ -49,14 +49,14 @@ def write_sidecar(sidecar: Sidecar) -> str:
 
 
 def read_sidecar(value: object) -> Sidecar | None:
-    """The sidecar in a field value, or None when it is not one that this version wrote."""
+    """The sidecar in a field value, or None when this version did not write it. It never writes an empty one."""
     if not isinstance(value, str) or not value.startswith('{"v":'):
         return None
     try:
         sidecar = orjson.loads(value)
     except ValueError:
         return None
-    return sidecar if sidecar.get("v") == VERSION and _well_formed(sidecar) else None
+    return sidecar if sidecar.get("v") == VERSION and len(sidecar) > 1 and _well_formed(sidecar) else None
 
 
 def _well_formed(sidecar: Sidecar) -> bool:
@@ -79,7 +79,8 @@ def _is_value_note(note: list[Any]) -> bool:
 
 def restore(batch: RecordBatch) -> Restored:
     """Undo every sidecar in the batch. A record without one comes back as it is; the input is not changed."""
-    sidecars = {row: note for row, metadata in enumerate(batch.metadata) if (note := _sidecar_of(metadata)) is not None}
+    rows = [row for row, metadata in enumerate(batch.metadata) if ORIGIN in metadata]
+    sidecars = {row: note for row in rows if (note := read_sidecar(batch.metadata[row][ORIGIN])) is not None}
     if not sidecars:
         return Restored(batch)
     ids: list[RecordId] = list(batch.ids)
@@ -92,10 +93,6 @@ def restore(batch: RecordBatch) -> Restored:
     vectors = _original_vectors(batch.vectors, sidecars)
     restored = replace(batch, ids=ids, metadata=metadata, vectors=vectors)
     return Restored(restored, namespaces if any(name is not None for name in namespaces) else None)
-
-
-def _sidecar_of(metadata: Metadata) -> Sidecar | None:
-    return read_sidecar(metadata[ORIGIN]) if ORIGIN in metadata else None
 
 
 def _original_id(sidecar: Sidecar, record_id: RecordId) -> RecordId:

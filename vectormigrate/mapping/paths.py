@@ -53,28 +53,47 @@ class Renamer:
         return bool(self._excludes or self._renames)
 
     def apply(self, metadata: Metadata, effects: set[str]) -> Metadata:
-        """The metadata under its new names. Raises RecordRejected when a new name is taken in this record."""
+        """The metadata under its new names. An object whose last field moves out goes with it, and one that is needed
+        is made, so that the opposite rename undoes both. Raises RecordRejected when a new name is taken here."""
         result = dict(metadata)
         for effect, path in self._excludes:
-            if not isinstance(_pop(result, path), _Missing):
+            if not isinstance(_pop(result, path, prune=False), _Missing):
                 effects.add(effect)
-        moved = [(item, _pop(result, item[1])) for item in self._renames]
+        moved = [(item, _pop(result, item[1], prune=True)) for item in self._renames]
         for (old, _, new, path), value in moved:
-            if not isinstance(value, _Missing) and not _put(result, path, value):
+            if isinstance(value, _Missing):
+                continue
+            if _has_empty_object(metadata, path) or not _put(result, path, value):
                 raise RecordRejected("rename", f"{old!r} cannot become {new!r}: the record holds that field already")
         return result
 
 
-def _pop(metadata: Metadata, path: Sequence[str]) -> Value | _Missing:
+def _pop(holder: Metadata, path: Sequence[str], *, prune: bool) -> Value | _Missing:
     """Take a value out; objects on the way are copied, because they belong to the caller's record."""
-    holder = metadata
+    if len(path) == 1:
+        return holder.pop(path[0], _MISSING)
+    inner = holder.get(path[0])
+    if not isinstance(inner, dict):
+        return _MISSING
+    inner = dict(inner)
+    value = _pop(inner, path[1:], prune=prune)
+    if isinstance(value, _Missing):
+        return _MISSING
+    if inner or not prune:
+        holder[path[0]] = inner
+    else:
+        del holder[path[0]]
+    return value
+
+
+def _has_empty_object(metadata: Metadata, path: Sequence[str]) -> bool:
+    """Whether an object around the new place was empty from the start: the opposite rename would remove it."""
+    holder: Value | _Missing = metadata
     for key in path[:-1]:
-        inner = holder.get(key)
-        if not isinstance(inner, dict):
-            return _MISSING
-        holder[key] = inner = dict(inner)
-        holder = inner
-    return holder.pop(path[-1], _MISSING)
+        holder = holder.get(key, _MISSING) if isinstance(holder, dict) else _MISSING
+        if holder == {}:
+            return True
+    return False
 
 
 def _put(metadata: Metadata, path: Sequence[str], value: Value) -> bool:

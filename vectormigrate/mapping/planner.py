@@ -168,8 +168,9 @@ def _accepted(context: PlanContext, losses: LossList, renames: RenamePlan) -> tu
         if name not in known:
             base = name.partition(":")[0]
             hint = f" ({base} needs a field's name)" if base in EFFECTS and ":" not in name else ""
-            listed = ", ".join(sorted(losses.losses)) or "none"
-            raise PlanError(f"--accept-loss {name!r}: this plan has no such loss{hint}; it has: {listed}")
+            raise PlanError(
+                f"--accept-loss {name!r}: this plan knows no such loss{hint}; it knows: {', '.join(sorted(known))}"
+            )
     if context.profile is None:
         return (ALL,)
     return tuple(sorted({*asked, *(f"excluded:{path}" for path in renames.excludes)}))

@@ -84,40 +84,48 @@ class ValueEncoder:
         self.list = ValueKind.LIST in kinds
         self.strings = self.list or ValueKind.LIST_OF_STRINGS in kinds
         self.low, self.high = limits.int_range
+        self.always = frozenset(kind for kind, held in self._held_types() if held)
+        """Python types of which every value fits."""
 
-    def fits(self, value: Value, depth: int = 0) -> bool:
+    def _held_types(self) -> list[tuple[type, bool]]:
+        return [
+            (type(None), self.null),
+            (bool, self.bool),
+            (float, self.float and self.nonfinite),
+            (bytes, self.bytes),
+            (datetime, self.datetime),
+        ]
+
+    def fits(self, value: Any, depth: int = 0) -> bool:
         """Whether the value goes over unchanged. Containers only up to MAX_DEPTH."""
         kind = type(value)
         if kind is str:
-            text = cast(str, value)
-            return text.isascii() or not has_surrogates(text)
+            return value.isascii() or not has_surrogates(value)
+        if kind in self.always:
+            return True
         if kind is int:
-            return self.int and self.low <= cast(int, value) <= self.high
+            return self.int and self.low <= value <= self.high
         if kind is float:
-            return self.float and (self.nonfinite or math.isfinite(cast(float, value)))
-        if kind is bool:
-            return self.bool
-        if value is None:
-            return self.null
-        if kind is list:
-            return self._fits_list(cast(list[Value], value), depth + 1)
+            return self.float and math.isfinite(value)
         if kind is dict:
-            return self.object and self._fits_object(cast(dict[str, Value], value), depth + 1)
-        return (kind is bytes and self.bytes) or (kind is datetime and self.datetime)
+            return self.object and self._fits_object(value, depth + 1)
+        return kind is list and self._fits_list(value, depth + 1)
 
-    def _fits_list(self, items: list[Value], depth: int) -> bool:
+    def _fits_list(self, items: list[Any], depth: int) -> bool:
         if depth > MAX_DEPTH:
             return False
+        fits, any_kind = self.fits, self.list
         for item in items:
-            if not (self.strings if type(item) is str else self.list) or not self.fits(item, depth):
+            if not (any_kind or type(item) is str) or not fits(item, depth):
                 return False
         return self.strings
 
-    def _fits_object(self, items: dict[str, Value], depth: int) -> bool:
+    def _fits_object(self, items: dict[Any, Any], depth: int) -> bool:
         if depth > MAX_DEPTH:
             return False
+        fits = self.fits
         for key, item in items.items():
-            if type(key) is not str or not (key.isascii() or not has_surrogates(key)) or not self.fits(item, depth):
+            if type(key) is not str or not (key.isascii() or not has_surrogates(key)) or not fits(item, depth):
                 return False
         return True
 

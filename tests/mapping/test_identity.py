@@ -1,0 +1,205 @@
+"""Ids and namespaces: injective, restored with their types, and refused where they cannot go."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.mapping.world import (
+    COLUMNS,
+    COSINE_JSON,
+    FLAT,
+    NAMED,
+    STRING_IDS,
+    WIDE,
+    Collection,
+    decide_twice,
+    migrate,
+    one_batch,
+    records,
+    rules,
+    schema,
+)
+from vectormigrate.adapter import Capabilities
+from vectormigrate.errors import IncompatibleSchema
+from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.ids import derive, salt_uuid
+from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID, Limits
+from vectormigrate.mapping.namespaces import namespace_map
+from vectormigrate.mapping.origin import restore
+from vectormigrate.model.ids import IdKind, RecordId, id_key
+
+U = uuid.UUID("12345678-1234-5678-1234-567812345678")
+INTS = frozenset({IdKind.INT64})
+UINTS = frozenset({IdKind.UINT64, IdKind.UUID})
+STRINGS = frozenset({IdKind.STRING})
+
+
+def collection(ids: dict[str, list[Any]], kinds: frozenset[IdKind], **caps: Any) -> Collection:
+    store = {name: one_batch([{} for _ in held], held, name) for name, held in ids.items()}
+    limits = replace(WIDE, id_kinds=kinds, **caps)
+    return Collection("one", limits, schema(caps=limits, vectors=()), store)
+
+
+CASES: list[tuple[str, dict[str, list[Any]], frozenset[IdKind], Capabilities, str, set[IdKind]]] = [
+    ("strings stay strings", {"": ["7", "007", ""]}, STRINGS, STRING_IDS, "native", {IdKind.STRING}),
+    ("integers stay integers", {"": [1, 2]}, INTS, COLUMNS, "native", {IdKind.INT64}),
+    ("unsigned ids below 2^63 fit a signed column", {"": [1, 2]}, UINTS, COLUMNS, "native", {IdKind.INT64}),
+    ("a great unsigned id makes all of them text", {"": [1, 2**63]}, UINTS, COLUMNS, "text", {IdKind.STRING}),
+    ("integers and UUIDs become their text", {"": [1, U]}, UINTS, STRING_IDS, "text", {IdKind.STRING}),
+    ("signed ids that are not negative fit unsigned", {"": [1, 2]}, INTS, COSINE_JSON, "native", {IdKind.UINT64}),
+    ("a negative id is derived", {"": [1, -2]}, INTS, COSINE_JSON, "uuid5", {IdKind.UUID}),
+    ("strings are derived for UUIDs", {"": ["a"]}, STRINGS, NAMED, "uuid5", {IdKind.UUID}),
+    ("strings beside integers are derived", {"": ["7", 7]}, STRINGS | INTS, STRING_IDS, "uuid5-text", {IdKind.STRING}),
+    ("one kind of id per collection", {"": ["a", 7]}, STRINGS | INTS, COLUMNS, "uuid5-text", {IdKind.STRING}),
+    ("too long ids are derived", {"": ["é" * 300]}, STRINGS, FLAT, "uuid5-text", {IdKind.STRING}),
+    ("an id twice, ids global", {"a": ["x"], "b": ["x"]}, STRINGS, COLUMNS, "uuid5-text", {IdKind.STRING}),
+    ("an id twice, ids per namespace", {"a": ["x"], "b": ["x"]}, STRINGS, FLAT, "native", {IdKind.STRING}),
+    ("merged namespaces", {"a": [7], "b": [7]}, INTS, COSINE_JSON, "uuid5", {IdKind.UUID}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ids", "kinds", "caps", "strategy", "target"), [row[1:] for row in CASES], ids=[row[0] for row in CASES]
+)
+def test_the_strategy_keeps_ids_where_that_is_safe(
+    ids: dict[str, list[Any]], kinds: frozenset[IdKind], caps: Capabilities, strategy: str, target: set[IdKind]
+) -> None:
+    source = collection(ids, kinds)
+    moved = migrate(source, "two", caps)
+    assert not moved.rejects
+    assert moved.decision.rules.id_strategy == strategy
+    if strategy != "native":
+        assert moved.target.schema.id_kinds >= target
+        assert {"id-original", "id-type"} & {loss.name for loss in moved.decision.losses}
+    assert target <= moved.target.schema.id_kinds
+    assert records(migrate(moved.target, "one", source.caps).target.store) == records(source.store)
+
+
+def test_ids_unique_in_the_whole_source_stay_native_where_namespaces_merge() -> None:
+    source = collection({"a": [7], "b": [8]}, UINTS, ids_per_namespace=False)
+    assert migrate(source, "two", COSINE_JSON).decision.rules.id_strategy == "native"
+
+
+def test_only_integers_on_the_target_is_refused_for_other_ids() -> None:
+    with pytest.raises(IncompatibleSchema, match="integer ids"):
+        decide_twice(collection({"": ["a"]}, STRINGS), "two", replace(WIDE, id_kinds=INTS))
+
+
+def test_the_original_id_can_be_filtered_on_and_has_one_type() -> None:
+    limits = Limits(id_kinds=frozenset({IdKind.UUID}))
+    ids: list[RecordId] = [7, "7", U]
+    text = Mapper(rules(id_strategy="uuid5", limits=limits)).apply(one_batch([{}, {}, {}], ids)).batch
+    assert [item[ORIGIN_ID] for item in text.metadata] == ["7", "7", str(U)]
+    whole = Mapper(rules(id_strategy="uuid5", limits=replace(limits, int_origin_ids=True))).apply(one_batch([{}], [7]))
+    assert whole.batch.metadata[0][ORIGIN_ID] == 7
+    assert restore(text).batch.ids == ids
+    assert restore(text).batch.metadata == [{}, {}, {}]
+
+
+def test_derived_ids_are_stable_for_ever() -> None:
+    mapper = Mapper(
+        rules(id_strategy="uuid5", id_salt="one://source", limits=Limits(id_kinds=frozenset({IdKind.UUID})))
+    )
+    assert mapper.target_id("doc-1", "ns") == uuid.uuid5(
+        uuid.uuid5(uuid.NAMESPACE_URL, "vectormigrate:one://source"), "ns\0s:doc-1"
+    )
+    assert mapper.target_id("doc-1", "ns") == mapper.apply(one_batch([{}], ["doc-1"], "ns")).batch.ids[0]
+
+
+IDS = st.one_of(st.integers(-(2**63), 2**64 - 1), st.text(st.sampled_from("\0si:7ab"), max_size=6), st.uuids())
+SPACES = st.text(st.sampled_from("\0si:15ab"), max_size=6)
+
+
+@given(st.tuples(SPACES, IDS), st.tuples(SPACES, IDS))
+def test_different_records_never_get_the_same_derived_id(one: tuple[str, RecordId], two: tuple[str, RecordId]) -> None:
+    base = salt_uuid("x")
+    same = one[0] == two[0] and id_key(one[1]) == id_key(two[1])
+    assert (derive(base, *one) == derive(base, *two)) == same
+
+
+@pytest.mark.parametrize(
+    ("record_id", "limits", "code"),
+    [
+        ("\ud800", Limits(), "unicode"),
+        ("ab", Limits(id_max_bytes=1), "id"),
+        ("é", Limits(id_max_bytes=1), "id"),
+        (-1, Limits(id_kinds=frozenset({IdKind.UINT64})), "id"),
+        (2**63, Limits(id_kinds=INTS), "id"),
+        (7, Limits(id_kinds=STRINGS), "id"),
+        ("7", Limits(id_kinds=INTS), "id"),
+        (U, Limits(id_kinds=STRINGS), "id"),
+    ],
+)
+def test_an_id_that_does_not_fit_is_a_reject(record_id: RecordId, limits: Limits, code: str) -> None:
+    result = Mapper(rules(limits=limits)).apply(one_batch([{}, {}], [record_id, record_id]))
+    assert [reject.code for reject in result.rejects] == [code, code]
+    assert len(result.batch) == 0
+
+
+@given(st.lists(st.text(max_size=8), min_size=2, max_size=12, unique=True))
+def test_namespaces_are_renamed_injectively_and_legally(names: list[str]) -> None:
+    for pattern in (r"[A-Za-z0-9_-]{1,64}", r"[_A-Za-z][_0-9A-Za-z]{0,30}", r"[a-z0-9]{1,45}"):
+        target = namespace_map(Limits(namespace_names=pattern), {})
+        renamed = [target(name) for name in names]
+        assert len(set(renamed)) == len(names)
+        assert renamed == [namespace_map(Limits(namespace_names=pattern), {})(name) for name in names]
+
+
+def test_namespaces_that_peers_merge_stay_apart() -> None:
+    source = collection({"a-b": [1], "a_b": [1], "a b": [1], "": [1]}, INTS)
+    moved = migrate(source, "two", COLUMNS)
+    assert len(moved.target.store) == 4
+    assert "a_b" in moved.target.store
+    assert records(migrate(moved.target, "one", source.caps).target.store) == records(source.store)
+
+
+def test_the_default_namespace_alone_needs_no_name() -> None:
+    assert list(migrate(collection({"": [1]}, INTS), "two", COLUMNS).target.store) == [""]
+
+
+def test_more_namespaces_than_the_target_has_are_merged_and_come_apart_again() -> None:
+    source = collection({f"n{number}": [1, 2] for number in range(5)}, INTS)
+    moved = migrate(source, "two", replace(NAMED, max_namespaces=3, namespace_names=".*"))
+    assert list(moved.target.store) == [""]
+    assert moved.counts["namespace-name"] == 10
+    assert records(migrate(moved.target, "one", source.caps).target.store) == records(source.store)
+
+
+def test_apply_refuses_to_hide_that_a_batch_belongs_to_several_namespaces() -> None:
+    source = collection({"a": [1], "b": [2]}, INTS)
+    merged = migrate(source, "two", COSINE_JSON).target
+    decision, _ = decide_twice(merged, "one", source.caps)
+    mapper = Mapper(decision.rules)
+    with pytest.raises(ValueError, match="apply_all"):
+        mapper.apply(merged.store[""])
+    parts = mapper.apply_all(merged.store[""])
+    assert sorted((part.batch.namespace, part.batch.ids[0], part.rows.tolist()[0]) for part in parts) == [
+        ("a", 1, merged.store[""].ids.index(parts[0].source_ids[0])),
+        ("b", 2, merged.store[""].ids.index(parts[1].source_ids[0])),
+    ]
+
+
+def test_records_that_others_added_go_along_when_they_fit_and_are_rejected_when_not() -> None:
+    source = collection({"": ["a"]}, STRINGS)
+    there = migrate(source, "two", NAMED).target
+    added = one_batch([{"k": 1}], [U], "")
+    there.store[""] = type(added).concat([replace(there.store[""], vectors={}), added])
+    back = migrate(there, "one", source.caps)
+    assert back.target.store[""].ids == ["a"]
+    assert [(reject.id, reject.code) for reject in back.rejects] == [(U, "id")]
+
+
+def test_plain_leaves_no_trace_and_needs_every_loss_accepted() -> None:
+    mapper = Mapper(rules(id_strategy="uuid5", sidecar=False, limits=Limits(id_kinds=frozenset({IdKind.UUID}))))
+    assert [reject.code for reject in mapper.apply(one_batch([{}], ["a"])).rejects] == ["id-original"]
+    accepted = replace(mapper.rules, accepted_losses=("id-original",))
+    result = Mapper(accepted).apply(one_batch([{"k": 1}], ["a"]))
+    assert result.batch.metadata == [{"k": 1}]
+    assert result.losses == {"id-original": 1}
+    assert ORIGIN not in result.batch.metadata[0]
