@@ -123,6 +123,12 @@ def test_different_records_never_get_the_same_derived_id(one: tuple[str, RecordI
     assert (derive(base, *one) == derive(base, *two)) == same
 
 
+def test_a_nul_in_a_namespace_cannot_imitate_another_id() -> None:
+    base = salt_uuid("x")
+    assert derive(base, "a\0s:b", "c") != derive(base, "a", "b\0s:c")
+    assert derive(base, "a\0s:b", "c") != derive(base, "5\0\0a", "b\0s:c")
+
+
 @pytest.mark.parametrize(
     ("record_id", "limits", "code"),
     [
