@@ -20,12 +20,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from vectormigrate.cli.console import document, err, pairs, show
+from vectormigrate.cli.demo.build import build
+from vectormigrate.cli.demo.corpus import documents
 from vectormigrate.cli.documents import plan_document, report_document, status_document
 from vectormigrate.cli.progress import display
 from vectormigrate.cli.render_plan import show_plan
 from vectormigrate.cli.render_report import show_report
-from vectormigrate.cli.demo.build import build
-from vectormigrate.cli.demo.corpus import documents
 from vectormigrate.errors import ConfigError, LossNotAccepted, MigrationFailed
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.service import MigrationRequest, Service, open_service
@@ -160,7 +160,9 @@ class Demo:
         """Start the migration as a process of its own and kill it once half of the records are settled."""
         self._say("Migrate to a Qdrant Edge folder in another process, and kill that process half-way")
         words = ["migrate", MIGRATION, *self._place.ends(self._place.source, self._place.target)]
-        child = await anyio.to_thread.run_sync(self._spawn, [*words, "--rate-limit", str(RATE_LIMIT)])
+        child = await anyio.to_thread.run_sync(
+            self._spawn, [*words, "--rate-limit", str(RATE_LIMIT), "--batch-size", "50"]
+        )
         try:
             status = await self._await_half(service, child)
             child.send_signal(signal.SIGKILL)

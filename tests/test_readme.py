@@ -1,0 +1,73 @@
+"""What the README says is what the program does."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from vectormigrate.cli.demo.build import build
+from vectormigrate.cli.demo.corpus import documents
+from vectormigrate.errors import VectorMigrateError
+from vectormigrate.settings import Endpoint
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.anyio
+async def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path) -> None:
+    source = Endpoint(type="milvus", url=str(tmp_path / "source.db"), collection="docs")
+    await build(source, documents(150), lambda _: None)
+    script = "\n".join(block for block in blocks("bash") if "\nvectormigrate migrate" in block)
+    assert script.count("vectormigrate ") == 10
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "VECTORMIGRATE_STATE": str(tmp_path / "state.db"),
+    }
+    done = await anyio.run_process(
+        ["bash", "-euxo", "pipefail", "-c", script], cwd=tmp_path, env=environment, check=False
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+    assert b"every record, both directions: 150 identical" in done.stdout
+    assert (tmp_path / "docs.html").stat().st_size > 1000
+
+
+def test_the_commands_to_try_and_to_test_are_one_line_each() -> None:
+    for heading in ("## Try it", "## Test it"):
+        section = README.split(heading, 1)[1].split("\n## ", 1)[0]
+        (block,) = re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+        assert len(block.strip().splitlines()) == 1
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    kinds = [VectorMigrateError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    assert {kind.exit_code for kind in kinds} | {0} == documented
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_every_example_runs_and_checks_itself(example: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "VECTORMIGRATE_STATE": str(tmp_path / "state.db")}
+    done = subprocess.run(
+        [sys.executable, str(example)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / link).exists(), link
