@@ -41,7 +41,9 @@ async def _retry_group(context: CopyContext, partition: Partition, group: Sequen
         again = {id_key(reject.id) for reject in result.rejects}
         written = [numbers[key] for key in map(id_key, part.source_ids) if key not in again]
         ids = (part.batch.namespace, result.journal.get(part.batch.namespace, []))
-        await context.store.resolve_rejects(context.lease, RetryOutcome(written=written, written_ids=ids))
+        await context.store.resolve_rejects(
+            context.lease, RetryOutcome(written=written, written_ids=ids, intents=result.intents)
+        )
     outcome = RetryOutcome(
         gone=[numbers[key] for key in gone],
         refused={numbers[id_key(reject.id)]: reject for reject in refused},

@@ -113,8 +113,13 @@ class BatchWriter:
         found = await self.target.fetch(batch.ids, batch.namespace, vectors=False)
         if not len(found):
             return set()
-        ours = await self.store.which_written(self.migration_id, batch.namespace, found.ids)
-        return set(map(id_key, found.ids)) - set(map(id_key, ours))
+        # What is sent again after a crash stands among the open intents, which are few. The whole journal is long, so
+        # it is only asked before a record is refused.
+        ours = set(await self.store.which_intended(self.migration_id, batch.namespace, found.ids))
+        rest = [record_id for record_id in found.ids if record_id not in ours]
+        if rest and not self.overwrite:
+            ours |= set(await self.store.which_written(self.migration_id, batch.namespace, rest))
+        return {id_key(record_id) for record_id in found.ids if record_id not in ours}
 
     async def _upsert(self, batch: RecordBatch) -> list[Reject]:
         """Upsert; when the target refuses the batch as a whole, halve it until the bad records stand alone."""
