@@ -197,6 +197,18 @@ def test_json_of_other_clients_is_read_exactly(text: bytes, value: Metadata) -> 
     assert repr(found) == repr(value)
 
 
+def test_a_text_without_quotes_in_a_json_field_is_read_as_the_text() -> None:
+    shape = layout(int_pk(), floats(), field("f", T.JSON))
+    fields = encode(batch([1, 2], [{"f": {"a": 1}}, {"f": []}]), shape, lite=False).fields
+    (data,) = [item for item in fields if item.field_name == "f"]
+    data.scalars.json_data.data[1] = "plain tëxt".encode()
+    assert batch_of(fields, shape, "", vectors=False).metadata == [{"f": {"a": 1}}, {"f": "plain tëxt"}]
+    (meta,) = [item for item in fields if item.is_dynamic]
+    meta.scalars.json_data.data[1] = b"plain"
+    with pytest.raises(InvalidRequest, match="no JSON"):
+        batch_of(fields, shape, "", vectors=False)
+
+
 def test_nan_in_json_is_read_as_nan() -> None:
     shape = layout()
     fields = encode(batch([1]), shape, lite=False).fields

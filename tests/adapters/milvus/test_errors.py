@@ -56,6 +56,7 @@ class Failure(grpc.RpcError):
 )
 def test_statuses_mean(code: int, legacy: int, operation: str, kind: type[AdapterError]) -> None:
     found = SPEC.classify(StatusError(code, legacy, "the reason", False), operation)
+    assert found is not None
     assert type(found) is kind
     assert "the reason" in str(found)
     assert found.operation == operation

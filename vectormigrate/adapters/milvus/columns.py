@@ -41,7 +41,7 @@ def column_check(column: Column, *, lite: bool) -> Callable[[Metadata], Wrong | 
     def check(metadata: Metadata) -> Wrong | None:
         value = metadata.get(name)
         if value is None:
-            if name in metadata and column.type == T.JSON:
+            if name in metadata and column.type == T.JSON and not lite:
                 return None
             missing_ok = column.nullable or (column.has_default and name not in metadata)
             return None if missing_ok else ("field_missing", f"the field {name!r} needs a value")
@@ -54,7 +54,7 @@ def column_check(column: Column, *, lite: bool) -> Callable[[Metadata], Wrong | 
 def _value_check(kind: int, column: Column, *, lite: bool) -> Callable[[Any], str | None]:
     """The code of what is wrong with one value."""
     if kind == T.JSON:
-        return _json_wrong
+        return _lite_json_wrong if lite else _json_wrong
     if kind in _TEXTS:
         return lambda value: _text_wrong(value, column.max_length, lite=lite)
     if kind in _BITS:
@@ -90,6 +90,11 @@ def _json_wrong(value: Any) -> str | None:
     if wrong is not None:
         return wrong[0]
     return "field_size" if len(data) > META_MAX else None
+
+
+def _lite_json_wrong(value: Any) -> str | None:
+    """Lite refuses numbers in a JSON field and returns texts without quotes."""
+    return _json_wrong(value) if type(value) in (dict, list) else "lite_json"
 
 
 def _array_check(column: Column, *, lite: bool) -> Callable[[Any], str | None]:

@@ -136,7 +136,17 @@ def _json(field: sp.FieldData) -> list[Any]:
             return [orjson.loads(text) if text else None for text in data.data]
         except orjson.JSONDecodeError:
             pass
-    return [json.loads(text) if text else None for text in data.data]
+    return [_slow_json(field, text) if text else None for text in data.data]
+
+
+def _slow_json(field: sp.FieldData, text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        if field.is_dynamic:
+            raise _broken(f"the dynamic field holds {text[:80]!r}, which is no JSON") from None
+        # Lite returns a text that another client stored in a JSON field without its quotes.
+        return text.decode()
 
 
 def scalar_values(field: sp.FieldData, column: Column, count: int) -> list[Any]:

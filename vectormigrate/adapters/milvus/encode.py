@@ -134,8 +134,7 @@ def _check_vectors(batch: RecordBatch, layout: Layout, rejects: _Rejects, *, lit
         if column is not None:
             _check_column(column, item, rows, rejects)
         if lite and isinstance(column, SparseColumn):
-            for row in np.flatnonzero(~_weighty(column)).tolist():
-                rejects.add(row, "sparse_empty", f"Milvus Lite takes no empty sparse vector in {item.name!r}")
+            _check_lite_sparse(column, item, rejects)
 
 
 def _check_column(column: Any, item: VectorColumn, rows: Sequence[int], rejects: _Rejects) -> None:
@@ -161,10 +160,14 @@ def _check_column(column: Any, item: VectorColumn, rows: Sequence[int], rejects:
             rejects.add(row, "nan", f"the vector {item.name!r} holds NaN or an infinity")
 
 
-def _weighty(column: SparseColumn) -> BoolMask:
-    """Which rows hold a number other than zero."""
-    totals = np.concatenate([[0], np.cumsum(column.values != 0)])
-    return totals[column.offsets[1:]] > totals[column.offsets[:-1]]
+def _check_lite_sparse(column: SparseColumn, item: VectorColumn, rejects: _Rejects) -> None:
+    """Lite refuses a vector without weights and forgets weights of zero."""
+    for row in np.flatnonzero(np.diff(column.offsets) == 0).tolist():
+        rejects.add(row, "sparse_empty", f"Milvus Lite takes no empty sparse vector in {item.name!r}")
+    for row in np.unique(
+        np.searchsorted(column.offsets, np.flatnonzero(column.values == 0), side="right") - 1
+    ).tolist():
+        rejects.add(row, "sparse_zero", f"Milvus Lite forgets weights of zero in {item.name!r}")
 
 
 def finite_rows(column: DenseColumn) -> BoolMask | None:

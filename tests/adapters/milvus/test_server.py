@@ -1,0 +1,356 @@
+"""What only a real server does. It runs once for this module; another one, with authentication, for one test."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import numpy as np
+import pytest
+from pydantic import SecretStr
+
+from tests.adapters.milvus.native import native
+from tests.adapters.milvus.shapes import T, field, floats, int_pk, layout, shape, text_pk
+from tests.harness.milvus_server import standalone
+from vectormigrate.adapters.milvus import SPEC, MilvusConfig
+from vectormigrate.adapters.milvus.adapter import MilvusCollection
+from vectormigrate.adapters.milvus.encode import encode
+from vectormigrate.adapters.milvus.indexes import pairs
+from vectormigrate.errors import AuthFailed, InvalidRequest, RecordsRejected, Unavailable
+from vectormigrate.model.batch import DenseColumn, RecordBatch
+from vectormigrate.model.ids import IdKind
+from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
+
+URL = os.environ.get("VECTORMIGRATE_TEST_MILVUS_URL")
+
+pytestmark = [pytest.mark.anyio, pytest.mark.server]
+
+SCHEMA = CollectionSchema(
+    name="c",
+    id_kinds=frozenset({IdKind.INT64}),
+    vectors=(VectorField(name="embedding", kind=VectorKind.DENSE, dim=4, metric=Metric.L2),),
+)
+
+
+@pytest.fixture(scope="module")
+def url() -> Generator[str, None, None]:
+    """A running server."""
+    if URL is not None:
+        yield URL
+        return
+    pytest.importorskip("milvus")
+    with standalone() as found:
+        yield found
+
+
+@pytest.fixture
+def config(url: str) -> MilvusConfig:
+    """A collection that does not exist yet."""
+    return MilvusConfig(url=url, collection=f"c_{uuid4().hex[:12]}")
+
+
+def records(ids: list[Any], metadata: list[Any] | None = None, namespace: str = "") -> RecordBatch:
+    values = (np.arange(len(ids) * 4) + 1).reshape(-1, 4).astype(np.float32)
+    return RecordBatch(namespace, ids, {"embedding": DenseColumn(values)}, metadata or [{} for _ in ids])
+
+
+async def everything(target: MilvusCollection, parts: int = 1, **options: Any) -> list[RecordBatch]:
+    found: list[RecordBatch] = []
+    for partition in await target.partitions(parts):
+        found += [page.batch async for page in target.scan(partition, **options)]
+    return found
+
+
+async def test_a_released_source_is_loaded_for_reading_and_released_again(config: MilvusConfig) -> None:
+    async with native(config) as other:
+        async with SPEC.open(config) as target:
+            await target.create(SCHEMA)
+            await target.upsert(records([1, 2, 3]))
+            await target.finalize()
+        assert await other.state(config.collection) == 3
+        await other.release(config.collection)
+        async with SPEC.open(config) as source:
+            await source.describe()
+            assert await other.state(config.collection) == 1
+            assert await source.count() == 3
+            await other.release(config.collection)
+            assert (await source.fetch([2], "")).ids == [2]
+            assert await other.state(config.collection) == 3
+        assert await other.state(config.collection) == 1
+        async with SPEC.open(config) as target:
+            await target.drop()
+
+
+async def test_a_source_without_index_says_what_to_do(config: MilvusConfig) -> None:
+    async with native(config) as other, SPEC.open(config) as source:
+        await other.create(config.collection, shape())
+        with pytest.raises(InvalidRequest, match=r"'embedding' has no index.*create an index"):
+            await source.count()
+        assert (await source.describe()).extras["milvus"]["unindexed"] == ["embedding"]
+        await source.drop()
+
+
+async def test_a_collection_is_restored_from_its_description(config: MilvusConfig) -> None:
+    wanted = shape(
+        text_pk("key", 77),
+        floats(),
+        field("year", T.Int16, description="of birth"),
+        field("score", T.Float),
+        field("tenant", T.VarChar, {"max_length": 9}, is_partition_key=True),
+        field("doc", T.JSON),
+        field("tags", T.Array, {"max_capacity": 3, "max_length": 9}, element_type=T.VarChar),
+        dynamic=False,
+        description="the people",
+    )
+    rows: list[Any] = [
+        {"year": n, "score": n / 4, "tenant": f"t{n % 3}", "doc": {"n": [n, None, 1.0]}, "tags": ["é"] * (n % 3)}
+        for n in range(40)
+    ]
+    copy = config.model_copy(update={"collection": config.collection + "_copy"})
+    async with native(config) as other, SPEC.open(config) as source, SPEC.open(copy) as target:
+        properties = {"collection.ttl.seconds": 999_999, "mine": "é"}
+        await other.create(
+            config.collection, wanted, num_partitions=7, properties=pairs(properties), consistency_level=1
+        )
+        await other.index(config.collection, index_type="IVF_FLAT", metric_type="IP", params='{"nlist": 33}')
+        await other.index(config.collection, "year", index_type="STL_SORT", metric_type="")
+        assert await source.upsert(records([f"k{n:02d}" for n in range(40)], rows)) == []
+        schema = await source.describe()
+        await target.create(schema)
+        for page in await everything(source, page_rows=9):
+            assert await target.upsert(page) == []
+        await target.finalize()
+        again = await target.describe()
+        found = [row for page in await everything(target, 3) for row in zip(page.ids, page.metadata, strict=True)]
+        assert repr(sorted(found)) == repr(sorted((f"k{n:02d}", row) for n, row in enumerate(rows)))
+        assert replace(again, name="", extras={}) == replace(schema, name="", extras={})
+        before, after = schema.extras["milvus"], again.extras["milvus"]
+        assert before["properties"] == {key: str(value) for key, value in properties.items()}
+        assert (before["num_partitions"], before["description"], before["consistency"]) == (7, "the people", "Session")
+        assert {item["field_name"] for item in before["indexes"]} == {"embedding", "year"}
+        assert after == before
+        assert await target.namespaces() == [""]
+        await source.drop()
+        await target.drop()
+
+
+async def test_fields_that_an_old_server_cannot_hold_go_into_the_dynamic_field(config: MilvusConfig) -> None:
+    if URL is not None:
+        pytest.skip("for Milvus 2.3")
+    fields = layout(
+        int_pk(), floats(), field("year", T.Int64, nullable=True), field("place", T.Geometry), dynamic=False
+    )
+    async with SPEC.open(config) as target:
+        await target.create(SCHEMA)
+        base = await target.describe()
+        await target.drop()
+        from vectormigrate.adapters.milvus.schema import schema_of
+
+        newer = schema_of("c", fields, [], [])
+        await target.create(replace(base, fields=newer.fields, dynamic=False))
+        rows: list[Any] = [{"year": None, "place": "POINT (1 2)"}, {"year": 5}]
+        assert await target.upsert(records([1, 2], rows)) == []
+        assert (await target.fetch([1, 2], "")).metadata == rows
+        found = {item.name: (item.type, item.declared) for item in (await target.describe()).fields}
+        assert found == {item.name: (item.type, False) for item in newer.fields}
+        await target.drop()
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        VectorField(name="embedding", kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT),
+        VectorField(name="embedding", kind=VectorKind.DENSE, dim=8, metric=Metric.L2, dtype=DType.BFLOAT16),
+        VectorField(name="embedding", kind=VectorKind.DENSE, dim=8, metric=Metric.L2, dtype=DType.INT8),
+        VectorField(name="embedding", kind=VectorKind.DENSE, dim=12, metric=Metric.HAMMING, dtype=DType.BITS),
+        VectorField(name="embedding", kind=VectorKind.DENSE, dim=8, metric=Metric.L1),
+        VectorField(name="a-b", kind=VectorKind.DENSE, dim=8, metric=Metric.L2),
+        VectorField(name="id", kind=VectorKind.DENSE, dim=8, metric=Metric.L2),
+    ],
+)
+async def test_what_would_break_an_old_server_is_not_even_sent(config: MilvusConfig, item: VectorField) -> None:
+    if URL is not None:
+        pytest.skip("for Milvus 2.3")
+    async with SPEC.open(config) as target:
+        with pytest.raises(InvalidRequest):
+            await target.create(replace(SCHEMA, vectors=(item,)))
+        async with native(config) as other:
+            assert await other.state(config.collection) in (0, 1)
+
+
+async def test_the_id_field_is_called_as_another_database_wished(config: MilvusConfig) -> None:
+    async with SPEC.open(config) as target:
+        assert target.capabilities.reserved_fields == {"$meta", "id"}
+        await target.create(replace(SCHEMA, extras={"id_field": "doc_id"}))
+        assert await target.upsert(records([1], [{"id": "mine"}])) == []
+        (reject,) = await target.upsert(records([2], [{"doc_id": 2}]))
+        assert reject.code == "reserved_field"
+        assert (await target.fetch([1], "")).metadata == [{"id": "mine"}]
+        assert target.capabilities.reserved_fields == {"$meta", "doc_id"}
+        await target.drop()
+
+
+async def test_writing_into_a_collection_that_makes_its_own_ids_is_refused(config: MilvusConfig) -> None:
+    async with native(config) as other, SPEC.open(config) as target:
+        await other.create(config.collection, shape(int_pk(autoID=True), floats()))
+        assert (await target.describe()).extras["milvus"]["pk"]["auto_id"] is True
+        with pytest.raises(InvalidRequest, match="autoID"):
+            await target.upsert(records([1]))
+        schema = await target.describe()
+        await target.drop()
+        await target.create(schema)
+        assert await target.upsert(records([1])) == []
+        await target.drop()
+
+
+async def test_rows_that_share_an_id_are_counted_by_the_server_and_can_be_counted_once(config: MilvusConfig) -> None:
+    async with native(config) as other, SPEC.open(config) as source:
+        await source.create(SCHEMA)
+        for _ in range(3):
+            await other.insert(config.collection, records([1, 2]), shape())
+        assert await source.count() == 6
+        exact = config.model_copy(update={"count_by_scan": True})
+        async with SPEC.open(exact) as careful:
+            assert await careful.count() == await careful.count("") == 2
+        (page,) = await everything(source)
+        assert page.ids == [1, 2]
+        assert await source.upsert(records([1])) == []
+        assert await source.count() == 4
+        await source.delete([1, 2], "")
+        assert await source.count() == 0
+        await source.drop()
+
+
+async def test_the_smallest_id_can_be_written_read_cut_at_and_deleted(config: MilvusConfig) -> None:
+    low = -(2**63)
+    async with SPEC.open(config) as target:
+        await target.create(SCHEMA)
+        ids = [low, low + 1, -1, 0, 2**63 - 2]
+        assert await target.upsert(records(ids)) == []
+        assert [page.ids for page in await everything(target, 5)] == [[key] for key in ids]
+        assert (await target.fetch([0, low], "")).ids == [0, low]
+        await target.delete([low, -1], "")
+        assert [key for page in await everything(target, page_rows=1) for key in page.ids] == [low + 1, 0, 2**63 - 2]
+        (reject,) = await target.upsert(records([2**63 - 1]))
+        assert reject.code == "int64_max"
+        await target.drop()
+
+
+async def test_partitions_made_while_the_collection_is_loaded_can_be_read_at_once(config: MilvusConfig) -> None:
+    async with SPEC.open(config) as target, SPEC.open(config) as other:
+        await target.create(SCHEMA)
+        await target.upsert(records([1]))
+        await target.finalize()
+        async with anyio.create_task_group() as group:
+            for opened in (target, other):
+                for name in ("", "one", "two"):
+                    group.start_soon(opened.upsert, records([1, 2, 3], [{"n": name}] * 3, namespace=name))
+        assert await target.count() == 9
+        assert [await other.count(name) for name in ("", "one", "two")] == [3, 3, 3]
+        assert (await target.fetch([3], "one")).metadata == [{"n": "one"}]
+        (reject,) = await target.upsert(records([9], namespace="no-name"))
+        assert reject.code == "namespace"
+        await target.drop()
+
+
+async def test_records_larger_than_one_answer_are_read_in_several(config: MilvusConfig) -> None:
+    async with SPEC.open(config) as target:
+        await target.create(SCHEMA)
+        rows: list[Any] = [{"text": f"{number:04d}" * 15_000} for number in range(1500)]
+        for start in range(0, 1500, 250):
+            part = list(range(start, start + 250))
+            assert await target.upsert(records(part, rows[start : start + 250])) == []
+        pages = await everything(target, page_rows=1000)
+        assert [key for page in pages for key in page.ids] == list(range(1500))
+        assert [row for page in pages for row in page.metadata] == rows
+        found = await target.fetch(list(range(1499, -1, -1)), "")
+        assert found.ids == list(range(1499, -1, -1))
+        with pytest.raises(RecordsRejected):
+            await target.upsert(records(list(range(1200)), rows[:1200]))
+        await target.drop()
+
+
+async def test_an_alias_that_moves_does_not_move_an_open_source(config: MilvusConfig) -> None:
+    alias = f"a_{uuid4().hex[:12]}"
+    async with native(config) as other, SPEC.open(config) as target:
+        await target.create(SCHEMA)
+        await target.upsert(records([1, 2]))
+        await other.alias(config.collection, alias)
+        async with SPEC.open(config.model_copy(update={"collection": alias})) as source:
+            assert (await source.describe()).name == alias
+            assert alias in (await source.describe()).extras["milvus"]["aliases"]
+            (page,) = await everything(source)
+            assert page.ids == [1, 2]
+        await target.drop()
+
+
+async def test_another_database_is_another_place(config: MilvusConfig) -> None:
+    from vectormigrate.adapters.milvus.proto import cp, pb
+
+    name = f"d_{uuid4().hex[:12]}"
+    elsewhere = config.model_copy(update={"database": name})
+    with pytest.raises(InvalidRequest, match="database"):
+        async with SPEC.open(elsewhere):
+            pass
+    async with native(config) as other, SPEC.open(config) as here:
+        await other.client.call(pb.CreateDatabaseRequest(db_name=name), cp.Status)
+        await here.create(SCHEMA)
+        await here.upsert(records([1, 2]))
+        async with SPEC.open(elsewhere) as there:
+            await there.create(SCHEMA)
+            await there.upsert(records([7]))
+            assert (await there.count(), await here.count()) == (1, 2)
+            (page,) = await everything(there)
+            assert page.ids == [7]
+            await there.drop()
+        assert await here.count() == 2
+        await here.drop()
+        await other.client.call(pb.DropDatabaseRequest(db_name=name), cp.Status)
+
+
+async def test_dynamic_keys_of_other_clients_are_kept_even_when_they_are_called_like_a_field(
+    config: MilvusConfig,
+) -> None:
+    async with native(config) as other, SPEC.open(config) as source:
+        await source.create(SCHEMA)
+        fields = encode(records([1]), layout(), lite=False).fields
+        fields[1].scalars.json_data.data[0] = b'{"id": 5, "embedding": "x", "big": 36893488147419103232}'
+        await other.send(config.collection, fields, 1)
+        (page,) = await everything(source)
+        assert page.metadata == [{"id": 5, "embedding": "x", "big": 2**65}]
+        await source.drop()
+
+
+async def test_a_server_that_does_not_answer_is_unavailable_within_the_connect_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with anyio.fail_after(20), pytest.raises(Unavailable, match=r"no answer|UNAVAILABLE"):
+            async with SPEC.open(MilvusConfig(url=url, collection="c", connect_timeout=0.5)):
+                pass
+
+
+async def test_a_wrong_key_is_told_and_a_right_one_works() -> None:
+    if URL is not None:
+        pytest.skip("needs a server of its own")
+    pytest.importorskip("milvus")
+    with standalone(authorization=True) as url:
+        for key in (None, SecretStr("root:wrong"), SecretStr("nonsense")):
+            with pytest.raises(AuthFailed) as caught:
+                async with SPEC.open(MilvusConfig(url=url, collection="c", api_key=key)):
+                    pass
+            assert "wrong" not in str(caught.value)
+        named = url.replace("http://", "http://root:Milvus@")
+        for config in (
+            MilvusConfig(url=url, collection="c", api_key=SecretStr("root:Milvus")),
+            MilvusConfig(url=named, collection="c"),
+        ):
+            async with SPEC.open(config) as target:
+                await target.create(SCHEMA)
+                assert await target.upsert(records([1])) == []
+                assert await target.count() == 1
+                await target.drop()
