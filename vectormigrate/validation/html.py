@@ -37,7 +37,8 @@ table{border-collapse:collapse;width:100%;font-size:14px}th,td{padding:6px 12px;
 border-top:1px solid var(--line)}thead th{border-top:0;color:var(--soft);font-weight:600}.n{text-align:right;
 font-variant-numeric:tabular-nums;white-space:nowrap}code{font:13px ui-monospace,monospace;overflow-wrap:break-word}
 .ok{color:var(--good)}.no{color:var(--bad);font-weight:600}.plots{display:grid;gap:14px;margin-top:14px;
-grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr))}.plot{background:var(--card);border:1px solid var(--line);
+grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr))}.plot{background:var(--card);
+border:1px solid var(--line);
 border-radius:6px;padding:12px 14px}svg{width:100%;height:auto;display:block}svg line{stroke:var(--soft)}
 svg .faint{stroke:var(--line)}svg .good{fill:var(--good)}svg .mid{fill:var(--mid)}svg .bad{fill:var(--bad)}
 svg text{fill:var(--soft);font-size:10px}svg .value{text-anchor:middle;fill:var(--ink)}
