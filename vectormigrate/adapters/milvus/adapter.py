@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectormigrate.adapter import Capabilities, Hits, Reject, SparseQuery
+from vectormigrate.adapters.milvus.client import unimplemented
 from vectormigrate.adapters.milvus.errors import StatusError, translated
 from vectormigrate.adapters.milvus.proto import pb
 from vectormigrate.adapters.milvus.reader import Reader
@@ -48,7 +49,7 @@ class MilvusCollection:
             request = pb.ListAliasesRequest(collection_name=name)
             return list((await self._session.client.call(request, pb.ListAliasesResponse)).aliases)
         except grpc.RpcError as error:
-            if getattr(error, "code", lambda: None)() is not grpc.StatusCode.UNIMPLEMENTED:
+            if not unimplemented(error):
                 raise
         except StatusError as error:
             # A missing right, or a server that does not know the call: the aliases are only reported.

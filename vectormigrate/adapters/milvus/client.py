@@ -68,19 +68,23 @@ class Client:
         return result  # pyright: ignore[reportReturnType]
 
     async def server(self, timeout: float) -> Server:
-        """Ask who is there. Raises Unavailable, AuthFailed."""
+        """Ask who is there. Raises Unavailable, AuthFailed, and InvalidRequest when it is no Milvus."""
+        mode = tags = ""
         with translated("open"):
             try:
-                info = cp.ClientInfo(sdk_type="vectormigrate")
-                hello = (
-                    await self.call(pb.ConnectRequest(client_info=info), pb.ConnectResponse, timeout=timeout)
-                ).server_info
-                tags, mode = hello.build_tags, hello.deploy_mode
+                request = pb.ConnectRequest(client_info=cp.ClientInfo(sdk_type="vectormigrate"))
+                hello = (await self.call(request, pb.ConnectResponse, timeout=timeout)).server_info
+                mode, tags = hello.deploy_mode, hello.build_tags
             except grpc.RpcError as error:
-                if getattr(error, "code", lambda: None)() is not grpc.StatusCode.UNIMPLEMENTED:
+                if not unimplemented(error):
                     raise
-                tags, mode = "", ""
-            version = (await self.call(pb.GetVersionRequest(), pb.GetVersionResponse, timeout=timeout)).version
+            try:
+                version = (await self.call(pb.GetVersionRequest(), pb.GetVersionResponse, timeout=timeout)).version
+            except grpc.RpcError as error:
+                if not unimplemented(error):
+                    raise
+                message = "the url leads to a server that is no Milvus"
+                raise InvalidRequest(message, adapter=NAME, operation="open") from error
         return server_of(version, mode, tags)
 
     async def databases(self, timeout: float) -> list[str]:
@@ -89,7 +93,7 @@ class Client:
             try:
                 answer = await self.call(pb.ListDatabasesRequest(), pb.ListDatabasesResponse, timeout=timeout)
             except grpc.RpcError as error:
-                if getattr(error, "code", lambda: None)() is not grpc.StatusCode.UNIMPLEMENTED:
+                if not unimplemented(error):
                     raise
                 return []
         return list(answer.db_names)
@@ -97,6 +101,11 @@ class Client:
     def close(self) -> None:
         """Every later call raises Unavailable."""
         self._open = False
+
+
+def unimplemented(error: grpc.RpcError) -> bool:
+    """Whether the server does not know the call."""
+    return getattr(error, "code", lambda: None)() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def _channel(config: MilvusConfig, address: str) -> grpc.aio.Channel:
