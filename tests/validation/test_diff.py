@@ -382,7 +382,7 @@ async def test_a_comparison_that_is_killed_at_any_page_ends_with_the_same_result
     # as in a collection of many more records than buckets: several groups, and extras beside records of the source
     monkeypatch.setattr(resolve, "bucket_of", few_buckets)
     monkeypatch.setattr(diff, "bucket_of", few_buckets)
-    monkeypatch.setattr(resolve, "GROUP_ROWS", 16)
+    monkeypatch.setattr(resolve, "GROUP_ROWS", 1)
     async with pair(rows=18) as both:
         for row in range(0, 18, 5):
             await both.edit(id_of(row), with_metadata(title="other"))
