@@ -211,7 +211,7 @@ def test_bars_are_drawn_on_a_terminal_and_stdout_stays_clean(source: Shell) -> N
         out, _ = process.communicate(timeout=TIMEOUT)
     os.close(screen)
     assert process.returncode == 0
-    for words in (b"reading for the plan", b"copying", b"3000/3000"):
+    for words in (b"reading for the plan", b"copying", b"3,000/3,000"):
         assert words in seen
     assert "\x1b" not in out
     assert "completed" in out

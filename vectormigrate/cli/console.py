@@ -69,7 +69,13 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     """An empty table; long cells fold, so nothing is lost. The columns named in `right` hold numbers."""
     style = box.SIMPLE_HEAD if out().is_terminal else None
     made = Table(
-        title=title or None, title_justify="left", title_style="bold", min_width=len(title), box=style, pad_edge=False
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        min_width=len(title),
+        box=style,
+        pad_edge=False,
+        show_edge=False,
     )
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")

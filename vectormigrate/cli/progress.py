@@ -11,7 +11,6 @@ from typing import Protocol, assert_never
 
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TaskID,
@@ -91,7 +90,7 @@ class Bars:
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=None),
-                MofNCompleteColumn(),
+                TextColumn("{task.fields[amount]}", style="green"),
                 TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(compact=True),
                 TextColumn("{task.fields[extra]}"),
@@ -100,7 +99,7 @@ class Bars:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._task = self._progress.add_task(stage, total=total, completed=done, rate="", extra="")
+            self._task = self._progress.add_task(stage, total=total, completed=done, amount="", rate="", extra="")
             self._progress.start()
         return self._progress, self._task
 
@@ -108,7 +107,8 @@ class Bars:
         progress, task = self._bar(stage, total, done)
         progress.update(task, completed=done, total=total, extra=extra)
         speed = progress.tasks[0].speed
-        progress.update(task, rate=f"{speed:,.0f}/s" if speed else "")
+        amount = f"{done:,}/{total:,}" if total is not None else ""
+        progress.update(task, amount=amount, rate=f"{speed:,.0f}/s" if speed else "")
 
     def listen(self, event: Event) -> None:
         """Move the bar."""

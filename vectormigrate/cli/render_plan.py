@@ -37,7 +37,7 @@ def accept_flags(names: Iterable[str]) -> str:
     return " ".join(f"--accept-loss {name}" for name in names)
 
 
-def _summary(plan: MigrationPlan) -> RenderableType:
+def _summary(plan: MigrationPlan, more: Sequence[tuple[str, str]] = ()) -> RenderableType:
     target = "exists" if plan.target_exists else "will be created"
     records = f"{plural(plan.total_records, 'record')} in {plural(len(plan.namespaces), 'namespace')}"
     if plan.profiled_records < plan.total_records:
@@ -54,7 +54,7 @@ def _summary(plan: MigrationPlan) -> RenderableType:
     ]
     if plan.spec.plain:
         rows.append(("sidecar", "none (--plain)"))
-    return pairs(rows)
+    return pairs([*rows, *more])
 
 
 def _namespaces(plan: MigrationPlan) -> Table:
@@ -156,7 +156,6 @@ def show_plan(plan: MigrationPlan) -> None:
 
 def show_short_plan(plan: MigrationPlan) -> None:
     """The plan in a few lines, before a copy."""
-    show(heading(f"Migration {plan.spec.id}"), _summary(plan))
     lost = {loss.name: loss.count for loss in plan.losses if loss.outcome is Outcome.LOSS}
     kept = {loss.name: loss.count for loss in plan.losses if loss.outcome is Outcome.RESTORED}
     rows = [
@@ -164,8 +163,7 @@ def show_short_plan(plan: MigrationPlan) -> None:
         for title, group in (("lost", lost), ("restorable", kept))
         if group
     ]
-    if rows:
-        show(pairs(rows))
+    show(heading(f"Migration {plan.spec.id}"), _summary(plan, rows))
     _warnings(plan.warnings)
     show("")
 

@@ -102,18 +102,9 @@ def _differences(differences: tuple[Difference, ...]) -> Table:
 
 
 def _search(checks: tuple[SearchCheck, ...]) -> Table:
-    k = checks[0].k
-    columns = (
-        "vector",
-        "namespace",
-        "queries",
-        f"recall@{k} source",
-        f"recall@{k} target",
-        f"overlap@{k}",
-        "exact",
-        "note",
-    )
-    made = table("Search parity", *columns, right=columns[2:7])
+    columns = ("vector", "namespace", "queries", "source", "target", "overlap", "exact", "note")
+    title = f"Search: recall@{checks[0].k} of each side against brute force, overlap of both answers"
+    made = table(title, *columns, right=columns[2:7])
     for check in checks:
         made.add_row(
             clean(check.vector or "(unnamed)"),
