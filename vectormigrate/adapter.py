@@ -64,7 +64,7 @@ class Capabilities:
     unnamed_vector: bool = False
     """A vector field may have the empty name."""
     vectors_required: bool = False
-    """Every record must hold a value in every dense vector field."""
+    """Every record must hold a value in every dense and sparse vector field; an empty sparse vector is no value."""
     normalises_cosine: bool = False
     """Cosine vectors are stored at unit length, so the original length must be kept elsewhere."""
 

@@ -134,12 +134,16 @@ def _metadata(caps: Capabilities, row: int) -> Metadata:
 
 
 def _column(caps: Capabilities, item: VectorField, count: int, seed: int) -> VectorColumn:
-    """Zero, tiny, huge and ordinary vectors; where vectors are optional, every seventh record lacks one."""
+    """Zero, tiny, huge and ordinary vectors; where vectors are optional, every seventh record lacks one, and the second
+    holds an empty sparse one."""
     generator = np.random.default_rng([seed, count])
     valid = np.ones(count, np.bool_)
     if item.kind is VectorKind.SPARSE:
-        valid[::7] = False
+        if not caps.vectors_required:
+            valid[::7] = False
         rows = [[3 + row, 2**31 + row, 2**32 - 2] if ok else [] for row, ok in enumerate(valid)]
+        if not caps.vectors_required:
+            rows[1] = []
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         indices = np.array([index for row in rows for index in row], np.uint32)
         return SparseColumn(offsets, indices, generator.random(len(indices), np.float32) + np.float32(0.5), valid)

@@ -69,8 +69,10 @@ async def test_a_nasty_collection_comes_home_unchanged(
         for end in ends:
             async with open_endpoint(end) as collection:
                 await collection.drop()
-    if "vector-field:terms" in lost:
+    if "vector-field:terms" in lost and caps.vectors_required:
         before = {key: (metadata, {"dense": vectors["dense"]}) for key, (metadata, vectors) in before.items()}
         shape = replace(shape, vectors=tuple(item for item in shape.vectors if item.name != "terms"))
+    elif "vector-field:terms" in lost:
+        before = {key: (metadata, {**vectors, "terms": None}) for key, (metadata, vectors) in before.items()}
     assert after == before
     assert replace(back, name="", note=None) == replace(shape, name="", note=None)

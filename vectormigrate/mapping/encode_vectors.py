@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectormigrate.mapping.limits import Limits
-from vectormigrate.mapping.vectors import LengthNote, cast_values, nonfinite_rows, normalise, to_float32
+from vectormigrate.mapping.vectors import SPARSE_FILLER, LengthNote, cast_values, nonfinite_rows, normalise, to_float32
 from vectormigrate.model.batch import BoolMask, DenseColumn, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.plan import VectorMapping
 from vectormigrate.model.schema import DType
@@ -47,7 +47,7 @@ class VectorEncoder:
                     out.effects[row].add(f"vector-field:{name}")
             elif isinstance(column, SparseColumn):
                 _refuse_sparse(column, name, out)
-                out.columns[mapping.target] = column
+                out.columns[mapping.target] = _filled(column, mapping.target, out) if mapping.fill else column
             elif isinstance(column, DenseColumn):
                 out.columns[mapping.target] = self._dense(column, mapping, out)
             else:
@@ -137,3 +137,22 @@ def _refuse_sparse(column: SparseColumn, name: str, out: EncodedVectors) -> None
     bad = np.flatnonzero(~np.isfinite(column.values))
     for row in np.unique(np.searchsorted(column.offsets, bad, side="right") - 1).tolist():
         out.rejects[row] = ("vector_nonfinite", f"the vector {name!r} holds NaN or infinity")
+
+
+def _filled(column: SparseColumn, target: str, out: EncodedVectors) -> SparseColumn:
+    """The column with SPARSE_FILLER where a record has no vector (noted as 0) or an empty one (noted as 1)."""
+    empty = np.flatnonzero(np.diff(column.offsets) == 0)
+    if not len(empty):
+        return column
+    absent = np.zeros(len(column), np.bool_) if column.valid is None else ~column.valid
+    for row in empty.tolist():
+        out.notes[row][target] = 0 if absent[row] else 1
+        out.effects[row].add("vector-missing")
+    index, weight = SPARSE_FILLER
+    places = column.offsets[empty]
+    lengths = np.diff(column.offsets)
+    lengths[empty] = 1
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    return SparseColumn(
+        offsets, np.insert(column.indices, places, index), np.insert(column.values, places, weight), None
+    )

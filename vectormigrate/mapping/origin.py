@@ -24,8 +24,8 @@ import orjson
 
 from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID
 from vectormigrate.mapping.metadata import decode_metadata
-from vectormigrate.mapping.vectors import LengthNote, denormalise
-from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, VectorColumn
+from vectormigrate.mapping.vectors import SPARSE_FILLER, LengthNote, denormalise
+from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import RecordId, parse_id_key
 from vectormigrate.model.schema import DType
 
@@ -131,6 +131,8 @@ def _original_column(column: VectorColumn, notes: Mapping[int, Any]) -> VectorCo
         if not lengths or column.dtype is not DType.FLOAT32:
             return replace(column, valid=valid)
         return DenseColumn(denormalise(column.values, lengths), column.dtype, valid)
+    if isinstance(column, SparseColumn):
+        return _unfill_sparse(column, notes)
     if isinstance(column, MultiColumn) and column.dtype is DType.FLOAT32:
         return replace(column, values=denormalise(column.values, _flat_notes(column, notes)))
     return column
@@ -144,6 +146,31 @@ def _unfill(column: DenseColumn, rows: Sequence[int]) -> Any:
     valid = np.ones(len(column), np.bool_) if column.valid is None else column.valid.copy()
     valid[still] = False
     return valid
+
+
+def _unfill_sparse(column: SparseColumn, notes: Mapping[int, Any]) -> SparseColumn:
+    """The column without the rows that were filled and still hold the filler; a note of 1 leaves an empty vector."""
+    index, weight = SPARSE_FILLER
+    starts = column.offsets[:-1]
+    still = [
+        row
+        for row, note in notes.items()
+        if note in (0, 1)
+        and column.offsets[row + 1] - starts[row] == 1
+        and column.indices[starts[row]] == index
+        and column.values[starts[row]] == weight
+    ]
+    if not still:
+        return column
+    valid = np.ones(len(column), np.bool_) if column.valid is None else column.valid.copy()
+    valid[[row for row in still if notes[row] == 0]] = False
+    lengths = np.diff(column.offsets)
+    lengths[still] = 0
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    gone = starts[still]
+    return SparseColumn(
+        offsets, np.delete(column.indices, gone), np.delete(column.values, gone), None if valid.all() else valid
+    )
 
 
 def _flat_notes(column: MultiColumn, notes: Mapping[int, Any]) -> dict[int, LengthNote]:

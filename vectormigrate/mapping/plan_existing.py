@@ -44,7 +44,7 @@ def _vector(context: PlanContext, source: VectorField) -> list[str]:
 
 
 def _unfilled(context: PlanContext, existing: CollectionSchema) -> list[str]:
-    """Dense fields of the target that no source field fills, where the target requires a value."""
+    """Dense and sparse fields of the target that no source field fills, where the target requires a value."""
     if not context.target_caps.vectors_required:
         return []
     sources = context.source_schema.vectors
@@ -52,7 +52,7 @@ def _unfilled(context: PlanContext, existing: CollectionSchema) -> list[str]:
     return [
         f"it requires a vector in {item.name!r}, which the source does not have"
         for item in existing.vectors
-        if item.kind is VectorKind.DENSE and item.name not in filled
+        if item.kind is not VectorKind.MULTI and item.name not in filled
     ]
 
 

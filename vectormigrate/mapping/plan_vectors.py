@@ -61,7 +61,15 @@ def plan_vectors(context: PlanContext, losses: LossList) -> VectorPlan:
         raise IncompatibleSchema("the target can hold none of the source's vector fields")
     if context.home and context.note is not None:
         held = {item.name for item in fields}
-        fields = [*fields, *(item for item in context.note.schema.vectors if item.name not in held)]
+        gone = [item for item in context.note.schema.vectors if item.name not in held]
+        if not context.target_caps.vectors_required:
+            fields += gone
+        else:
+            losses.warnings += [
+                f"the vector field {item.name!r} was lost on the way here; it is not made again, because the target "
+                "would require a value in every record"
+                for item in gone
+            ]
     return VectorPlan(fields=tuple(fields), mappings=tuple(mappings), originals=originals)
 
 
@@ -163,11 +171,11 @@ def _mapping(
 ) -> VectorMapping:
     caps = context.target_caps
     mapping = VectorMapping(source=source.name, target=target.name, dtype=str(target.dtype))
-    if source.kind is VectorKind.SPARSE:
-        return replace(mapping, dtype=str(DType.FLOAT32))
-    fill = caps.vectors_required and source.kind is VectorKind.DENSE
+    fill = caps.vectors_required and source.kind is not VectorKind.MULTI
     if fill and not context.source_caps.vectors_required:
         losses.add("vector-missing")
+    if source.kind is VectorKind.SPARSE:
+        return replace(mapping, dtype=str(DType.FLOAT32), fill=fill)
     floats = target.dtype in (DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)
     units = caps.normalises_cosine and target.metric is Metric.COSINE and floats
     normalise = units and not (context.source_caps.normalises_cosine and context.note is None)

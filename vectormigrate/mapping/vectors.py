@@ -32,6 +32,10 @@ WIDENS: Mapping[DType, tuple[DType, ...]] = {
 NARROWING_BOUND: Mapping[DType, float] = {DType.FLOAT16: 2.0**-11, DType.BFLOAT16: 2.0**-8}
 """Largest relative error per component after rounding a float32 to nearest, for normal numbers."""
 
+SPARSE_FILLER = (0, 2.0**-126)
+"""Index and weight of the one component that stands for a sparse vector where the target requires one: the smallest
+normal float32, because a zero is forgotten by some targets; it adds nothing that a score could show."""
+
 _BLOCK = 32_768
 """Components worked on at a time, so that the intermediate float64 arrays stay in the processor's cache."""
 

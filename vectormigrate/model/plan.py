@@ -196,7 +196,7 @@ class MigrationPlan:
     @property
     def unaccepted(self) -> list[str]:
         """Names of the losses that nobody accepted, sorted."""
-        accepted = set(self.spec.accepted_losses)
+        accepted = {*self.spec.accepted_losses, *self.rules.accepted_losses}
         return sorted({loss.name for loss in self.losses if loss.outcome is Outcome.LOSS} - accepted)
 
     def to_json(self) -> dict[str, Json]:

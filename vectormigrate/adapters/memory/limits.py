@@ -208,13 +208,15 @@ def _vector_problems(
     column: VectorColumn | None, item: VectorField, count: int, limits: Capabilities
 ) -> Iterator[tuple[BoolMask, str, str]]:
     everything = np.ones(count, np.bool_)
+    required = limits.vectors_required and item.kind is not VectorKind.MULTI
     if column is None:
-        if limits.vectors_required and item.kind is VectorKind.DENSE:
+        if required:
             yield everything, "missing_vector", f"vector {item.name!r} is required"
         return
     present = everything if column.valid is None else column.valid
-    if limits.vectors_required and item.kind is VectorKind.DENSE:
-        yield ~present, "missing_vector", f"vector {item.name!r} is required"
+    if required:
+        held = present & (np.diff(column.offsets) > 0) if isinstance(column, SparseColumn) else present
+        yield ~held, "missing_vector", f"vector {item.name!r} is required"
     if item.kind is not VectorKind.SPARSE and column.values.shape[1] != width(item):
         yield present, "dimension", f"vector {item.name!r} has not {item.dim} components"
         return
