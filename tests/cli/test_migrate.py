@@ -93,6 +93,14 @@ def test_a_full_validation_passes_and_is_remembered(finished: tuple[Shell, Ended
     assert "validation     passed" in shell.run("status", "docs").out
 
 
+def test_the_report_is_one_html_file(finished: tuple[Shell, Ended]) -> None:
+    shell, _ = finished
+    ended = shell.run("validate", "docs", "--sample-size", "10", "--queries", "2", "--report", "report.html")
+    assert ended.code == 0
+    assert "report.html" in ended.out
+    assert "</html>" in (shell.folder / "report.html").read_text()
+
+
 def test_a_completed_migration_is_neither_migrated_nor_resumed_nor_stopped_again(
     finished: tuple[Shell, Ended],
 ) -> None:

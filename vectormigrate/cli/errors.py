@@ -57,11 +57,18 @@ def leaf(error: BaseException) -> BaseException:
 def guarded(action: Callable[[], Any], *, as_json: bool) -> int:
     """Run a command; its exit code. Whatever it raises is told in one line."""
     try:
-        return int(action() or 0)
+        return _run(action, as_json)
     except BrokenPipeError:
         # The reader went away (`| head`). Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _run(action: Callable[[], Any], as_json: bool) -> int:
+    try:
+        return int(action() or 0)
+    except BrokenPipeError:
+        raise
     except (KeyboardInterrupt, EOFError):
         return INTERRUPTED
     except BaseExceptionGroup as group:
