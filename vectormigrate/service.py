@@ -53,7 +53,8 @@ from vectormigrate.settings import (
 from vectormigrate.state.leases import hold_lease
 from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.store import Store, open_store
-from vectormigrate.validation.run import Validation, Wanted, read_back_check, report_from_json, report_to_json
+from vectormigrate.validation.report import report_from_json, report_to_json
+from vectormigrate.validation.run import Validation, Wanted, read_back_check
 
 STOP_POLL_SECONDS = 0.25
 
@@ -168,7 +169,7 @@ class Service:
             next_state(Verb.VALIDATE, migration_id, stored.status, stored.phase)
             source, target = self._stored_endpoints(plan.spec, store, source_key, target_key)
             floor = plan.spec.min_similarity if min_similarity is None else min_similarity
-            wanted = Wanted(sample_size=sample_size, full=full, queries=queries, min_similarity=floor)
+            wanted = Wanted(sample_size=sample_size, full=full, queries=queries, min_similarity=floor, repair=repair)
             async with open_ends(source, target, stored.options, listener) as ends:
                 await require_same_source(ends.source, plan)
                 check = Validation(store, stored, ends, wanted, listener)

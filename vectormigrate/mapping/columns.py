@@ -124,4 +124,6 @@ def _number(name: str, kind: str, value: Value, notes: list[Note], effects: set[
         if abs(number) > _FLOAT32_MAX:
             raise RecordRejected("field_type", f"the field {name!r} holds float32 on the target, {number} is too large")
         effects.add("float-precision")
+        # Rounded here, so that what is sent is what can be read back.
+        return float(np.float32(number))
     return number

@@ -6,8 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from pydantic import TypeAdapter
-
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener
 from vectormigrate.engine.writing import ReadBack
@@ -16,13 +14,12 @@ from vectormigrate.mapping.apply import Mapper
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.plan import MappingRules
-from vectormigrate.model.schema import Json
 from vectormigrate.model.status import CountCheck, DiffCheck, SearchCheck, ValidationReport
 from vectormigrate.state.records import Lease, StoredMigration
 from vectormigrate.state.store import Store
 from vectormigrate.validation.compare import Rules
 from vectormigrate.validation.counts import count_check
-from vectormigrate.validation.diff import full_diff
+from vectormigrate.validation.diff import LIMIT, full_diff
 from vectormigrate.validation.readback import readback, written
 from vectormigrate.validation.recall import search_parity
 from vectormigrate.validation.repair import repair
@@ -30,6 +27,8 @@ from vectormigrate.validation.sample import sample_diff
 
 DEFAULT_SAMPLE = 1000
 DIFF_KEY = "full-diff"
+REPAIR_LIMIT = 50_000
+"""Differences listed for a repair: each of its rounds costs a comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +39,7 @@ class Wanted:
     full: bool
     queries: int
     min_similarity: float
+    repair: bool = False
 
 
 def read_back_check(ends: Ends, rules: MappingRules, min_similarity: float) -> ReadBack:
@@ -76,7 +76,7 @@ class Validation:
         search: tuple[SearchCheck, ...] = ()
         try:
             counts = await self._counts()
-            diff = await self._compare(resume=True)
+            diff = await self._compare(resume=True, limit=REPAIR_LIMIT if self._wanted.repair else LIMIT)
             if self._wanted.queries:
                 search = await self._search()
         except AdapterError as error:
@@ -104,7 +104,7 @@ class Validation:
             plan=self._stored.plan,
             created=self._created,
             first=first.diff,
-            compare_again=self._compare,
+            compare_again=lambda: self._compare(limit=REPAIR_LIMIT),
             which_written=self._which_written,
             min_similarity=self._wanted.min_similarity,
             rejected=self._rejected,
@@ -112,7 +112,8 @@ class Validation:
             listener=self._listener,
         )
         refused = [f"{id_key(item.id)}: {item.reason}" for item in result.refused[:20]]
-        report = self._report(await self._counts(), result.diff, first.search, refused)
+        diff = replace(result.diff, differences=result.diff.differences[:LIMIT])
+        report = self._report(await self._counts(), diff, first.search, refused)
         return replace(report, repaired=result.repaired, deleted=result.deleted)
 
     async def _load_rejects(self) -> None:
@@ -133,7 +134,7 @@ class Validation:
             rejected=self._rejected,
         )
 
-    async def _compare(self, *, resume: bool = False) -> DiffCheck:
+    async def _compare(self, *, resume: bool = False, limit: int = LIMIT) -> DiffCheck:
         if not self._wanted.full:
             return await sample_diff(
                 source=self._ends.source,
@@ -146,6 +147,8 @@ class Validation:
                 listener=self._listener,
             )
         key = f"{DIFF_KEY}:{self._stored.counters.written}"
+        if not resume:
+            await self._store.clear_diff_progress(self._stored.id)
         progress = await self._store.diff_progress(self._stored.id, key) if resume else None
 
         async def save(data: bytes) -> None:
@@ -163,6 +166,7 @@ class Validation:
             listener=self._listener,
             progress=progress,
             save=save,
+            limit=limit,
         )
         await self._store.clear_diff_progress(self._stored.id)
         return result
@@ -198,19 +202,6 @@ class Validation:
             rejected=len(self._rejected),
             errors=tuple(errors),
         )
-
-
-_REPORT = TypeAdapter(ValidationReport)
-
-
-def report_to_json(report: ValidationReport) -> Json:
-    """The report as JSON for the state file."""
-    return _REPORT.dump_python(report, mode="json")
-
-
-def report_from_json(data: Json) -> ValidationReport:
-    """The report that `report_to_json` made; UUIDs come back as text."""
-    return _REPORT.validate_python(data)
 
 
 def _now() -> str:

@@ -27,6 +27,7 @@ CAPABILITIES = Capabilities(
     id_kinds=frozenset({IdKind.INT64, IdKind.STRING}),
     id_max_bytes=VARCHAR_MAX,
     ids_per_namespace=True,
+    mixed_ids=False,
     vector_kinds=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
     dtypes=frozenset({DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16, DType.INT8, DType.BITS}),
     metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.HAMMING, Metric.JACCARD}),
