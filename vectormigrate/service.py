@@ -25,6 +25,7 @@ from vectormigrate.engine.running import require_same_source, run_migration
 from vectormigrate.errors import (
     ConfigError,
     Interrupted,
+    LeaseHeld,
     LossNotAccepted,
     MigrationNotFound,
     PlanError,
@@ -85,24 +86,29 @@ class Service:
         LossNotAccepted, LeaseHeld, InvalidTransition, MigrationFailed, or what the databases say.
         """
         options = options or RunOptions()
+        self._stop_now = False
         spec, source, target = self._spec(request)
-        async with self._store(source, target) as store:
+        # Read only until there is a plan: a refusal leaves nothing behind, not even an empty state file.
+        async with self._store(read_only=True) as store:
             stored = await _load_or_none(store, spec.id)
-            if stored is None:
-                note = await store.origin(spec.source.location)
-                async with open_ends(source, target, options, listener) as ends:
-                    plan = await make_plan(spec, ends, listener, source_note=note, profile_limit=request.profile_limit)
-                    if plan.unaccepted:
-                        raise LossNotAccepted(plan.unaccepted)
-                    _refuse_collisions(plan, options)
-                    await store.create_migration(plan, options)
-                    failpoint("planned")
-                    listener(Planned(plan=plan))
-                    return await self._go_on(store, ends, plan, options, listener)
-            _same_request(stored, spec)
-            async with open_ends(source, target, options, listener) as ends:
+            note = await store.origin(spec.source.location)
+            if stored is not None:
+                _same_request(stored, spec)
+                await _refuse_running(store, spec.id)
+        async with open_ends(source, target, options, listener) as ends:
+            if stored is not None:
                 await require_same_source(ends.source, stored.plan)
-                return await self._go_on(store, ends, stored.plan, options, listener)
+                async with self._store(source, target) as store:
+                    return await self._go_on(store, ends, stored.plan, options, listener)
+            plan = await make_plan(spec, ends, listener, source_note=note, profile_limit=request.profile_limit)
+            if plan.unaccepted:
+                raise LossNotAccepted(plan.unaccepted)
+            _refuse_collisions(plan, options)
+            async with self._store(source, target) as store:
+                await store.create_migration(plan, options)
+                failpoint("planned")
+                listener(Planned(plan=plan))
+                return await self._go_on(store, ends, plan, options, listener)
 
     async def resume(
         self,
@@ -114,8 +120,10 @@ class Service:
         target_key: str | None = None,
     ) -> MigrationStatus:
         """Go on where the checkpoints stand, with the stored plan. Options None = as stored. Raises as `migrate`."""
+        self._stop_now = False
         async with self._store() as store:
             stored = await store.load(migration_id)
+            await _refuse_running(store, migration_id)
             options = options or stored.options
             verb = Verb.RETRY if options.retry_rejects else Verb.RESUME
             next_state(verb, migration_id, stored.status, stored.phase)
@@ -186,6 +194,7 @@ class Service:
         """Remove exactly what this migration wrote: the collection if it made it, else the records that it added."""
         async with self._store() as store:
             stored = await store.load(migration_id)
+            await _refuse_running(store, migration_id)
             next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
             target = endpoint_from_ref(self.settings, stored.plan.spec.target, "target", target_key)
             _forbid(store, target)
@@ -259,7 +268,6 @@ class Service:
         self, store: Store, ends: Ends, plan: MigrationPlan, options: RunOptions, listener: Listener
     ) -> MigrationStatus:
         read_back = read_back_check(ends, plan.rules, plan.spec.min_similarity)
-        self._stop_now = False
         complete = await run_migration(store, ends, plan, options, listener, read_back, lambda: self._stop_now)
         if complete and not ends.target.capabilities.keeps_note:
             await store.remember_origin(plan.spec.target.location, plan.target_schema.note)
@@ -358,6 +366,15 @@ async def _load_or_none(store: Store, migration_id: str) -> StoredMigration | No
         return await store.load(migration_id)
     except MigrationNotFound:
         return None
+
+
+async def _refuse_running(store: Store, migration_id: str) -> None:
+    """Say so before the databases are opened, which an embedded one's runner holds; the lease decides in the end."""
+    if (await store.status(migration_id)).runner_alive:
+        raise LeaseHeld(
+            f"migration {migration_id!r} is being run by another process; watch it with: vectormigrate status "
+            f"{migration_id}, or end it with: vectormigrate stop {migration_id}"
+        )
 
 
 def _refuse_collisions(plan: MigrationPlan, options: RunOptions) -> None:

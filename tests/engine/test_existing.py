@@ -62,6 +62,7 @@ async def test_a_target_that_holds_records_is_refused_and_left_alone(world: Worl
         await world.service.migrate(world.request, OPTIONS)
     assert read_shard(world.target) == before
     assert await world.service.list() == []
+    assert not (world.folder / "state.db").exists()
 
 
 async def test_ids_that_are_there_are_refused_and_rollback_removes_only_what_was_added(world: World) -> None:

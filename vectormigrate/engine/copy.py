@@ -94,7 +94,8 @@ async def _read(
     async with send, aclosing(pages):
         while not context.stopping() and (page := await anext(pages, None)) is not None:
             failpoint("page_read")
-            await context.pacer.wait(len(page.batch))
+            if not await context.pacer.wait(len(page.batch), context.stopping):
+                return
             # Records of one page may go to several target namespaces, when an earlier migration merged them.
             parts = context.mapper.apply_all(page.batch)
             pieces = [

@@ -147,7 +147,10 @@ class Run:
     def _context(self) -> CopyContext:
         capabilities = self.target.capabilities
         batch_rows = min(self.options.batch_size, capabilities.rows_per_write)
-        page_rows = max(batch_rows, min(10 * batch_rows, 4000, PAGE_BYTES // max(1, self.plan.bytes_per_record)))
+        page_rows = min(10 * batch_rows, 4000, PAGE_BYTES // max(1, self.plan.bytes_per_record))
+        if self.options.rate_limit:
+            page_rows = min(page_rows, int(self.options.rate_limit))
+        page_rows = max(batch_rows, page_rows)
         return CopyContext(
             source=self.source,
             target=self.target,

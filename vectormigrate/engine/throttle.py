@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
+
+STOP_CHECK_SECONDS = 0.1
 
 
 class AdaptiveLimiter:
@@ -59,12 +61,14 @@ class Pacer:
         self._rate = rate
         self._free_at = 0.0
 
-    async def wait(self, records: int) -> None:
-        """Return when `records` more may be sent."""
+    async def wait(self, records: int, stopping: Callable[[], bool]) -> bool:
+        """Return True when `records` more may be sent, False as soon as the run is to stop."""
         if not self._rate:
-            return
-        now = anyio.current_time()
-        start = max(now - 1.0, self._free_at)
+            return True
+        start = max(anyio.current_time() - 1.0, self._free_at)
         self._free_at = start + records / self._rate
-        if self._free_at > now:
-            await anyio.sleep(self._free_at - now)
+        while (left := self._free_at - anyio.current_time()) > 0:
+            if stopping():
+                return False
+            await anyio.sleep(min(left, STOP_CHECK_SECONDS))
+        return True

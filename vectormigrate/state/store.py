@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import anyio
 
-from vectormigrate.errors import MigrationNotFound, StateError
+from vectormigrate.errors import MigrationNotFound, StateError, StateUnwritable
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import Json
@@ -288,6 +288,9 @@ async def open_store(path: Path, *, read_only: bool = False, secrets: Iterable[s
     guard = SecretGuard(secrets)
     async with AsyncExitStack() as stack:
         if read_only and not await anyio.Path(path).exists():
+            blocking = [str(parent) for parent in path.parents if await anyio.Path(parent).is_file()]
+            if blocking:
+                raise StateUnwritable(f"the state file {str(path)!r} cannot exist: {blocking[0]!r} is a file")
             yield Store(path, await stack.enter_async_context(open_empty(path, guard)), None, guard)
             return
         if read_only:

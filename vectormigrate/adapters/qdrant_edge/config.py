@@ -63,6 +63,8 @@ class QdrantEdgeConfig(ConnectionConfig):
     def _folder_url(cls, url: str) -> str:
         if not url.removeprefix("file://"):
             raise ValueError("the url must name a folder")
+        if "://" in url.removeprefix("file://"):
+            raise ValueError("the url must name a folder, not a server")
         return url
 
     def folder(self) -> Path:
