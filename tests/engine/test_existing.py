@@ -182,6 +182,18 @@ async def test_an_existing_target_of_another_shape_is_refused_with_the_differenc
     assert await world.service.list() == []
 
 
+async def test_a_collection_that_appears_between_plan_and_copy_is_left_alone(world: World) -> None:
+    cli = Cli(world.folder / "state.db")
+    words = migrate_args("job", world.source, world.target)
+    assert cli.run(*words, env={"VECTORMIGRATE_FAILPOINT": "creating"}).returncode == -9
+    await world.make_target(range(0))
+    with pytest.raises(TargetNotEmpty, match="appeared since"):
+        await world.service.resume("job")
+    assert read_shard(world.target) == {}
+    await world.service.rollback("job")
+    assert read_shard(world.target) == {}
+
+
 async def test_source_and_target_must_differ(world: World) -> None:
     with pytest.raises(ConfigError, match="same collection"):
         await world.service.plan(replace(world.request, target=world.source))

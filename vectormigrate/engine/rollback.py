@@ -40,6 +40,8 @@ async def remove_written(stored: StoredMigration, target: RetryingTarget, store:
                 f"the target collection {plan.target_schema.name!r} was made by {made_by}, not by migration "
                 f"{migration_id!r}; nothing was removed"
             )
+        if not ours:
+            return Removal(dropped=False, deleted=0, journaled=0)
         await target.drop()
         return Removal(dropped=True, deleted=0, journaled=0)
     deleted = 0

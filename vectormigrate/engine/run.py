@@ -90,15 +90,15 @@ class Run:
             await self.target.create(schema)
         except AlreadyExists:
             found = await self.target.describe()
-            ours = (found.note or {}).get("migration_id") == self.migration_id
-            if not ours and await self.target.count():
+            if (found.note or {}).get("migration_id") == self.migration_id:
+                return
+            # Where no note can tell who made it (--plain), an empty one is taken for that of our interrupted run.
+            noted = schema.note is not None and self.target.capabilities.keeps_note
+            if noted or await self.target.count():
                 raise TargetNotEmpty(
-                    f"the target collection {schema.name!r} appeared since the plan was made and is not empty; "
-                    "choose another --target-index, or use --into-existing in a new migration"
+                    f"the target collection {schema.name!r} appeared since the plan was made; choose another "
+                    f"--target-index, or roll back {self.migration_id!r} and start a new migration into it"
                 ) from None
-            if not ours:
-                await self.target.drop()
-                await self.target.create(schema)
 
     async def _copy(self) -> bool:
         await self._check_target()
