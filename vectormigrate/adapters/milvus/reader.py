@@ -32,6 +32,12 @@ READ_ROWS_LITE = 8_192
 """Rows per query of a scan, however small the pages are: every strong read waits for a time tick (20 … 200 ms), and
 Lite walks through the whole collection for each query."""
 
+LITE_COUNT = 1_000_000
+"""Ids per query when Lite's are counted."""
+
+PAGE = {"iterator": "True", "reduce_stop_for_best": "False"}
+"""The first makes Lite sort by id, the second makes the server's pages exact."""
+
 HOPS = 256
 """Most steps for finding partition bounds."""
 
@@ -50,15 +56,13 @@ class Reader:
         self, layout: Layout, where: str, fields: Sequence[str], partition: str, params: Mapping[str, Any]
     ) -> pb.QueryResults:
         """One strong query; loads the collection when somebody released it."""
-        # `iterator` makes Lite sort by id, the other one makes pages exact.
-        steady = {} if "count(*)" in fields else {"iterator": "True", "reduce_stop_for_best": "False"}
         request = pb.QueryRequest(
             collection_name=layout.name,
             expr=where,
             output_fields=fields,
             partition_names=[partition] if partition else [],
             consistency_level=cp.ConsistencyLevel.Strong,
-            query_params=pairs({**params, **steady}),
+            query_params=pairs(params),
         )
         await self._session.readable()
         try:
@@ -72,33 +76,40 @@ class Reader:
     async def count(self, namespace: str | None) -> int:
         """Records of the namespace, or of all."""
         layout = await self._session.layout()
+        if self._session.config.count_by_scan:
+            names = await self._session.namespaces() if namespace is None else [namespace]
+            return sum([await self._count_ids(layout, name) for name in names])
         if namespace is None:
-            names = [""] if not self._session.config.count_by_scan else await self._session.namespaces()
-            if not self._session.config.count_by_scan:
-                return await self._count(layout, "", "")
-            return sum([await self.count(name) for name in names])
+            return await self._count(layout, "")
         partition = await self._session.partition(namespace)
         if partition is None:
             return 0
-        if self._session.config.count_by_scan:
-            return await self._count_ids(layout, partition)
-        # Lite ignores the partition where there is no expression.
-        where = expr.span(layout.pk.name, None, None, text=layout.text_ids) or f"{layout.pk.name} <= {2**63 - 1}"
-        return await self._count(layout, where if self._session.server.lite else "", partition)
+        if not self._session.server.lite or partition == "":
+            return await self._count(layout, partition)
+        # Lite ignores the partition when it counts.
+        if len(await self._session.partitions()) == 1:
+            return await self._count(layout, "")
+        return await self._count_ids(layout, namespace)
 
-    async def _count(self, layout: Layout, where: str, partition: str) -> int:
-        answer = await self._query(layout, where, ["count(*)"], partition, {})
+    async def _count(self, layout: Layout, partition: str) -> int:
+        answer = await self._query(layout, "", ["count(*)"], partition, {})
         return int(answer.fields_data[0].scalars.long_data.data[0])
 
-    async def _count_ids(self, layout: Layout, partition: str) -> int:
+    async def _count_ids(self, layout: Layout, namespace: str) -> int:
+        """Count by reading the ids. Lite answers all at once, because each of its queries walks through everything."""
+        partition = await self._session.partition(namespace)
+        if partition is None:
+            return 0
         total, last = 0, None
+        limit = LITE_COUNT if self._session.server.lite else WINDOW
         while True:
             where = expr.span(layout.pk.name, last, None, text=layout.text_ids)
-            answer = await self._query(layout, where, [layout.pk.name], partition, {"limit": WINDOW})
+            answer = await self._query(layout, where, [layout.pk.name], partition, {"limit": limit, **PAGE})
             ids = batch_of(answer.fields_data, _only_ids(layout), "", vectors=False).ids
-            if not ids:
+            total += len(ids)
+            if not ids or (self._session.server.lite and len(ids) < limit):
                 return total
-            total, last = total + len(ids), ids[-1]
+            last = ids[-1]
 
     async def partitions(self, target_n: int, namespaces: Sequence[str] | None) -> list[Partition]:
         """Cut by id; Lite is read by one reader per namespace, because it gets slower with more."""
@@ -139,7 +150,8 @@ class Reader:
         last: RecordId | None = None
         for hop in range(1, min(hops * parts, HOPS)):
             where = expr.span(layout.pk.name, last, None, text=layout.text_ids)
-            answer = await self._query(layout, where, [layout.pk.name], partition, {"limit": 1, "offset": stride - 1})
+            params = {"limit": 1, "offset": stride - 1, **PAGE}
+            answer = await self._query(layout, where, [layout.pk.name], partition, params)
             ids = batch_of(answer.fields_data, _only_ids(layout), "", vectors=False).ids
             if not ids:
                 break
@@ -160,7 +172,7 @@ class Reader:
         most -= most % page_rows
         while name is not None and (last is None or last != upto):
             where = expr.span(layout.pk.name, last, upto, text=layout.text_ids)
-            batch = await self._read(layout, where, name, partition.namespace, vectors=vectors, most=most)
+            batch, _ = await self._read(layout, where, name, partition.namespace, vectors=vectors, most=most)
             if not len(batch):
                 return
             for start in range(0, len(batch), page_rows):
@@ -170,12 +182,14 @@ class Reader:
 
     async def _read(
         self, layout: Layout, where: str, partition: str, namespace: str, *, vectors: bool, most: int
-    ) -> RecordBatch:
-        """The first records by id that match, fewer when they are large."""
+    ) -> tuple[RecordBatch, bool]:
+        """The first records by id that match, and whether there may be more: fewer than `most` come when they are
+        large."""
         rows = min(most, self._rows_per_answer(layout, vectors=vectors))
         while True:
             try:
-                answer = await self._query(layout, where, _fields(layout, vectors=vectors), partition, {"limit": rows})
+                params = {"limit": rows, **PAGE}
+                answer = await self._query(layout, where, _fields(layout, vectors=vectors), partition, params)
                 break
             except Exception as error:
                 if not too_large(error) or rows == 1:
@@ -186,7 +200,7 @@ class Reader:
             size = answer.ByteSize() // len(batch) - (layout.row_bytes if vectors else 0)
             # The mean hides large records, so the budget is far from what the server refuses.
             self._meta_bytes = max(64, size, self._meta_bytes // 2)
-        return batch
+        return batch, len(batch) >= rows
 
     def _rows_per_answer(self, layout: Layout, *, vectors: bool) -> int:
         size = self._meta_bytes + (layout.row_bytes if vectors else 0)
@@ -199,31 +213,36 @@ class Reader:
         wanted = list(dict.fromkeys(item for item in ids if kind_fits(layout.id_kind, item)))
         batches = [empty_batch(layout, namespace, vectors=vectors)]
         if name is not None:
-            most = min(READ_ROWS, self._rows_per_answer(layout, vectors=vectors))
-            batches += [
-                await self._fetch(layout, where, name, namespace, vectors=vectors, count=len(part))
-                for part in id_chunks(wanted, most)
-                for where in expr.among(layout.pk.name, part)
-            ]
+            direct = await self._has_direct_lookup()
+            for part in id_chunks(wanted, min(READ_ROWS, self._rows_per_answer(layout, vectors=vectors))):
+                for where in expr.among(layout.pk.name, part):
+                    if direct:
+                        answer = await self._query(layout, where, _fields(layout, vectors=vectors), name, {})
+                        batches.append(batch_of(answer.fields_data, layout, namespace, vectors=vectors))
+                    else:
+                        batches += await self._fetch(layout, where, name, namespace, vectors=vectors, count=len(part))
         found = RecordBatch.concat(batches)
         row_of = {record_id: row for row, record_id in enumerate(found.ids)}
         rows = [row_of[item] for item in ids if item in row_of and type(item) in (int, str)]
         return found if rows == list(range(len(found))) else found.take(rows)
 
+    async def _has_direct_lookup(self) -> bool:
+        """Lite finds ids at once when no order is asked for, instead of walking through everything. With several
+        partitions it would also find records in those that they have left."""
+        return self._session.server.lite and len(await self._session.partitions()) == 1
+
     async def _fetch(
         self, layout: Layout, where: str, partition: str, namespace: str, *, vectors: bool, count: int
-    ) -> RecordBatch:
+    ) -> list[RecordBatch]:
         """All records that match an expression which chooses at most `count` ids."""
-        batches = [await self._read(layout, where, partition, namespace, vectors=vectors, most=count)]
-        # Large records came in several answers.
-        while (
-            len(batches[-1])
-            and sum(map(len, batches)) < count
-            and self._rows_per_answer(layout, vectors=vectors) < count
-        ):
-            rest = f"{where} and {expr.above(layout.pk.name, batches[-1].ids[-1])}"
-            batches.append(await self._read(layout, rest, partition, namespace, vectors=vectors, most=count))
-        return RecordBatch.concat(batches)
+        batches: list[RecordBatch] = []
+        rest, more = where, True
+        while more and sum(map(len, batches)) < count:
+            batch, more = await self._read(layout, rest, partition, namespace, vectors=vectors, most=count)
+            batches.append(batch)
+            if len(batch):
+                rest = f"{where} and {expr.above(layout.pk.name, batch.ids[-1])}"
+        return batches
 
 
 def id_chunks(ids: Sequence[RecordId], most: int) -> list[list[RecordId]]:
