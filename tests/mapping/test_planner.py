@@ -379,3 +379,11 @@ def test_profile_rejects_are_announced(name: str) -> None:
 def test_a_note_of_a_newer_version_is_announced_and_not_used() -> None:
     newer = replace(source(), schema=replace(source().schema, note={"version": 99}))
     assert "newer version" in decide_twice(newer, "two", COLUMNS)[0].warnings[0]
+
+
+def test_a_vector_field_that_the_source_computes_is_a_loss_elsewhere_only() -> None:
+    collection = source(vector(), computed=("bm25",), warnings=("something to know",))
+    elsewhere = decide_twice(collection, "two", WIDE)[0]
+    assert by_name(elsewhere)["vector-field:bm25"].outcome is Outcome.LOSS
+    assert "something to know" in elsewhere.warnings
+    assert "vector-field:bm25" not in by_name(decide_twice(collection, "one", WIDE)[0])

@@ -28,7 +28,8 @@ STOP_POLL_SECONDS = 0.25
 async def require_same_source(source: RetryingSource, plan: MigrationPlan) -> None:
     """Raise IncompatibleSchema when the source no longer has the shape that the plan was made for."""
     found = await source.describe()
-    if replace(found, note=None) != replace(plan.source_schema, note=None):
+    # Vendor settings (aliases, index parameters) may change: they have no part in what is copied.
+    if replace(found, note=None, extras={}) != replace(plan.source_schema, note=None, extras={}):
         raise IncompatibleSchema(
             f"the schema of the source {plan.spec.source.collection!r} changed since migration {plan.spec.id!r} was "
             f"planned; roll it back (vectormigrate rollback {plan.spec.id}) and start a new one"

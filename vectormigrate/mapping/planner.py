@@ -75,6 +75,10 @@ def decide(
     renames = plan_renames(context)
     if existing is not None:
         check_existing(context, existing, renames)
+    losses.warnings += source_schema.warnings
+    if source_adapter != target_adapter:
+        for name in source_schema.computed:
+            losses.add(f"vector-field:{name}", detail="the source computes this vector field; no other database does")
     vectors = plan_vectors(context, losses)
     spaces = plan_namespaces(context)
     ids = plan_ids(context, spaces, losses)

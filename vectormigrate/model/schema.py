@@ -102,7 +102,9 @@ class CollectionSchema:
 
     `dynamic`: records may hold undeclared fields. `id_kinds`: what ids may be. `extras[adapter]`: settings that only
     that adapter reads, carried so that a round trip restores them. `note`: the origin note that an earlier migration
-    left on this collection, if any (see model/note.py for its shape).
+    left on this collection, if any (see model/note.py for its shape). `computed`: vector fields that the database fills
+    by itself and that are therefore neither read nor written. `warnings`: what the adapter knows it cannot read as it
+    is; shown with the plan.
     """
 
     name: str
@@ -112,6 +114,8 @@ class CollectionSchema:
     dynamic: bool = True
     extras: Mapping[str, Json] = field(default_factory=dict[str, Json])
     note: Mapping[str, Json] | None = None
+    computed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def vector(self, name: str) -> VectorField | None:
         """The vector field of that name, or None."""
@@ -123,6 +127,8 @@ class CollectionSchema:
         data["id_kinds"] = sorted(self.id_kinds)
         data["vectors"] = list(data["vectors"])
         data["fields"] = list(data["fields"])
+        data["computed"] = list(self.computed)
+        data["warnings"] = list(self.warnings)
         return data
 
     @staticmethod
@@ -132,6 +138,8 @@ class CollectionSchema:
         fixed["id_kinds"] = frozenset(IdKind(kind) for kind in data["id_kinds"])
         fixed["vectors"] = tuple(_vector_from_json(vector) for vector in data["vectors"])
         fixed["fields"] = tuple(_field_from_json(item) for item in data["fields"])
+        fixed["computed"] = tuple(data.get("computed", ()))
+        fixed["warnings"] = tuple(data.get("warnings", ()))
         return CollectionSchema(**fixed)
 
 

@@ -42,7 +42,8 @@ class MilvusCollection:
         with translated("describe"):
             layout = await self._session.layout(fresh=True)
             indexes = await self._session.indexes()
-            return schema_of(self._session.config.collection, layout, indexes, await self._aliases(layout.name))
+            name, aliases = self._session.config.collection, await self._aliases(layout.name)
+            return schema_of(name, layout, indexes, aliases, lite=self._session.server.lite)
 
     async def _aliases(self, name: str) -> list[str]:
         try:

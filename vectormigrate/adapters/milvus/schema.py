@@ -39,9 +39,10 @@ _OWN = "vectormigrate."
 
 
 def schema_of(
-    name: str, layout: Layout, indexes: Sequence[pb.IndexDescription], aliases: Sequence[str]
+    name: str, layout: Layout, indexes: Sequence[pb.IndexDescription], aliases: Sequence[str], *, lite: bool = False
 ) -> CollectionSchema:
     """The schema of the collection, called `name`."""
+    doubtful = [item.name for item in layout.vectors if lite and item.nullable and item.kind is VectorKind.DENSE]
     by_field = {item.field_name: index_params(item) for item in indexes}
     return CollectionSchema(
         name=name,
@@ -51,6 +52,11 @@ def schema_of(
         dynamic=layout.dynamic,
         extras={NAME: _extras(layout, indexes, aliases, by_field)},
         note=_note(layout),
+        computed=tuple(sorted(layout.derived)),
+        warnings=tuple(
+            f"Milvus Lite gives zeros for a null vector, so a record without {field!r} cannot be told from one with zeros"
+            for field in doubtful
+        ),
     )
 
 
