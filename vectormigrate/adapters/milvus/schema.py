@@ -54,7 +54,7 @@ def schema_of(
         note=_note(layout),
         computed=tuple(sorted(layout.derived)),
         warnings=tuple(
-            f"Milvus Lite gives zeros for a null vector, so a record without {field!r} cannot be told from one with zeros"
+            f"Milvus Lite gives zeros for a null vector: a record without {field!r} looks like one with zeros"
             for field in doubtful
         ),
     )
