@@ -75,8 +75,10 @@ def batch(first: int, rows: int, dim: int, ids: str) -> RecordBatch:
 
 
 def schema(name: str, dim: int, ids: str) -> CollectionSchema:
-    """The benchmark's collection."""
-    vector = VectorField(name="embedding", kind=VectorKind.DENSE, dim=dim, metric=Metric.COSINE)
+    """The benchmark's collection. Flat index: a server that builds graphs in the background while it is read or written
+    would be measured for that, differently in each phase."""
+    flat = {"type": "flat"}
+    vector = VectorField(name="embedding", kind=VectorKind.DENSE, dim=dim, metric=Metric.COSINE, index=flat)
     kind = IdKind.STRING if ids == "string" else IdKind.INT64
     return CollectionSchema(name=name, id_kinds=frozenset({kind}), vectors=(vector,))
 
@@ -90,9 +92,7 @@ class Bench:
         self.source = endpoint(args.source, self.folder, args.milvus_url, SOURCE)
         self.target = endpoint(args.target, self.folder, args.milvus_url, TARGET)
         self.options = RunOptions(batch_size=args.batch_size)
-        self.request = MigrationRequest(
-            id="bench", source=self.source, target=self.target, partitions=args.partitions, profile_limit=5000
-        )
+        self.request = MigrationRequest(id="bench", source=self.source, target=self.target, partitions=args.partitions)
 
     @asynccontextmanager
     async def service(self) -> AsyncGenerator[Service]:
@@ -216,7 +216,7 @@ def milvus(args: argparse.Namespace) -> Generator[str, None, None]:
         return
     from tests.harness.milvus_server import standalone
 
-    with standalone() as url:
+    with standalone(tick_ms=50) as url:
         yield url
 
 

@@ -20,7 +20,7 @@ from vectormigrate.model.status import Phase, Status
 from vectormigrate.state.records import Lease
 from vectormigrate.state.store import Store
 
-PAGE_BYTES = 8 * 1024 * 1024
+PAGE_BYTES = 4 * 1024 * 1024
 """Aim for the size of a page in memory."""
 
 
@@ -147,7 +147,7 @@ class Run:
     def _context(self) -> CopyContext:
         capabilities = self.target.capabilities
         batch_rows = min(self.options.batch_size, capabilities.rows_per_write)
-        page_rows = min(10 * batch_rows, 4000, PAGE_BYTES // max(1, self.plan.bytes_per_record))
+        page_rows = min(10 * batch_rows, 2000, PAGE_BYTES // max(1, self.plan.bytes_per_record))
         if self.options.rate_limit:
             page_rows = min(page_rows, int(self.options.rate_limit))
         page_rows = max(batch_rows, page_rows)
