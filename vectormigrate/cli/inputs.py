@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+
+def program() -> list[str]:
+    """How a person can call this program again from here: by name where the shell finds it, else by path."""
+    called = Path(sys.argv[0])
+    if shutil.which("vectormigrate") or not called.is_file():
+        return ["vectormigrate"]
+    if called.name == "__main__.py":
+        return [sys.executable, "-m", "vectormigrate"]
+    near = called.absolute().is_relative_to(Path.cwd())
+    return [str(called.absolute().relative_to(Path.cwd()) if near else called.absolute())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +36,7 @@ class Common:
             flags += ["--state", str(self.state)]
         if self.config:
             flags += ["--config", str(self.config)]
-        return shlex.join(["vectormigrate", *words, *flags])
+        return shlex.join([*program(), *words, *flags])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from vectormigrate.cli.console import document, err, pairs, show
 from vectormigrate.cli.demo.build import build
 from vectormigrate.cli.demo.corpus import documents
 from vectormigrate.cli.documents import plan_document, report_document, status_document
+from vectormigrate.cli.inputs import program
 from vectormigrate.cli.progress import display
 from vectormigrate.cli.render_plan import show_plan
 from vectormigrate.cli.render_report import show_report
@@ -64,7 +65,7 @@ class Place:
 
     def command(self, *words: str) -> str:
         """A command line for people to copy."""
-        return shlex.join(["vectormigrate", *words, "--state", str(self.state)])
+        return shlex.join([*program(), *words, "--state", str(self.state)])
 
     def ends(self, source: Endpoint, target: Endpoint) -> list[str]:
         """The flags that name both ends."""
