@@ -163,8 +163,9 @@ def show_checks(checks: Sequence[DoctorCheck]) -> None:
     """`doctor`."""
     made = Table.grid(padding=(0, 2))
     made.add_column(no_wrap=True)
-    made.add_column(no_wrap=True)
-    made.add_column(overflow="fold")
+    # Both may be long (a path, a reason): neither may push the other off a narrow terminal.
+    made.add_column(overflow="fold", ratio=2)
+    made.add_column(overflow="fold", ratio=3)
     for check in checks:
         mark = Text("ok", style="green") if check.ok else Text("FAIL", style="bold red")
         made.add_row(mark, clean(check.name), clean(check.detail))
