@@ -21,6 +21,7 @@ def test_public_classes_and_functions_say_what_they_do() -> None:
 
 
 def test_importing_the_package_loads_no_vendor_package() -> None:
-    code = "import sys, vectormigrate; print([m for m in ('pymilvus', 'qdrant_edge', 'grpc', 'numpy') if m in sys.modules])"
+    vendors = "('pymilvus', 'qdrant_edge', 'grpc', 'numpy')"
+    code = f"import sys, vectormigrate; print([m for m in {vendors} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
