@@ -6,9 +6,9 @@ switched off. All I/O is async; a blocking client runs in a thread or a child pr
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,7 +20,7 @@ from vectormigrate.errors import AdapterError
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
-from vectormigrate.model.schema import CollectionSchema, DType, Json, Metric, VectorKind
+from vectormigrate.model.schema import CollectionSchema, DType, FieldType, Json, Metric, VectorKind
 
 
 class ValueKind(StrEnum):
@@ -30,6 +30,8 @@ class ValueKind(StrEnum):
     BOOL = "bool"
     INT = "int"
     FLOAT = "float"
+    WHOLE = "whole"
+    """Floats without a fraction come back as floats, not as integers."""
     NONFINITE = "nonfinite"
     STRING = "string"
     BYTES = "bytes"
@@ -63,8 +65,20 @@ class Capabilities:
     """Most vector fields in one collection."""
     unnamed_vector: bool = False
     """A vector field may have the empty name."""
-    vectors_required: bool = False
-    """Every record must hold a value in every dense and sparse vector field; an empty sparse vector is no value."""
+    unnamed_alone: bool = False
+    """A field with the empty name is the only dense or multi-vector field."""
+    max_of_kind: Mapping[VectorKind, int] = field(default_factory=dict[VectorKind, int])
+    """Most vector fields of one kind; a kind left out is only bounded by `max_vectors`."""
+    fixed_names: Mapping[VectorKind, str] = field(default_factory=dict[VectorKind, str])
+    """Kinds whose (only) field must have this name."""
+    vectors_required: frozenset[VectorKind] = frozenset()
+    """Kinds (dense, sparse) of which every record must hold a value in every field; an empty sparse vector is none."""
+    zero_vectors: bool = True
+    """A dense vector may be all zeros."""
+    sparse_beside: frozenset[Metric] | None = None
+    """Metrics that a dense field may have while the collection has a sparse field; None = all."""
+    max_sparse: int | None = None
+    """Most components of one sparse vector."""
     normalises_cosine: bool = False
     """Cosine vectors are stored at unit length, so the original length must be kept elsewhere."""
 
@@ -73,6 +87,13 @@ class Capabilities:
     """Inclusive range of integers that come back exactly."""
     field_names: str = r"(?s).*"
     """Regex (fullmatch) of legal top-level metadata keys."""
+    fold_case: bool = False
+    """Metadata keys and vector names that differ only in case are the same name."""
+    dynamic: bool = True
+    """A collection may hold metadata fields that its schema does not declare; False: each needs a typed column."""
+    column_types: frozenset[FieldType] = frozenset()
+    """Types that the planner may declare for a column where `dynamic` is False. A declared column holds its own type
+    whatever `value_kinds` say; those speak for columns of foreign values."""
     reserved_fields: frozenset[str] = frozenset()
     shared_names: bool = False
     """The id field, vector fields and metadata keys share one set of names."""
@@ -80,6 +101,8 @@ class Capabilities:
 
     namespaces: bool
     """Whether a collection is divided into namespaces at all."""
+    namespaces_declared: bool = False
+    """A collection is made either with namespaces or without (CollectionSchema.divided); with them, "" is none."""
     max_namespaces: int | None = None
     namespace_names: str = r"(?s).*"
     collection_names: str = r"(?s).+"

@@ -162,9 +162,10 @@ NAMESPACES = ("alpha", "beta", "Gamma_3", "with space", "quote'\"\\", "nul\0byte
 
 
 def namespaces(target: Target, count: int) -> list[str]:
-    """Legal namespace names, the default one first; fewer where the database allows fewer."""
+    """Legal namespace names, the default one first (if it goes with others); fewer where the database allows fewer."""
     caps = target.capabilities
     if not caps.namespaces:
         return [""]
-    names = ["", *legal(caps.namespace_names, NAMESPACES)]
+    names = legal(caps.namespace_names, NAMESPACES)
+    names = names if caps.namespaces_declared else ["", *names]
     return names[: min(count, caps.max_namespaces or count)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from uuid import UUID
 
 import pytest
@@ -13,6 +13,7 @@ from tests.conformance.data import batch, ids_of, namespaces, read_all, rows_of,
 from tests.conformance.requirements import requirement
 from tests.harness.base import Harness
 from vectormigrate.adapter import Target
+from vectormigrate.model.batch import Metadata
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.position import Partition
 from vectormigrate.model.schema import CollectionSchema
@@ -25,6 +26,11 @@ BELOW_AND_ABOVE: dict[IdKind, tuple[RecordId, RecordId]] = {
     IdKind.STRING: ("!", "~"),
     IdKind.UUID: (UUID(int=0), UUID(int=2**128 - 1)),
 }
+
+
+def divided(harness: Harness, sample: Metadata | None = None) -> CollectionSchema:
+    """A schema for a collection with namespaces."""
+    return harness.schema(divided=harness.capabilities.namespaces_declared, samples=[sample or {"n": 0}])
 
 
 async def fill(target: Target, schema: CollectionSchema, sizes: dict[str, int]) -> dict[str, list[RecordId]]:
@@ -40,7 +46,7 @@ async def fill(target: Target, schema: CollectionSchema, sizes: dict[str, int]) 
 
 @requirement("namespaces:listed", "count:exact")
 async def test_namespaces_and_their_counts_are_exact(harness: Harness) -> None:
-    schema = harness.schema()
+    schema = divided(harness)
     async with harness.fresh(schema) as target:
         assert await target.count() == 0
         names = namespaces(target, 20)
@@ -56,7 +62,7 @@ async def test_namespaces_and_their_counts_are_exact(harness: Harness) -> None:
 
 @requirement("namespaces:isolated")
 async def test_one_namespace_does_not_show_or_touch_another(harness: Harness) -> None:
-    schema = harness.schema()
+    schema = divided(harness)
     async with harness.fresh(schema) as target:
         names = namespaces(target, 3)
         if len(names) < 2:
@@ -79,7 +85,7 @@ async def test_one_namespace_does_not_show_or_touch_another(harness: Harness) ->
 
 @requirement("namespaces:same-id")
 async def test_one_id_in_two_namespaces_is_two_records(harness: Harness) -> None:
-    schema = harness.schema()
+    schema = divided(harness, {"who": ""})
     async with harness.fresh(schema) as target:
         names = namespaces(target, 2)
         if not target.capabilities.ids_per_namespace or len(names) < 2:
@@ -96,7 +102,7 @@ async def test_one_id_in_two_namespaces_is_two_records(harness: Harness) -> None
 @requirement("partitions:disjoint-and-complete", "partitions:json")
 @pytest.mark.parametrize("wanted", [1, 3, 8])
 async def test_partitions_hold_every_record_once(harness: Harness, wanted: int) -> None:
-    schema = harness.schema()
+    schema = divided(harness)
     async with harness.fresh(schema) as target:
         sizes = dict(zip(namespaces(target, 3), (int(300 * harness.scale), 40, 1), strict=False))
         written = await fill(target, schema, sizes)
@@ -114,7 +120,7 @@ async def test_partitions_hold_every_record_once(harness: Harness, wanted: int) 
 @requirement("partitions:deterministic")
 async def test_partitions_are_the_same_when_asked_again(harness: Harness) -> None:
     name = harness.new_name()
-    schema = harness.schema(name=name)
+    schema = replace(divided(harness), name=name)
     async with harness.fresh(schema) as target:
         await fill(target, schema, dict.fromkeys(namespaces(target, 2), int(200 * harness.scale)))
         partitions = await target.partitions(6)
@@ -154,7 +160,7 @@ async def test_an_empty_collection_has_a_partition_without_pages(harness: Harnes
 
 @requirement("scan:no-empty-page", "scan:resume-after-any-cursor")
 async def test_a_scan_resumes_after_any_cursor(harness: Harness) -> None:
-    schema = harness.schema()
+    schema = divided(harness)
     async with harness.fresh(schema) as target:
         names = namespaces(target, 2)
         await fill(target, schema, dict.fromkeys(names, 45))
@@ -198,7 +204,7 @@ async def test_a_scan_can_leave_the_vectors_out(harness: Harness) -> None:
 
 @requirement("scan:every-column")
 async def test_every_page_has_every_column(harness: Harness) -> None:
-    schema = harness.schema(*[harness.vector(name) for name in ("one", "two")][: harness.capabilities.max_vectors])
+    schema = harness.schema(*harness.together(harness.vector("one"), harness.vector("two")))
     async with harness.fresh(schema) as target:
         records = batch(schema, ids_of(schema, range(12)))
         await write(target, records)

@@ -24,12 +24,11 @@ FIELDS = (
 
 @requirement("describe:returns-what-was-created")
 async def test_describe_returns_the_shape_that_was_created(harness: Harness) -> None:
-    most = harness.capabilities.max_vectors or 9
     vectors = [harness.vector("embedding", dim=16)]
     if harness.supports(VectorKind.SPARSE):
         vectors.append(harness.vector("words", VectorKind.SPARSE))
     vectors.append(harness.vector("abstract", dim=8, metric=harness.metrics(VectorKind.DENSE)[-1]))
-    wanted = harness.schema(*vectors[:most], name=harness.new_name())
+    wanted = harness.schema(*harness.together(*vectors), name=harness.new_name())
     async with harness.fresh(wanted) as target:
         found = await target.describe()
     assert found.name == wanted.name

@@ -42,7 +42,7 @@ async def test_the_nearest_record_comes_first(harness: Harness, kind: VectorKind
     schema = harness.schema(harness.vector(kind=kind, dtype=dtype, dim=32, metric=metric))
     async with harness.fresh(schema) as target:
         records = batch(schema, ids_of(schema, range(80)))
-        column = records.vectors["embedding"]
+        column = records.vectors[schema.vectors[0].name]
         if dtype is DType.FLOAT32 and not isinstance(column, SparseColumn):
             column.values[:] /= np.linalg.norm(column.values, axis=1, keepdims=True)
         elif isinstance(column, SparseColumn):
@@ -51,7 +51,7 @@ async def test_the_nearest_record_comes_first(harness: Harness, kind: VectorKind
         await write(target, records)
         await target.finalize()
         rows = [0, 33, 79]
-        answers = await target.search("embedding", queries_from(column, rows), 5, "")
+        answers = await target.search(schema.vectors[0].name, queries_from(column, rows), 5, "")
     assert [answer.ids[0] for answer in answers] == [records.ids[row] for row in rows]
     for answer in answers:
         check(answer, 1 if kind is VectorKind.SPARSE else 5)
@@ -66,7 +66,7 @@ def check(answer: Hits, least: int) -> None:
 
 @requirement("search:within-namespace")
 async def test_search_stays_in_its_namespace(harness: Harness) -> None:
-    schema = harness.schema(harness.vector(metric=Metric.COSINE))
+    schema = harness.schema(harness.vector(metric=Metric.COSINE), divided=harness.capabilities.namespaces_declared)
     async with harness.fresh(schema) as target:
         names = namespaces(target, 3)
         if len(names) < 2:
@@ -76,5 +76,5 @@ async def test_search_stays_in_its_namespace(harness: Harness) -> None:
         await target.finalize()
         query = np.ones((1, 8), np.float32)
         for number, name in enumerate(names):
-            (answer,) = await target.search("embedding", query, 50, name)
+            (answer,) = await target.search(schema.vectors[0].name, query, 50, name)
             assert set(answer.ids) == set(ids_of(schema, range(number * 10, number * 10 + 10)))

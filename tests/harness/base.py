@@ -10,9 +10,11 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,17 @@ import pytest
 import tests.harness
 from vectormigrate import registry
 from vectormigrate.adapter import AnySpec, Capabilities, ConnectionConfig, Target
+from vectormigrate.model.batch import Metadata, Value
 from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import CollectionSchema, DType, MetadataField, Metric, VectorField, VectorKind
+from vectormigrate.model.schema import (
+    CollectionSchema,
+    DType,
+    FieldType,
+    MetadataField,
+    Metric,
+    VectorField,
+    VectorKind,
+)
 
 
 class DeviationKind(StrEnum):
@@ -47,6 +58,26 @@ class Deviation:
     kind: DeviationKind
     reason: str
     case: str | None = None
+
+
+_TYPES: dict[type, FieldType] = {
+    bool: FieldType.BOOL,
+    int: FieldType.INT64,
+    float: FieldType.FLOAT64,
+    str: FieldType.STRING,
+    bytes: FieldType.BYTES,
+    datetime: FieldType.DATETIME,
+}
+
+
+def column_type(value: Value) -> tuple[FieldType, FieldType | None] | None:
+    """The type of a column that holds this value (and its element's), None when no typed column does."""
+    if isinstance(value, list):
+        elements = {_TYPES.get(type(item)) for item in value} or {FieldType.STRING}
+        element = elements.pop()
+        return (FieldType.LIST, element) if element is not None and not elements else None
+    found = _TYPES.get(type(value))
+    return None if found is None else (found, None)
 
 
 class Harness:
@@ -122,27 +153,70 @@ class Harness:
     ) -> VectorField:
         """A vector field with a metric that suits it; `dim` is ignored for sparse."""
         chosen = metric or self.metrics(kind, dtype)[0]
+        name = self.capabilities.fixed_names.get(kind, name)
         return VectorField(
             name=name, kind=kind, dim=None if kind is VectorKind.SPARSE else dim, metric=chosen, dtype=dtype
         )
+
+    def together(self, *vectors: VectorField) -> list[VectorField]:
+        """As many of these vector fields as one collection can hold, the first ones first."""
+        caps = self.capabilities
+        kept: list[VectorField] = []
+        for item in vectors:
+            full = caps.max_vectors is not None and len(kept) >= caps.max_vectors
+            same_kind = [other for other in kept if other.kind is item.kind]
+            taken = item.name in [other.name for other in kept]
+            alone = caps.unnamed_alone and kept and "" in (item.name, kept[0].name)
+            most = caps.max_of_kind.get(item.kind)
+            if full or taken or alone or (most is not None and len(same_kind) >= most):
+                continue
+            kept.append(item)
+        if caps.sparse_beside is not None and any(item.kind is VectorKind.SPARSE for item in kept):
+            metric = min(caps.sparse_beside)
+            kept = [item if item.kind is VectorKind.SPARSE else replace(item, metric=metric) for item in kept]
+        return kept
 
     def schema(
         self,
         *vectors: VectorField,
         id_kind: IdKind | None = None,
         fields: Sequence[MetadataField] = (),
+        samples: Sequence[Metadata] = ({"n": 0},),
         **changes: Any,
     ) -> CollectionSchema:
-        """A schema this database can create: these vector fields, or one small dense field."""
+        """A schema this database can create: these vector fields, or one small dense field. Where every metadata field
+        must be declared, `fields` are, and columns for what the records of `samples` hold."""
+        caps = self.capabilities
+        columns = tuple(fields)
+        if not caps.dynamic:
+            known = {item.name: replace(item, declared=True) for item in fields}
+            columns = tuple((self._columns(samples) | known).values())
         return replace(
             CollectionSchema(
                 name="",
                 id_kinds=frozenset({id_kind or self.id_kind()}),
                 vectors=vectors or (self.vector(),),
-                fields=tuple(fields),
+                fields=columns,
+                dynamic=caps.dynamic,
             ),
             **changes,
         )
+
+    def _columns(self, samples: Sequence[Metadata]) -> dict[str, MetadataField]:
+        """A column per legal key, of the type that the first value under it has."""
+        caps = self.capabilities
+        found: dict[str, MetadataField] = {}
+        folded: set[str] = set()
+        for key, value in (item for metadata in samples for item in metadata.items()):
+            name = key.casefold() if caps.fold_case else key
+            column = column_type(value)
+            if name in folded or column is None or not re.fullmatch(caps.field_names, key):
+                continue
+            if key in caps.reserved_fields or column[0] not in caps.column_types:
+                continue
+            folded.add(name)
+            found[key] = MetadataField(name=key, type=column[0], element=column[1], declared=True)
+        return found
 
     def new_name(self) -> str:
         """A collection name that is not in use."""

@@ -55,7 +55,7 @@ FLAT = replace(
     id_max_bytes=512,
     unnamed_vector=False,
     vector_names=r"[a-z]+[a-z0-9_]*",
-    vectors_required=True,
+    vectors_required=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
     dtypes=frozenset({DType.FLOAT32}),
     value_kinds=frozenset({ValueKind.BOOL, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}),
     int_range=(-(2**53), 2**53),
@@ -86,7 +86,7 @@ COLUMNS = replace(
     vector_names=r"[_A-Za-z][_0-9A-Za-z]{0,254}",
     namespace_names=r"[_A-Za-z][_0-9A-Za-z]{0,254}",
     reserved_fields=frozenset({"$meta"}),
-    vectors_required=True,
+    vectors_required=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
 )
 TARGETS: dict[str, Capabilities] = {
     "wide": WIDE,

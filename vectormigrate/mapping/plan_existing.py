@@ -45,14 +45,13 @@ def _vector(context: PlanContext, source: VectorField) -> list[str]:
 
 def _unfilled(context: PlanContext, existing: CollectionSchema) -> list[str]:
     """Dense and sparse fields of the target that no source field fills, where the target requires a value."""
-    if not context.target_caps.vectors_required:
-        return []
+    required = context.target_caps.vectors_required
     sources = context.source_schema.vectors
     filled = {item.name for source in sources if (item := existing_vector(context, source, source)) is not None}
     return [
         f"it requires a vector in {item.name!r}, which the source does not have"
         for item in existing.vectors
-        if item.kind is not VectorKind.MULTI and item.name not in filled
+        if item.kind in required and item.name not in filled
     ]
 
 

@@ -61,15 +61,16 @@ def plan_vectors(context: PlanContext, losses: LossList) -> VectorPlan:
         raise IncompatibleSchema("the target can hold none of the source's vector fields")
     if context.home and context.note is not None:
         held = {item.name for item in fields}
-        gone = [item for item in context.note.schema.vectors if item.name not in held]
-        if not context.target_caps.vectors_required:
-            fields += gone
-        else:
-            losses.warnings += [
+        for item in context.note.schema.vectors:
+            if item.name in held:
+                continue
+            if item.kind not in context.target_caps.vectors_required:
+                fields.append(item)
+                continue
+            losses.warnings.append(
                 f"the vector field {item.name!r} was lost on the way here; it is not made again, because the target "
                 "would require a value in every record"
-                for item in gone
-            ]
+            )
     return VectorPlan(fields=tuple(fields), mappings=tuple(mappings), originals=originals)
 
 
@@ -171,8 +172,8 @@ def _mapping(
 ) -> VectorMapping:
     caps = context.target_caps
     mapping = VectorMapping(source=source.name, target=target.name, dtype=str(target.dtype))
-    fill = caps.vectors_required and source.kind is not VectorKind.MULTI
-    if fill and not context.source_caps.vectors_required:
+    fill = source.kind in caps.vectors_required
+    if fill and source.kind not in context.source_caps.vectors_required:
         losses.add("vector-missing")
     if source.kind is VectorKind.SPARSE:
         return replace(mapping, dtype=str(DType.FLOAT32), fill=fill)

@@ -100,11 +100,12 @@ class MetadataField:
 class CollectionSchema:
     """A collection's shape.
 
-    `dynamic`: records may hold undeclared fields. `id_kinds`: what ids may be. `extras[adapter]`: settings that only
-    that adapter reads, carried so that a round trip restores them. `note`: the origin note that an earlier migration
-    left on this collection, if any (see model/note.py for its shape). `computed`: vector fields that the database fills
-    by itself and that are therefore neither read nor written. `warnings`: what the adapter knows it cannot read as it
-    is; shown with the plan.
+    `dynamic`: records may hold undeclared fields. `divided`: made with namespaces, where a collection is made either
+    with or without (Capabilities.namespaces_declared); False elsewhere. `id_kinds`: what ids may be. `extras[adapter]`:
+    settings that only that adapter reads, carried so that a round trip restores them. `note`: the origin note that an
+    earlier migration left on this collection, if any (see model/note.py for its shape). `computed`: vector fields that
+    the database fills by itself and that are therefore neither read nor written. `warnings`: what the adapter knows it
+    cannot read as it is; shown with the plan.
     """
 
     name: str
@@ -112,6 +113,7 @@ class CollectionSchema:
     vectors: tuple[VectorField, ...]
     fields: tuple[MetadataField, ...] = ()
     dynamic: bool = True
+    divided: bool = False
     extras: Mapping[str, Json] = field(default_factory=dict[str, Json])
     note: Mapping[str, Json] | None = None
     computed: tuple[str, ...] = ()
@@ -120,6 +122,10 @@ class CollectionSchema:
     def vector(self, name: str) -> VectorField | None:
         """The vector field of that name, or None."""
         return next((vector for vector in self.vectors if vector.name == name), None)
+
+    def column(self, name: str) -> MetadataField | None:
+        """The declared metadata field of that name, or None."""
+        return next((item for item in self.fields if item.declared and item.name == name), None)
 
     def to_json(self) -> dict[str, Json]:
         """A JSON object that `from_json` reads back; the id kinds are sorted so that equal schemas give equal JSON."""

@@ -80,7 +80,7 @@ REFUSED: list[tuple[str, dict[str, Any], RecordBatch]] = [
     ("size", {"max_metadata_bytes": 20}, record(metadata={"a": "x" * 20})),
     ("namespace", {"namespaces": False}, record(namespace="x")),
     ("namespace", {"namespace_names": "[a-z]*"}, record(namespace="X")),
-    ("missing_vector", {"vectors_required": True}, replace(record(), vectors={})),
+    ("missing_vector", {"vectors_required": frozenset({VectorKind.DENSE})}, replace(record(), vectors={})),
     ("dimension", {}, record(v=[1, 2, 3])),
     ("nan", {}, record(v=[1, float("nan")])),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from math import isfinite
@@ -26,7 +26,15 @@ from vectormigrate.model.batch import (
     VectorColumn,
 )
 from vectormigrate.model.ids import RecordId, kind_fits
-from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
+from vectormigrate.model.schema import (
+    CollectionSchema,
+    DType,
+    FieldType,
+    MetadataField,
+    Metric,
+    VectorField,
+    VectorKind,
+)
 
 Problem = tuple[str, str]
 """A reject's code and reason."""
@@ -48,8 +56,11 @@ def _schema_problems(schema: CollectionSchema, limits: Capabilities) -> Iterator
         yield f"id kinds {sorted(schema.id_kinds)} are not all of {sorted(limits.id_kinds)}"
     if limits.max_vectors is not None and len(schema.vectors) > limits.max_vectors:
         yield f"{len(schema.vectors)} vector fields, at most {limits.max_vectors} are allowed"
-    if len({item.name for item in schema.vectors}) < len(schema.vectors):
-        yield "two vector fields have the same name"
+    if limits.dynamic is False and schema.dynamic:
+        yield "every metadata field must be declared"
+    if schema.divided and not limits.namespaces_declared:
+        yield "a collection is not made with or without namespaces here"
+    yield from _vector_set_problems(schema, limits)
     for item in schema.vectors:
         allowed_name = limits.unnamed_vector if item.name == "" else re.fullmatch(limits.vector_names, item.name)
         if not allowed_name:
@@ -61,10 +72,33 @@ def _schema_problems(schema: CollectionSchema, limits: Capabilities) -> Iterator
                 yield f"vector {item.name!r}: storage type {item.dtype} is not supported"
             if item.dim is None or not 0 < item.dim <= limits.max_dim:
                 yield f"vector {item.name!r}: dimension {item.dim} is not in 1…{limits.max_dim}"
-    for column in schema.fields:
-        problem = _name_problem(column.name.split(".")[0], schema, limits)
+    names = [column.name if column.declared else column.name.split(".")[0] for column in schema.fields]
+    for name in names:
+        problem = _name_problem(name, schema, limits)
         if problem:
             yield problem
+    if limits.fold_case and len({name.casefold() for name in {*names}}) < len({*names}):
+        yield "two field names differ only in case"
+
+
+def _vector_set_problems(schema: CollectionSchema, limits: Capabilities) -> Iterator[str]:
+    """What is wrong with the vector fields taken together."""
+    names = [item.name.casefold() if limits.fold_case else item.name for item in schema.vectors]
+    if len(set(names)) < len(names):
+        yield "two vector fields have the same name"
+    for kind, most in limits.max_of_kind.items():
+        if sum(item.kind is kind for item in schema.vectors) > most:
+            yield f"at most {most} {kind} vector fields are allowed"
+    for item in schema.vectors:
+        if limits.fixed_names.get(item.kind, item.name) != item.name:
+            yield f"the {item.kind} vector field must be called {limits.fixed_names[item.kind]!r}"
+    others = [item for item in schema.vectors if item.kind is not VectorKind.SPARSE]
+    if limits.unnamed_alone and "" in [item.name for item in others] and len(others) > 1:
+        yield "a vector field without a name must be the only one"
+    if limits.sparse_beside is not None and len(others) < len(schema.vectors):
+        for item in others:
+            if item.metric not in limits.sparse_beside:
+                yield f"vector {item.name!r}: beside a sparse field the metric must be {sorted(limits.sparse_beside)}"
 
 
 def check_batch(batch: RecordBatch, schema: CollectionSchema, limits: Capabilities) -> None:
@@ -95,7 +129,7 @@ def rejects(
     def refuse(row: int, code: str, reason: str) -> None:
         found.setdefault(row, Reject(batch.ids[row], batch.namespace, code, reason))
 
-    namespace_problem = _namespace_problem(batch.namespace, limits, room_for_namespace)
+    namespace_problem = _namespace_problem(batch.namespace, schema, limits, room_for_namespace)
     for row, (record_id, metadata) in enumerate(zip(batch.ids, batch.metadata, strict=True)):
         problem = namespace_problem or id_problem(record_id, schema, limits)
         problem = problem or metadata_problem(metadata, schema, limits)
@@ -109,7 +143,9 @@ def rejects(
     return found
 
 
-def _namespace_problem(namespace: str, limits: Capabilities, room: bool) -> Problem | None:
+def _namespace_problem(namespace: str, schema: CollectionSchema, limits: Capabilities, room: bool) -> Problem | None:
+    if limits.namespaces_declared and bool(namespace) is not schema.divided:
+        return "namespace", f"namespace {namespace!r}: the collection is made {'with' if schema.divided else 'without'}"
     if namespace and not (limits.namespaces and re.fullmatch(limits.namespace_names, namespace)):
         return "namespace", f"namespace {namespace!r} is not allowed"
     return None if room else ("namespace", f"at most {limits.max_namespaces} namespaces are allowed")
@@ -142,7 +178,13 @@ def metadata_problem(metadata: Metadata, schema: CollectionSchema, limits: Capab
         reason = _name_problem(key, schema, limits)
         if reason:
             return "field_name", reason
-        problem = _value_problem(value, limits)
+        column = schema.column(key)
+        if column is None and not schema.dynamic:
+            return "field", f"the field {key!r} is not declared"
+        if column is not None and not limits.dynamic:
+            problem = column_problem(value, column)
+        else:
+            problem = _value_problem(value, limits)
         if problem:
             return problem[0], f"field {key!r}: {problem[1]}"
     if limits.max_metadata_bytes is not None:
@@ -162,11 +204,49 @@ def _name_problem(name: str, schema: CollectionSchema, limits: Capabilities) -> 
     return None
 
 
+_PYTHON: Mapping[FieldType, type] = {
+    FieldType.BOOL: bool,
+    FieldType.INT64: int,
+    FieldType.FLOAT64: float,
+    FieldType.STRING: str,
+    FieldType.TEXT: str,
+    FieldType.UUID: str,
+    FieldType.BYTES: bytes,
+    FieldType.DATETIME: datetime,
+    FieldType.GEO: dict,
+    FieldType.JSON: dict,
+    FieldType.LIST: list,
+}
+
+
+def column_problem(value: Value, column: MetadataField) -> Problem | None:
+    """Why a typed column cannot hold the value, if so. Typed stores keep integers as doubles and no NaN."""
+    if column.type is FieldType.LIST and isinstance(value, list):
+        element = MetadataField(name=column.name, type=column.element or FieldType.STRING)
+        return next(filter(None, (column_problem(item, element) for item in value)), None)
+    if type(value) is not _PYTHON[column.type]:
+        return "value", f"a value of {type(value).__name__} in a column of {column.type}"
+    if isinstance(value, int) and abs(value) > 2**53:
+        return "value", f"integer {value} is not exact as a double"
+    if isinstance(value, float) and not isfinite(value):
+        return "value", "not a finite number"
+    if isinstance(value, str) and not is_utf8(value):
+        return "value", "not valid Unicode text"
+    return None
+
+
 def _value_problem(value: Value, limits: Capabilities) -> Problem | None:
     kind = kind_of(value)
     string_list = kind is ValueKind.LIST_OF_STRINGS and ValueKind.LIST in limits.value_kinds
     if kind not in limits.value_kinds and not string_list:
         return "value", f"a value of kind {kind} is not supported"
+    if (
+        kind is ValueKind.FLOAT
+        and ValueKind.WHOLE not in limits.value_kinds
+        and isinstance(value, float)
+        and value.is_integer()
+    ):
+        return "value", f"the float {value} would come back as an integer"
     if kind is ValueKind.INT and isinstance(value, int):
         low, high = limits.int_range
         return None if low <= value <= high else ("value", f"integer {value} is not in {low}…{high}")
@@ -208,7 +288,7 @@ def _vector_problems(
     column: VectorColumn | None, item: VectorField, count: int, limits: Capabilities
 ) -> Iterator[tuple[BoolMask, str, str]]:
     everything = np.ones(count, np.bool_)
-    required = limits.vectors_required and item.kind is not VectorKind.MULTI
+    required = item.kind in limits.vectors_required
     if column is None:
         if required:
             yield everything, "missing_vector", f"vector {item.name!r} is required"
@@ -220,6 +300,11 @@ def _vector_problems(
     if item.kind is not VectorKind.SPARSE and column.values.shape[1] != width(item):
         yield present, "dimension", f"vector {item.name!r} has not {item.dim} components"
         return
+    if isinstance(column, DenseColumn) and not limits.zero_vectors:
+        yield present & ~np.logical_or.reduce(column.values != 0, axis=1), "zero", f"vector {item.name!r} is all zeros"
+    if isinstance(column, SparseColumn) and limits.max_sparse is not None:
+        too_long = np.diff(column.offsets) > limits.max_sparse
+        yield present & too_long, "size", f"vector {item.name!r} has more than {limits.max_sparse} components"
     if item.dtype in (DType.FLOAT32, DType.FLOAT16) or item.kind is VectorKind.SPARSE:
         yield present & ~_finite_rows(column), "nan", f"vector {item.name!r} holds NaN or an infinity"
 
