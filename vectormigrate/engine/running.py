@@ -17,6 +17,7 @@ from vectormigrate.engine.run import Run
 from vectormigrate.engine.writing import ReadBack
 from vectormigrate.errors import IncompatibleSchema, VectorMigrateError
 from vectormigrate.model.plan import MigrationPlan, RunOptions
+from vectormigrate.model.schema import CollectionSchema
 from vectormigrate.model.status import Phase, Status
 from vectormigrate.state.leases import hold_lease
 from vectormigrate.state.records import Lease
@@ -28,12 +29,17 @@ STOP_POLL_SECONDS = 0.25
 async def require_same_source(source: RetryingSource, plan: MigrationPlan) -> None:
     """Raise IncompatibleSchema when the source no longer has the shape that the plan was made for."""
     found = await source.describe()
-    # Vendor settings (aliases, index parameters) may change: they have no part in what is copied.
-    if replace(found, note=None, extras={}) != replace(plan.source_schema, note=None, extras={}):
+    # Vendor settings (aliases, index parameters) and notices may change: they have no part in what is copied.
+    if _copied(found) != _copied(plan.source_schema):
         raise IncompatibleSchema(
             f"the schema of the source {plan.spec.source.collection!r} changed since migration {plan.spec.id!r} was "
             f"planned; roll it back (vectormigrate rollback {plan.spec.id}) and start a new one"
         )
+
+
+def _copied(schema: CollectionSchema) -> CollectionSchema:
+    """The part of a schema on which a plan rests."""
+    return replace(schema, note=None, extras={}, warnings=())
 
 
 async def run_migration(

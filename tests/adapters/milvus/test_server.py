@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Generator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,11 +18,14 @@ from pydantic import SecretStr
 
 from tests.adapters.milvus.native import native
 from tests.adapters.milvus.shapes import T, field, floats, int_pk, layout, shape, text_pk
+from tests.adapters.milvus.tls import certificate, tls
 from tests.harness.milvus_server import standalone
 from vectormigrate.adapters.milvus import SPEC, MilvusConfig
 from vectormigrate.adapters.milvus.adapter import MilvusCollection
 from vectormigrate.adapters.milvus.encode import encode
 from vectormigrate.adapters.milvus.indexes import pairs
+from vectormigrate.adapters.milvus.proto import cp, pb
+from vectormigrate.adapters.milvus.schema import schema_of
 from vectormigrate.errors import AuthFailed, InvalidRequest, RecordsRejected, Unavailable
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import IdKind
@@ -66,7 +71,7 @@ async def everything(target: MilvusCollection, parts: int = 1, **options: Any) -
     return found
 
 
-async def test_a_released_source_is_loaded_for_reading_and_released_again(config: MilvusConfig) -> None:
+async def test_a_released_source_is_refused_or_loaded_for_reading_and_released_again(config: MilvusConfig) -> None:
     async with native(config) as other:
         async with SPEC.open(config) as target:
             await target.create(SCHEMA)
@@ -76,7 +81,12 @@ async def test_a_released_source_is_loaded_for_reading_and_released_again(config
         await other.release(config.collection)
         async with SPEC.open(config) as source:
             await source.describe()
+            with pytest.raises(InvalidRequest, match=r"is released.*load=true"):
+                await source.count()
+            with pytest.raises(InvalidRequest, match=r"is released.*load=true"):
+                await source.fetch([2], "")
             assert await other.state(config.collection) == 1
+        async with SPEC.open(config.model_copy(update={"load": True})) as source:
             assert await source.count() == 3
             await other.release(config.collection)
             assert (await source.fetch([2], "")).ids == [2]
@@ -91,7 +101,9 @@ async def test_a_source_without_index_says_what_to_do(config: MilvusConfig) -> N
         await other.create(config.collection, shape())
         with pytest.raises(InvalidRequest, match=r"'embedding' has no index.*create an index"):
             await source.count()
-        assert (await source.describe()).extras["milvus"]["unindexed"] == ["embedding"]
+        schema = await source.describe()
+        assert schema.extras["milvus"]["unindexed"] == ["embedding"]
+        assert schema.warnings == ("the vector field 'embedding' has no index, so its metric is a guess",)
         await source.drop()
 
 
@@ -134,8 +146,100 @@ async def test_a_collection_is_restored_from_its_description(config: MilvusConfi
         assert (before["num_partitions"], before["description"], before["consistency"]) == (7, "the people", "Session")
         assert {item["field_name"] for item in before["indexes"]} == {"embedding", "year"}
         assert after == before
+        (notice,) = schema.warnings
+        assert "expire (collection.ttl.seconds=999999)" in notice
         assert await target.namespaces() == [""]
+        assert (target.capabilities.namespaces, target.capabilities.ids_per_namespace) == (False, False)
         await source.drop()
+        await target.drop()
+
+
+ELEMENTS: dict[int, list[Any]] = {
+    T.Bool: [True, False],
+    T.Int8: [127, -128, 0],
+    T.Int16: [32_767, -32_768],
+    T.Int32: [2**31 - 1, -(2**31)],
+    T.Int64: [2**63 - 1, -(2**63), 2**53 + 1],
+    T.Float: [0.5, -0.0, 3.0, 2.0**-126],
+    T.Double: [0.1, -1e300, 2.0, 5e-324],
+    T.VarChar: ["", "é\U0001f600", "quote ' \" \\ \n"],
+}
+
+
+async def test_every_scalar_type_of_the_server_comes_back_exactly_and_is_made_again(config: MilvusConfig) -> None:
+    lengths = {"max_length": 60, "max_capacity": 8}
+    scalars = [field(f"f{kind}", kind, lengths if kind == T.VarChar else {}) for kind in ELEMENTS]
+    arrays = [field(f"a{kind}", T.Array, lengths, element_type=kind) for kind in ELEMENTS]
+    wanted = shape(int_pk("key", autoID=True), floats(), *scalars, *arrays, field("doc", T.JSON), dynamic=False)
+    ids: list[Any] = list(range(6))
+    rows: list[Any] = [
+        {
+            **{f"f{kind}": values[n % len(values)] for kind, values in ELEMENTS.items()},
+            **{f"a{kind}": values[n % (len(values) + 1) :] for kind, values in ELEMENTS.items()},
+            "doc": [{"a": [1, 1.0, None, "x"], "b": {}}, {}, {"n": 2**60, "$meta": 1}][n % 3],
+        }
+        for n in ids
+    ]
+    copy = config.model_copy(update={"collection": config.collection + "_copy"})
+    async with native(config) as other, SPEC.open(config) as source, SPEC.open(copy) as target:
+        await other.create(config.collection, wanted)
+        for name in ("embedding", f"f{T.Int32}", f"f{T.VarChar}"):
+            kind = {"embedding": "FLAT", f"f{T.VarChar}": "Trie"}.get(name, "STL_SORT")
+            await other.index(config.collection, name, index_type=kind, metric_type="L2" if kind == "FLAT" else "")
+        schema = await source.describe()
+        await target.create(schema)
+        assert await target.upsert(records(ids, rows)) == []
+        if target.capabilities.max_vectors == 1:
+            for number, value in enumerate(([], "text", 7, 1.5, True)):
+                (reject,) = await target.upsert(records([number], [{**rows[0], "doc": value}]))
+                assert reject.code == "json_object"
+        await target.finalize()
+        (page,) = await everything(target)
+        assert (page.ids, repr(page.metadata)) == (ids, repr([dict(sorted_like(row, page)) for row in rows]))
+        again = await target.describe()
+        assert again.fields == schema.fields
+        assert {item.name for item in again.fields if item.indexed} == {f"f{T.Int32}", f"f{T.VarChar}"}
+        assert again.extras["milvus"]["pk"]["auto_id"] is False
+        assert [notice for notice in schema.warnings if "autoID" in notice]
+        await source.drop()
+        await target.drop()
+
+
+def sorted_like(row: dict[str, Any], page: RecordBatch) -> list[tuple[str, Any]]:
+    """The row in the order of keys that the page has."""
+    return [(name, row[name]) for name in page.metadata[0]]
+
+
+async def test_an_index_that_an_old_server_cannot_build_is_replaced_and_keeps_nothing_from_being_made(
+    config: MilvusConfig,
+) -> None:
+    if URL is not None:
+        pytest.skip("for Milvus 2.3")
+    newer = layout(
+        int_pk(),
+        floats(),
+        field("n", T.Int64),
+        field("s", T.VarChar, {"max_length": 9}),
+        field("b", T.Bool),
+        field("doc", T.JSON),
+    )
+    indexes = [
+        pb.IndexDescription(field_name=name, index_name=f"{name}_i", params=pairs({"index_type": kind}))
+        for name, kind in (("n", "BITMAP"), ("s", "INVERTED"), ("b", "INVERTED"), ("doc", "INVERTED"))
+    ]
+    vector = pb.IndexDescription(
+        field_name="embedding", index_name="v", params=pairs({"index_type": "FLAT", "metric_type": "L2"})
+    )
+    async with SPEC.open(config) as target:
+        await target.create(schema_of("c", newer, [vector, *indexes], []))
+        made = {
+            item["field_name"]: item["params"]["index_type"]
+            for item in (await target.describe()).extras["milvus"]["indexes"]
+        }
+        assert made == {"embedding": "FLAT", "n": "STL_SORT", "s": "Trie"}
+        row: list[Any] = [{"n": 1, "s": "x", "b": True, "doc": {}}]
+        assert await target.upsert(records([1], row)) == []
+        assert (await target.fetch([1], "")).metadata == row
         await target.drop()
 
 
@@ -149,8 +253,6 @@ async def test_fields_that_an_old_server_cannot_hold_go_into_the_dynamic_field(c
         await target.create(SCHEMA)
         base = await target.describe()
         await target.drop()
-        from vectormigrate.adapters.milvus.schema import schema_of
-
         newer = schema_of("c", fields, [], [])
         await target.create(replace(base, fields=newer.fields, dynamic=False))
         rows: list[Any] = [{"year": None, "place": "POINT (1 2)"}, {"year": 5}]
@@ -199,7 +301,7 @@ async def test_writing_into_a_collection_that_makes_its_own_ids_is_refused(confi
     async with native(config) as other, SPEC.open(config) as target:
         await other.create(config.collection, shape(int_pk(autoID=True), floats()))
         assert (await target.describe()).extras["milvus"]["pk"]["auto_id"] is True
-        with pytest.raises(InvalidRequest, match="autoID"):
+        with pytest.raises(InvalidRequest, match=r"autoID.*let vectormigrate create"):
             await target.upsert(records([1]))
         schema = await target.describe()
         await target.drop()
@@ -280,18 +382,19 @@ async def test_an_alias_that_moves_does_not_move_an_open_source(config: MilvusCo
     async with native(config) as other, SPEC.open(config) as target:
         await target.create(SCHEMA)
         await target.upsert(records([1, 2]))
+        await target.finalize()
         await other.alias(config.collection, alias)
         async with SPEC.open(config.model_copy(update={"collection": alias})) as source:
             assert (await source.describe()).name == alias
-            assert alias in (await source.describe()).extras["milvus"]["aliases"]
+            described = await source.describe()
+            assert alias in described.extras["milvus"]["aliases"]
+            assert f"the collection is also known as {alias}; aliases are not moved" in described.warnings
             (page,) = await everything(source)
             assert page.ids == [1, 2]
         await target.drop()
 
 
 async def test_another_database_is_another_place(config: MilvusConfig) -> None:
-    from vectormigrate.adapters.milvus.proto import cp, pb
-
     name = f"d_{uuid4().hex[:12]}"
     elsewhere = config.model_copy(update={"database": name})
     with pytest.raises(InvalidRequest, match="database"):
@@ -334,7 +437,7 @@ async def test_a_server_that_does_not_answer_is_unavailable_within_the_connect_t
                 pass
 
 
-async def test_a_wrong_key_is_told_and_a_right_one_works() -> None:
+async def test_a_wrong_key_is_told_and_a_right_one_works_with_and_without_tls(tmp_path: Path) -> None:
     if URL is not None:
         pytest.skip("needs a server of its own")
     pytest.importorskip("milvus")
@@ -354,3 +457,29 @@ async def test_a_wrong_key_is_told_and_a_right_one_works() -> None:
                 assert await target.upsert(records([1])) == []
                 assert await target.count() == 1
                 await target.drop()
+        if shutil.which("openssl") is not None:
+            await encrypted(int(url.rpartition(":")[2]), tmp_path)
+
+
+async def encrypted(port: int, folder: Path) -> None:
+    """The same server as a cloud offers it: https and a token."""
+    ca = certificate(folder)
+    async with tls(port, ca) as secure:
+        url = f"https://localhost:{secure}"
+        token = SecretStr("root:Milvus")
+        with pytest.raises(AuthFailed):
+            async with SPEC.open(MilvusConfig(url=url, collection="c", ca_file=ca)):
+                pass
+        for untrusted in (
+            MilvusConfig(url=url, collection="c", api_key=token, connect_timeout=2),
+            MilvusConfig(url=f"http://localhost:{secure}", collection="c", api_key=token, connect_timeout=2),
+        ):
+            with pytest.raises(Unavailable):
+                async with SPEC.open(untrusted):
+                    pass
+        async with SPEC.open(MilvusConfig(url=url, collection="c", ca_file=ca, api_key=token)) as target:
+            await target.create(SCHEMA)
+            assert await target.upsert(records([1, 2])) == []
+            (page,) = await everything(target)
+            assert page.ids == [1, 2]
+            await target.drop()

@@ -33,9 +33,12 @@ _BITS: Mapping[int, int] = {T.Int8: 8, T.Int16: 16, T.Int32: 32, T.Int64: 64}
 _TEXTS = frozenset({T.VarChar, T.String, T.Text, T.Timestamptz, T.Geometry})
 
 
-def column_check(column: Column, *, lite: bool) -> Callable[[Metadata], Wrong | None]:
-    """A function that says why a record's value does not fit this field, None when it does."""
+def column_check(column: Column, *, lite: bool, objects_only: bool = False) -> Callable[[Metadata], Wrong | None]:
+    """A function that says why a record's value does not fit this field, None when it does. `objects_only`: a JSON
+    field takes objects only, as in Milvus before 2.4."""
     fits = _array_check(column, lite=lite) if column.type == T.Array else _value_check(column.type, column, lite=lite)
+    if column.type == T.JSON and objects_only:
+        fits = _object_wrong
     name = column.name
 
     def check(metadata: Metadata) -> Wrong | None:
@@ -90,6 +93,10 @@ def _json_wrong(value: Any) -> str | None:
     if wrong is not None:
         return wrong[0]
     return "field_size" if len(data) > META_MAX else None
+
+
+def _object_wrong(value: Any) -> str | None:
+    return _json_wrong(value) if type(value) is dict else "json_object"
 
 
 def _lite_json_wrong(value: Any) -> str | None:

@@ -19,6 +19,8 @@ class MilvusConfig(ConnectionConfig):
     `api_key` is the token: a Zilliz API key or `user:password`; user-info in the URL is taken when it is missing.
     `timeout`: seconds for one call; `connect_timeout`: for the first answer of a server.
     `ready_timeout`: seconds for building indexes and loading.
+    `load`: load a collection that is released on the server, which costs the server memory, and release it again at the
+    end. Without it, such a collection is refused; a Lite database is always loaded.
     `lock_wait`: seconds to wait for another process to let go of a Lite database.
     `count_by_scan`: count distinct ids by reading all of them. A server that got one id twice through `insert` counts
     both rows, of which a scan returns one.
@@ -29,6 +31,7 @@ class MilvusConfig(ConnectionConfig):
     timeout: float = Field(default=60.0, gt=0)
     connect_timeout: float = Field(default=5.0, gt=0)
     ready_timeout: float = Field(default=3600.0, gt=0)
+    load: bool = False
     lock_wait: float = Field(default=5.0, ge=0)
     count_by_scan: bool = False
     ca_file: Path | None = None

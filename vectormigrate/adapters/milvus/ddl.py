@@ -10,10 +10,10 @@ from typing import Any
 from google.protobuf.json_format import ParseDict, ParseError
 
 from vectormigrate.adapter import Capabilities
+from vectormigrate.adapters.milvus.capabilities import META, PK, VARCHAR_MAX, Server
 from vectormigrate.adapters.milvus.capabilities import NAME as NAME_RULE
-from vectormigrate.adapters.milvus.capabilities import PK, VARCHAR_MAX, Server
 from vectormigrate.adapters.milvus.errors import NAME
-from vectormigrate.adapters.milvus.indexes import BINARY_METRICS, pairs, vector_index
+from vectormigrate.adapters.milvus.indexes import BINARY_METRICS, pairs, scalar_index, vector_index
 from vectormigrate.adapters.milvus.layout import DENSE
 from vectormigrate.adapters.milvus.proto import cp, pb, sp
 from vectormigrate.adapters.milvus.schema import NOTE, fields_property, note_text
@@ -226,12 +226,22 @@ def _indexes(
         old = next((entry for entry in listed if entry["field_name"] == item.name), None)
         params = vector_index(item, old and old["params"], server)
         found.append(_index(name, item.name, old["index_name"] if old else item.name, params))
-    existing = {field.name for field in fields}
-    found.extend(
-        _index(name, entry["field_name"], entry["index_name"], entry["params"])
-        for entry in listed
-        if entry["field_name"] in existing - vectors.keys()
-    )
+    others = {field.name: field for field in fields if field.name not in vectors}
+    for entry in listed:
+        field = others.get(entry["field_name"])
+        if field is not None:
+            output = field.is_function_output
+            params = entry["params"] if output else scalar_index(field.data_type, entry["params"], server)
+            if params is not None:
+                found.append(_index(name, field.name, entry["index_name"], params))
+        elif entry["field_name"] == META and server.version >= (2, 6) and not server.lite:
+            # An index on a path inside the dynamic field.
+            found.append(_index(name, META, entry["index_name"], entry["params"]))
+    indexed = {entry["field_name"] for entry in listed}
+    for item in schema.fields:
+        params = scalar_index(others[item.name].data_type, {}, server) if item.name in others else None
+        if item.indexed and item.name not in indexed and params is not None:
+            found.append(_index(name, item.name, item.name, params))
     return found
 
 

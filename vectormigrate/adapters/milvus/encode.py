@@ -57,9 +57,9 @@ class Encoded:
     rejects: list[Reject]
 
 
-def encode(batch: RecordBatch, layout: Layout, *, lite: bool) -> Encoded:
+def encode(batch: RecordBatch, layout: Layout, *, lite: bool, objects_only: bool = False) -> Encoded:
     """The columns of an insert. `lite`: Milvus Lite counts characters where the server counts bytes, and holds the
-    id INT64_MAX."""
+    id INT64_MAX. `objects_only`: see `column_check`."""
     last = {record_id: row for row, record_id in enumerate(batch.ids)}
     chosen = list(range(len(batch))) if len(last) == len(batch) else sorted(last.values())
     if len(chosen) < len(batch):
@@ -69,7 +69,7 @@ def encode(batch: RecordBatch, layout: Layout, *, lite: bool) -> Encoded:
     _check_vectors(batch, layout, rejects, lite=lite)
     meta = _encode_metadata(batch, layout, rejects, lite=lite)
     for column in layout.scalars:
-        check = column_check(column, lite=lite)
+        check = column_check(column, lite=lite, objects_only=objects_only)
         for row, metadata in enumerate(batch.metadata):
             wrong = check(metadata)
             if wrong is not None:

@@ -95,7 +95,9 @@ def _status(error: StatusError, operation: str) -> AdapterError:
         kind = LEGACY.get(error.legacy)
     if kind is None and error.retriable:
         kind = Unavailable
-    if kind is None and operation in WRITES and error.code in REFUSED_RECORDS:
+    # 1001 (IO failed) is also what some servers say of a JSON value that they do not take.
+    refused = error.code in REFUSED_RECORDS or (error.code == 1001 and "json:" in error.reason)
+    if kind is None and operation in WRITES and refused:
         kind = RecordsRejected
     text = f"{error.reason} (code {error.code or error.legacy})"
     return (kind or InvalidRequest)(text, adapter=NAME, operation=operation)

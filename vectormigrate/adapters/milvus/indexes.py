@@ -8,8 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 from vectormigrate.adapters.milvus.capabilities import Server
-from vectormigrate.adapters.milvus.proto import cp, pb
+from vectormigrate.adapters.milvus.proto import cp, pb, sp
 from vectormigrate.model.schema import DType, Json, Metric, VectorField, VectorKind
+
+T = sp.DataType
 
 METRICS = {
     Metric.COSINE: "COSINE",
@@ -28,6 +30,22 @@ _OLD_TYPES = frozenset(
 """What 2.3 builds. SCANN is not among them: with the parameters of newer clients it loads for ever."""
 
 _LITE_TYPES = frozenset({"FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX", "SPARSE_INVERTED_INDEX"})
+
+_SCALAR_SINCE: Mapping[str, tuple[int, int]] = {
+    "STL_SORT": (2, 3),
+    "TRIE": (2, 3),
+    "MARISA-TRIE": (2, 3),
+    "AUTOINDEX": (2, 4),
+    "INVERTED": (2, 4),
+    "HYBRID": (2, 5),
+    "BITMAP": (2, 5),
+    "NGRAM": (2, 6),
+    "RTREE": (2, 6),
+}
+"""First server that builds an index of this type on a scalar field."""
+
+_NUMBERS = frozenset({T.Int8, T.Int16, T.Int32, T.Int64, T.Float, T.Double})
+_INVERTED = _NUMBERS | {T.Bool, T.VarChar, T.Array}
 
 KeyValues = Sequence[Any]
 
@@ -95,6 +113,21 @@ def _builds(kind: str, server: Server) -> bool:
     if server.lite:
         return kind in _LITE_TYPES
     return bool(kind) and (server.version >= (2, 4) or kind in _OLD_TYPES)
+
+
+def scalar_index(kind: int, kept: Mapping[str, str], server: Server) -> dict[str, str] | None:
+    """How to index a scalar field of this Milvus type: as it was (`kept`) where this server can, else with what it has
+    for the type; None when it cannot index it. Filters work without an index too, only slower."""
+    wanted = kept.get("index_type", "").upper()
+    if server.lite:
+        return {"index_type": "INVERTED"} if kind in _INVERTED - {T.Array} else None
+    if wanted and server.version >= _SCALAR_SINCE.get(wanted, (99, 0)):
+        return dict(kept)
+    if server.version >= (2, 4):
+        return {"index_type": "INVERTED"} if kind in _INVERTED else None
+    if kind in _NUMBERS:
+        return {"index_type": "STL_SORT"}
+    return {"index_type": "Trie"} if kind == T.VarChar else None
 
 
 def _within(value: Json, default: int, low: int, high: int) -> int:

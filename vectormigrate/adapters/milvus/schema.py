@@ -17,6 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.adapters.milvus.indexes import index_params, metric_of, neutral
 from vectormigrate.adapters.milvus.layout import SCALARS, Layout, VectorColumn
+from vectormigrate.adapters.milvus.notices import notices
 from vectormigrate.adapters.milvus.proto import cp, pb, sp
 from vectormigrate.model.schema import (
     CollectionSchema,
@@ -42,21 +43,18 @@ def schema_of(
     name: str, layout: Layout, indexes: Sequence[pb.IndexDescription], aliases: Sequence[str], *, lite: bool = False
 ) -> CollectionSchema:
     """The schema of the collection, called `name`."""
-    doubtful = [item.name for item in layout.vectors if lite and item.nullable and item.kind is VectorKind.DENSE]
     by_field = {item.field_name: index_params(item) for item in indexes}
+    unindexed = [item.name for item in layout.vectors if item.name not in by_field]
     return CollectionSchema(
         name=name,
         id_kinds=frozenset({layout.id_kind}),
         vectors=tuple(_vector(item, by_field.get(item.name)) for item in layout.vectors),
         fields=(*_declared(layout, by_field), *_undeclared(layout)),
         dynamic=layout.dynamic,
-        extras={NAME: _extras(layout, indexes, aliases, by_field)},
+        extras={NAME: _extras(layout, indexes, aliases, unindexed)},
         note=_note(layout),
         computed=tuple(sorted(layout.derived)),
-        warnings=tuple(
-            f"Milvus Lite gives zeros for a null vector: a record without {field!r} looks like one with zeros"
-            for field in doubtful
-        ),
+        warnings=notices(layout, unindexed, aliases, lite=lite),
     )
 
 
@@ -124,7 +122,7 @@ def _property_json(layout: Layout, key: str) -> Any:
 
 
 def _extras(
-    layout: Layout, indexes: Sequence[pb.IndexDescription], aliases: Sequence[str], by_field: dict[str, dict[str, str]]
+    layout: Layout, indexes: Sequence[pb.IndexDescription], aliases: Sequence[str], unindexed: Sequence[str]
 ) -> dict[str, Json]:
     answer = layout.answer
     properties = {key: value for key, value in sorted(layout.properties.items()) if not key.startswith(_OWN)}
@@ -137,7 +135,7 @@ def _extras(
             {"field_name": item.field_name, "index_name": item.index_name, "params": index_params(item)}
             for item in sorted(indexes, key=lambda item: (item.field_name, item.index_name))
         ],
-        "unindexed": [item.name for item in layout.vectors if item.name not in by_field],
+        "unindexed": list(unindexed),
         "dynamic": layout.dynamic,
         "shards": answer.shards_num,
         "consistency": cp.ConsistencyLevel.Name(answer.consistency_level),

@@ -34,13 +34,17 @@ class Session:
         self._partitions: frozenset[str] = frozenset()
         self._loaded = False
         self._release_at_close = False
+        self._may_load = config.load or server.lite
         self._creating = anyio.Lock()
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the server; the id field's name is reserved, which is `id` until a collection says otherwise."""
-        pk = PK if self._layout is None else self._layout.pk.name
-        return replace(self._caps, reserved_fields=frozenset({META, pk}))
+        """Those of the server, and of the collection as far as it is known: its id field's name is reserved, and one
+        with a partition key has no namespaces, because its physical partitions belong to Milvus."""
+        if self._layout is None:
+            return replace(self._caps, reserved_fields=frozenset({META, PK}))
+        caps = replace(self._caps, reserved_fields=frozenset({META, self._layout.pk.name}))
+        return replace(caps, namespaces=False, ids_per_namespace=False) if self._layout.partition_key else caps
 
     def forget(self) -> None:
         """The collection changed: ask again."""
@@ -124,19 +128,34 @@ class Session:
         return list(answer.index_descriptions)
 
     def keep_loaded(self) -> None:
-        """We write here, so the collection stays loaded after closing."""
+        """We write here: the collection may be loaded, and stays so after closing."""
+        self._may_load = True
         self._release_at_close = False
 
     async def readable(self, *, again: bool = False) -> None:
         """Load the collection when it is not loaded; it is released again at the end. `again`: it was released under
-        our feet. Raises InvalidRequest when it has no index, without which Milvus cannot load it."""
+        our feet. Raises InvalidRequest when nobody allowed to load it, or when it has no index, without which Milvus
+        cannot load it."""
         if self._loaded and not again:
             return
-        if await self._state() != cp.LoadState.LoadStateLoaded:
+        state = await self._state()
+        if state == cp.LoadState.LoadStateLoading:
+            await self._until_loaded()
+        elif state != cp.LoadState.LoadStateLoaded:
             await self._require_indexes()
+            self._require_consent()
             await self.load()
             self._release_at_close = True
         self._loaded = True
+
+    def _require_consent(self) -> None:
+        """Loading takes memory of the server that others may need."""
+        if not self._may_load:
+            message = (
+                f"collection {self.config.collection!r} is released, so Milvus cannot read it; load it, or let "
+                "vectormigrate load it for the time it reads, with the option load=true"
+            )
+            raise InvalidRequest(message, adapter=NAME, operation="load")
 
     async def load(self) -> None:
         """Load and wait. Raises TimedOut after `ready_timeout`."""
@@ -145,6 +164,10 @@ class Session:
         replicas = 1 if self.server.version < (2, 4) else 0
         request = pb.LoadCollectionRequest(collection_name=layout.name, replica_number=replicas)
         await self.client.call(request, cp.Status)
+        await self._until_loaded()
+
+    async def _until_loaded(self) -> None:
+        layout = await self.layout()
         deadline = time.monotonic() + self.config.ready_timeout
         while await self._state() != cp.LoadState.LoadStateLoaded:
             if time.monotonic() > deadline:

@@ -47,6 +47,7 @@ class Writer:
         self._session.forget()
         client = self._session.client
         await client.call(wanted.collection, cp.Status)
+        self._session.keep_loaded()
         try:
             for index in wanted.indexes:
                 await client.call(index, cp.Status)
@@ -73,7 +74,8 @@ class Writer:
         partition = self._session.partition_name(batch.namespace)
         if partition is None or (layout.partition_key and batch.namespace):
             return _refused_namespace(batch, layout)
-        encoded = encode(batch, layout, lite=self._session.server.lite)
+        server = self._session.server
+        encoded = encode(batch, layout, lite=server.lite, objects_only=not server.lite and server.version < (2, 4))
         if encoded.count:
             if layout.partition_key:
                 partition = ""
@@ -95,11 +97,12 @@ class Writer:
         await self._session.client.call(request, pb.MutationResult)
 
     def _check_auto_id(self, layout: Layout) -> None:
-        allowed = layout.properties.get("allow_insert_auto_id", "").lower() == "true"
-        if layout.auto_id and not allowed and not self._session.server.lite:
+        """Servers refuse ids for such a collection, or (2.6 and later, where `allow_insert_auto_id` is set) take them
+        in an insert but give the records of an upsert new ones, so that a repeated write would double them."""
+        if layout.auto_id and not self._session.server.lite:
             message = (
                 f"collection {layout.name!r} makes its own ids (autoID), so records cannot keep theirs; "
-                "write into a new collection, or set the property allow_insert_auto_id=true (Milvus 2.6 and later)"
+                "let vectormigrate create the collection (it is made without autoID), or make one yourself without"
             )
             raise InvalidRequest(message, adapter=NAME, operation="write")
 
@@ -132,6 +135,7 @@ class Writer:
             if error.code != RATE_LIMIT:
                 raise
         await self._indexed(layout)
+        self._session.keep_loaded()
         await self._session.readable(again=True)
         self._session.keep_loaded()
         await self._reader.count(None)
