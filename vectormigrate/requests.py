@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from vectormigrate.model.plan import FieldMapping, Loss
-from vectormigrate.model.schema import CollectionSchema
+from vectormigrate.model.plan import FieldMapping, Loss, Outcome
+from vectormigrate.model.schema import CollectionSchema, Json
 from vectormigrate.settings import Endpoint
 
 
@@ -23,6 +23,7 @@ class MigrationRequest:
     overwrite: bool = False
     renames: tuple[tuple[str, str], ...] = ()
     excludes: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
     accepted_losses: tuple[str, ...] = ()
     min_similarity: float = 0.98
     profile_limit: int | None = None
@@ -63,16 +64,87 @@ class CollectionReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FieldEvidence:
+    """What a sample says about one metadata field.
+
+    `type` (and `element` of a list) is inferred from the values, `share` of the non-null ones are of it. `kinds` counts
+    values by kind. `distinct` stops at 10,000. Sizes are UTF-8 bytes; `longest_list` counts elements, `fixed_list` is
+    the length that all lists have; `depth` 1 is a top-level field. `index`: the recommended index on the target.
+    """
+
+    field: str
+    type: str | None
+    element: str | None
+    share: float
+    kinds: dict[str, int]
+    records: int
+    missing: int
+    nulls: int
+    distinct: int
+    max_bytes: int
+    min_int: int | None
+    max_int: int | None
+    longest_list: int
+    fixed_list: int | None
+    nested_lists: int
+    depth: int
+    index: str | None
+    index_reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """`schema recommend`: the original tool's answer plus a ready target schema and every loss."""
+    """`schema recommend`: the original tool's answer (`to_json`), and what it rests on: every loss, a ready target
+    schema with its indexes, and the evidence per field. `sampled` of `records` records were read."""
 
     source_type: str
     target_type: str
     field_mappings: tuple[FieldMapping, ...]
     overall_confidence: float
-    warnings: tuple[str, ...]
+    notices: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
     target_schema: CollectionSchema | None = None
+    evidence: tuple[FieldEvidence, ...] = ()
+    sampled: int = 0
+    records: int = 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """Everything to know before going on: the notices, and each loss as a sentence with its name."""
+        return [*self.notices, *map(_told, self.losses)]
+
+    def to_json(self) -> dict[str, Json]:
+        """The original answer: `source_type`, `target_type`, `field_mappings` (`source_field`, `target_field`,
+        `confidence`, `conversion_needed`, `notes`), `overall_confidence`, `warnings`; nothing else."""
+        mappings = [{key: getattr(line, key) for key in _LINE} for line in self.field_mappings]
+        return {
+            "source_type": self.source_type,
+            "target_type": self.target_type,
+            "field_mappings": mappings,
+            "overall_confidence": self.overall_confidence,
+            "warnings": self.warnings,
+        }
+
+    def details(self) -> dict[str, Json]:
+        """The original answer and everything it rests on."""
+        mappings = [asdict(line) for line in self.field_mappings]
+        return {
+            **self.to_json(),
+            "field_mappings": mappings,
+            "losses": [asdict(loss) for loss in self.losses],
+            "target_schema": None if self.target_schema is None else self.target_schema.to_json(),
+            "evidence": [asdict(item) for item in self.evidence],
+            "sampled": self.sampled,
+            "records": self.records,
+        }
+
+
+def _told(loss: Loss) -> str:
+    words = "lost" if loss.outcome is Outcome.LOSS else "converted, and restored on the way back"
+    return f"{loss.name}: {loss.detail} ({words})"
+
+
+_LINE = ("source_field", "target_field", "confidence", "conversion_needed", "notes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

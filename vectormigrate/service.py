@@ -12,8 +12,9 @@ from pathlib import Path
 import anyio
 
 from vectormigrate import registry
-from vectormigrate.engine.advice import decide_for, recommend_fields, recommendation, sample_source
+from vectormigrate.engine.advice import decide_for, declared_fields, recommendation, sample_source
 from vectormigrate.engine.connect import Ends, configure, open_endpoint, open_ends, open_target
+from vectormigrate.engine.declared import recommend_fields
 from vectormigrate.engine.doctor import examine
 from vectormigrate.engine.events import Listener, Planned, ignore
 from vectormigrate.engine.failpoints import failpoint
@@ -282,33 +283,37 @@ class Service:
             source = RetryingSource(opened, RetryPolicy())
             schema = await source.describe()
             namespaces = {name: await source.count(name) for name in await source.namespaces()}
-            profile = await sample_source(source, sample)
+            found = await sample_source(source, sample)
             # Seen through its own database: nothing needs converting, so the mappings say what the fields are.
-            seen = decide_for(endpoint.type, endpoint.type, schema, namespaces, profile)
+            seen = decide_for(endpoint.type, endpoint.type, schema, namespaces, found)
             return CollectionReport(
                 location=configure(endpoint)[1].location(),
                 server=await source.server(),
                 collection=schema,
                 namespaces=namespaces,
-                sampled=profile.records,
+                sampled=found.profile.records,
                 fields=seen.field_mappings,
             )
 
     async def recommend(self, source: Endpoint, target_type: str, sample: int = 10_000) -> Recommendation:
-        """The target schema for a real collection, from `sample` records, with every loss. Reads only."""
+        """The target schema for a real collection, from `sample` records, with every loss. Reads only. Confidence: see
+        engine/advice.py."""
         source = complete_endpoint(self.settings, source, "source")
         registry.load(target_type)
         async with open_endpoint(source) as opened:
             reading = RetryingSource(opened, RetryPolicy())
             schema = await reading.describe()
             namespaces = {name: await reading.count(name) for name in await reading.namespaces()}
-            profile = await sample_source(reading, sample)
-        decision = decide_for(source.type, target_type, schema, namespaces, profile)
-        return recommendation(source.type, target_type, decision)
+            rules = decide_for(source.type, target_type, schema, namespaces, None).rules
+            found = await sample_source(reading, sample, rules)
+        return recommendation(source.type, target_type, schema, namespaces, found, declared_fields(schema))
 
-    def recommend_offline(self, source_type: str, target_type: str, fields: Mapping[str, str]) -> Recommendation:
-        """A recommendation from field names and types alone. Raises UnknownAdapter and ConfigError."""
-        return recommend_fields(source_type, target_type, fields)
+    def recommend_offline(
+        self, source_type: str, target_type: str, fields: Mapping[str, str] | None = None
+    ) -> Recommendation:
+        """A recommendation from field names and types alone (`source_schema` of the original tool). Raises
+        UnknownAdapter, and ConfigError for a type that is not known, with the known ones."""
+        return recommend_fields(source_type, target_type, fields or {})
 
     async def doctor(self, endpoints: Sequence[Endpoint] = ()) -> Sequence[DoctorCheck]:
         """Check the state file, the packages, and these connections (none given: all of the connections file)."""
@@ -333,6 +338,7 @@ class Service:
             overwrite=request.overwrite,
             renames=dict(request.renames),
             excludes=request.excludes,
+            vectors=request.vectors,
             accepted_losses=request.accepted_losses,
             min_similarity=request.min_similarity,
         )

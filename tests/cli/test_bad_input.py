@@ -116,6 +116,7 @@ def test_an_existing_target_of_another_shape_is_refused(source: Shell) -> None:
         (["--accept-loss", "nosuch"], ["--accept-loss", "'nosuch'"]),
         (["--namespace", "nosuch"], ["namespace 'nosuch'"]),
         (["--exclude", "nosuch"], ["--exclude", "'nosuch'", "title"]),
+        (["--vector", "nosuch"], ["--vector", "'nosuch'"]),
         (["--map", "nosuch=x"], ["--map", "'nosuch'", "title"]),
         (["--source-option", "nosuch=1"], ["nosuch"]),
     ],

@@ -30,7 +30,7 @@ MIGRATE_FLAGS = {
     *("--target", "--target-type", "--target-url", "--target-api-key", "--target-index"),
     *("--batch-size", "--max-retries", "--validate-every", "--dry-run", "--detach", "--concurrency", "--rate-limit"),
     *("--max-rejects", "--namespace", "--partitions", "--accept-loss", "--plain", "--into-existing", "--overwrite"),
-    *("--min-similarity", "--map", "--exclude", "--state", "--config", "--json"),
+    *("--min-similarity", "--map", "--exclude", "--vector", "--state", "--config", "--json"),
 }
 HEAVY = ["numpy", "pydantic_settings", "anyio", "aiosqlite", "pymilvus", "milvus_lite", "qdrant_edge", "grpc"]
 

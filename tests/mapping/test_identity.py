@@ -14,8 +14,8 @@ from tests.mapping.world import (
     COLUMNS,
     COSINE_JSON,
     FLAT,
-    NAMED,
     STRING_IDS,
+    TYPED,
     WIDE,
     Collection,
     decide_twice,
@@ -54,7 +54,7 @@ CASES: list[tuple[str, dict[str, list[Any]], frozenset[IdKind], Capabilities, st
     ("integers and UUIDs become their text", {"": [1, U]}, UINTS, STRING_IDS, "text", {IdKind.STRING}),
     ("signed ids that are not negative fit unsigned", {"": [1, 2]}, INTS, COSINE_JSON, "native", {IdKind.UINT64}),
     ("a negative id is derived", {"": [1, -2]}, INTS, COSINE_JSON, "uuid5", {IdKind.UUID}),
-    ("strings are derived for UUIDs", {"": ["a"]}, STRINGS, NAMED, "uuid5", {IdKind.UUID}),
+    ("strings are derived for UUIDs", {"": ["a"]}, STRINGS, TYPED, "uuid5", {IdKind.UUID}),
     ("strings beside integers are derived", {"": ["7", 7]}, STRINGS | INTS, STRING_IDS, "uuid5-text", {IdKind.STRING}),
     ("one kind of id per collection", {"": ["a", 7]}, STRINGS | INTS, COLUMNS, "uuid5-text", {IdKind.STRING}),
     ("too long ids are derived", {"": ["é" * 300]}, STRINGS, FLAT, "uuid5-text", {IdKind.STRING}),
@@ -171,7 +171,7 @@ def test_the_default_namespace_alone_needs_no_name() -> None:
 
 def test_more_namespaces_than_the_target_has_are_merged_and_come_apart_again() -> None:
     source = collection({f"n{number}": [1, 2] for number in range(5)}, INTS)
-    moved = migrate(source, "two", replace(NAMED, max_namespaces=3, namespace_names=".*"))
+    moved = migrate(source, "two", replace(TYPED, max_namespaces=3, namespace_names=".*"))
     assert list(moved.target.store) == [""]
     assert moved.counts["namespace-name"] == 10
     assert records(migrate(moved.target, "one", source.caps).target.store) == records(source.store)
@@ -193,7 +193,7 @@ def test_apply_refuses_to_hide_that_a_batch_belongs_to_several_namespaces() -> N
 
 def test_records_that_others_added_go_along_when_they_fit_and_are_rejected_when_not() -> None:
     source = collection({"": ["a"]}, STRINGS)
-    there = migrate(source, "two", NAMED).target
+    there = migrate(source, "two", TYPED).target
     added = one_batch([{"k": 1}], [U], "")
     there.store[""] = type(added).concat([replace(there.store[""], vectors={}), added])
     back = migrate(there, "one", source.caps)

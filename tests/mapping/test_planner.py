@@ -13,9 +13,9 @@ import pytest
 from tests.mapping.world import (
     COLUMNS,
     COSINE_JSON,
-    FLAT,
-    NAMED,
+    FLOATS,
     TARGETS,
+    TYPED,
     WIDE,
     Collection,
     decide_twice,
@@ -76,7 +76,7 @@ def by_name(decision: Decision) -> dict[str, Loss]:
 
 
 def test_effects_are_counted_on_the_data_and_restored_by_the_sidecar() -> None:
-    found = by_name(decide_twice(source(), "two", FLAT)[0])
+    found = by_name(decide_twice(source(), "two", FLOATS)[0])
     counts = {name: loss.count for name, loss in found.items() if loss.outcome is Outcome.RESTORED}
     assert counts == {
         "null-values": 2,
@@ -89,6 +89,7 @@ def test_effects_are_counted_on_the_data_and_restored_by_the_sidecar() -> None:
         "field-names": 1,
         "list-values": 1,
         "vector-missing": None,
+        "vector-name:v": None,
     }
     assert all(loss.detail for loss in found.values())
 
@@ -112,7 +113,7 @@ def test_without_a_sidecar_every_effect_is_a_loss_that_must_be_accepted() -> Non
 
 def test_a_loss_that_the_profile_did_not_see_is_a_reject_and_never_silent() -> None:
     calm = replace(source(fields=()), store={"": one_batch([{"k": "v"}])})
-    decision = decide_twice(calm, "two", replace(WIDE, value_kinds=FLAT.value_kinds), plain=True)[0]
+    decision = decide_twice(calm, "two", replace(WIDE, value_kinds=FLOATS.value_kinds), plain=True)[0]
     assert not decision.losses
     result = Mapper(decision.rules).apply(one_batch([{"k": 1}, {"k": "v"}]))
     assert [reject.code for reject in result.rejects] == ["int-type"]
@@ -120,7 +121,7 @@ def test_a_loss_that_the_profile_did_not_see_is_a_reject_and_never_silent() -> N
 
 
 def test_a_decision_is_deterministic_and_its_plan_survives_json() -> None:
-    one, two = (decide_twice(source(), "two", FLAT)[0] for _ in range(2))
+    one, two = (decide_twice(source(), "two", FLOATS)[0] for _ in range(2))
     assert one == two
     plan = MigrationPlan(
         spec=spec(),
@@ -168,7 +169,7 @@ def test_every_effect_has_an_explanation() -> None:
 )
 def test_a_bad_name_is_refused_with_one_clear_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanError, match=message) as caught:
-        decide_twice(source(), "two", FLAT, **changes)
+        decide_twice(source(), "two", FLOATS, **changes)
     assert "\n" not in str(caught.value)
 
 
@@ -203,19 +204,19 @@ def test_a_name_that_a_record_holds_already_is_a_reject() -> None:
 
 
 def test_what_was_filterable_stays_filterable() -> None:
-    flat = {item.name: item for item in decide_twice(source(), "two", FLAT)[0].target_schema.fields}
+    flat = {item.name: item for item in decide_twice(source(), "two", FLOATS)[0].target_schema.fields}
     assert flat["year"].type is FieldType.FLOAT64
     assert flat["author.name"].type is FieldType.STRING
     assert flat["when"].type is FieldType.STRING
     assert all(item.indexed and not item.declared for item in flat.values())
-    assert by_name(decide_twice(source(), "two", FLAT)[0])["index:sizes"].outcome is Outcome.LOSS
-    named = decide_twice(source(), "two", NAMED)[0].target_schema.fields
+    assert by_name(decide_twice(source(), "two", FLOATS)[0])["index:sizes"].outcome is Outcome.LOSS
+    named = decide_twice(source(), "two", TYPED)[0].target_schema.fields
     assert any(item.name.startswith("author_name_") for item in named)
     assert any(item.name == "_vm_id" for item in named)
 
 
 def test_the_field_table_says_what_goes_over_unconverted() -> None:
-    lines = {line.source_field: line for line in decide_twice(source(), "two", FLAT)[0].field_mappings}
+    lines = {line.source_field: line for line in decide_twice(source(), "two", FLOATS)[0].field_mappings}
     assert lines["title"].confidence == round(2 / 3, 4)
     assert lines["title"].conversion_needed
     assert lines["year"].confidence == round(1 / 3, 4)
@@ -227,9 +228,13 @@ def test_the_field_table_says_what_goes_over_unconverted() -> None:
 
 def test_a_metric_that_the_target_lacks_is_a_named_loss_unless_it_is_the_same() -> None:
     only_dot = replace(WIDE, metrics=frozenset({Metric.DOT}))
-    lossy = decide_twice(source(), "two", only_dot)[0]
+    lossy = decide_twice(source(vector(metric=Metric.L2)), "two", replace(WIDE, metrics=frozenset({Metric.L1})))[0]
     assert by_name(lossy)["metric:v"].outcome is Outcome.LOSS
-    assert lossy.target_schema.vectors[0].metric is Metric.DOT
+    assert lossy.target_schema.vectors[0].metric is Metric.L1
+    made = decide_twice(source(), "two", only_dot)[0]
+    assert "metric:v" not in by_name(made)
+    assert by_name(made)["vector-length"].outcome is Outcome.RESTORED
+    assert made.rules.vectors[0].normalise
     units = replace(source(), caps=replace(WIDE, normalises_cosine=True))
     assert "metric:v" not in by_name(decide_twice(units, "two", only_dot)[0])
 
@@ -245,7 +250,7 @@ def test_vector_fields_without_a_place_are_named_losses() -> None:
 
 
 def test_storage_types_widen_exactly_or_narrow_by_name() -> None:
-    wide = decide_twice(source(vector(dtype=DType.FLOAT16)), "two", FLAT)[0]
+    wide = decide_twice(source(vector(dtype=DType.FLOAT16)), "two", FLOATS)[0]
     assert wide.rules.vectors[0].dtype == "float32"
     assert by_name(wide)["vector-type:v"].outcome is Outcome.RESTORED
     narrow = decide_twice(source(vector(metric=Metric.L2)), "two", replace(WIDE, dtypes=frozenset({DType.FLOAT16})))[0]
@@ -255,14 +260,14 @@ def test_storage_types_widen_exactly_or_narrow_by_name() -> None:
 
 
 def test_an_unnamed_vector_gets_a_name_where_it_needs_one() -> None:
-    decision = decide_twice(source(vector(""), vector("vector"), vector("é")), "two", NAMED)[0]
+    decision = decide_twice(source(vector(""), vector("vector"), vector("é")), "two", TYPED)[0]
     names = [item.target for item in decision.rules.vectors]
     assert len(set(names)) == 3
     assert OriginNote.from_json(decision.target_schema.note or {}).vectors[names[0]] == ""  # type: ignore[union-attr]
 
 
 def test_the_note_names_the_first_origin_over_several_migrations() -> None:
-    first = migrate(source(), "two", NAMED)
+    first = migrate(source(), "two", TYPED)
     second = migrate(first.target, "three", COSINE_JSON)
     note = OriginNote.from_json(second.target.schema.note or {})
     assert note is not None
@@ -277,7 +282,7 @@ def test_going_home_rebuilds_declared_fields_and_takes_new_ones_along() -> None:
     )
     batch = one_batch([{"title": "a", "year": 1.5, "k": 1}, {"title": None, "year": 2.0}])
     start = Collection("one", WIDE, schema(fields=declared, vectors=(), dynamic=True), {"": batch})
-    there = migrate(start, "two", NAMED).target
+    there = migrate(start, "two", TYPED).target
     extra = MetadataField(name="added", type=FieldType.STRING, indexed=True)
     there = replace(there, schema=replace(there.schema, fields=(*there.schema.fields, extra)))
     added = one_batch([{"title": "new", "year": 3}, {"title": 5}], [uuid(1), uuid(2)])

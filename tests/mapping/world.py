@@ -15,12 +15,13 @@ from vectormigrate.adapter import Capabilities, Reject, ValueKind
 from vectormigrate.adapters.memory.limits import check_schema, normalised, rejects
 from vectormigrate.mapping.apply import Mapped, Mapper
 from vectormigrate.mapping.limits import Limits
+from vectormigrate.mapping.losses import ALL
 from vectormigrate.mapping.planner import Decision, decide
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import IdKind, RecordId, id_key
 from vectormigrate.model.plan import EndpointRef, MappingRules, MigrationSpec
-from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
+from vectormigrate.model.schema import CollectionSchema, DType, FieldType, Metric, VectorField, VectorKind
 
 WIDE = Capabilities(
     id_kinds=frozenset(IdKind),
@@ -54,19 +55,48 @@ FLAT = replace(
     id_kinds=frozenset({IdKind.STRING}),
     id_max_bytes=512,
     unnamed_vector=False,
+    vector_kinds=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
     vector_names=r"[a-z]+[a-z0-9_]*",
-    vectors_required=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
+    max_of_kind={VectorKind.DENSE: 1, VectorKind.SPARSE: 1},
+    fixed_names={VectorKind.DENSE: "values", VectorKind.SPARSE: "sparse_values"},
+    vectors_required=frozenset({VectorKind.DENSE}),
+    zero_vectors=False,
+    sparse_beside=frozenset({Metric.DOT}),
+    max_sparse=1000,
+    metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
     dtypes=frozenset({DType.FLOAT32}),
-    value_kinds=frozenset({ValueKind.BOOL, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}),
+    value_kinds=frozenset(
+        {ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}
+    ),
     int_range=(-(2**53), 2**53),
     field_names=r"(?s)(?!\$).+",
     namespace_names=r"[\x21-\x7e]*",
 )
-NAMED = replace(
+FLOATS = replace(
+    FLAT,
+    value_kinds=frozenset({ValueKind.BOOL, ValueKind.FLOAT, ValueKind.WHOLE, ValueKind.STRING})
+    | {ValueKind.LIST_OF_STRINGS},
+)
+TYPED = replace(
     WIDE,
     id_kinds=frozenset({IdKind.UUID}),
-    unnamed_vector=False,
-    value_kinds=frozenset(ValueKind) - {ValueKind.NULL, ValueKind.NONFINITE, ValueKind.LIST, ValueKind.OBJECT},
+    vector_kinds=frozenset({VectorKind.DENSE, VectorKind.MULTI}),
+    unnamed_alone=True,
+    value_kinds=frozenset(
+        {
+            *(ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.WHOLE, ValueKind.STRING),
+            *(ValueKind.LIST_OF_STRINGS, ValueKind.DATETIME),
+        }
+    ),
+    dynamic=False,
+    fold_case=True,
+    column_types=frozenset(
+        {
+            *(FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.TEXT),
+            *(FieldType.DATETIME, FieldType.UUID, FieldType.GEO, FieldType.BYTES, FieldType.LIST),
+        }
+    ),
+    namespaces_declared=True,
     int_range=(-(2**53), 2**53),
     field_names=r"[_a-z][_0-9A-Za-z]{0,230}",
     reserved_fields=frozenset({"id", "_id", "vector"}),
@@ -93,7 +123,8 @@ TARGETS: dict[str, Capabilities] = {
     "string-ids": STRING_IDS,
     "cosine-json": COSINE_JSON,
     "flat": FLAT,
-    "named": NAMED,
+    "floats": FLOATS,
+    "typed": TYPED,
     "columns": COLUMNS,
 }
 
@@ -177,6 +208,13 @@ def decide_twice(source: Collection, adapter: str, caps: Capabilities, **changes
         for part in mapper.apply_all(bare):
             counts.update(part.losses)
             counts.update(reject.code for reject in part.rejects)
+    if not caps.dynamic:
+        counts = Counter[str]()
+        mapper = Mapper(replace(decide(**common, profile=profile).rules, accepted_losses=(ALL,)))
+        for batch in source.store.values():
+            for part in mapper.apply_all(replace(batch, vectors={})):
+                counts.update(part.losses)
+                counts.update(reject.code for reject in part.rejects)
     return decide(**common, profile=profile, loss_counts=counts), counts
 
 

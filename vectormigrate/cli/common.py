@@ -60,6 +60,7 @@ def request_of(settings: Settings, migration_id: str, source: Place, target: Pla
         overwrite=what.overwrite,
         renames=tuple((old, new) for old, _, new in (text.partition("=") for text in what.renames)),
         excludes=what.excludes,
+        vectors=what.vectors,
         accepted_losses=what.accepted_losses,
         min_similarity=what.min_similarity,
     )

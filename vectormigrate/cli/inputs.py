@@ -68,6 +68,7 @@ class What:
     partitions: int | None
     renames: tuple[str, ...]
     excludes: tuple[str, ...]
+    vectors: tuple[str, ...]
     accepted_losses: tuple[str, ...]
     plain: bool
     into_existing: bool

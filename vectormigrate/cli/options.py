@@ -134,6 +134,16 @@ Excludes = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="FIELD", rich_help_panel=WHAT, help="Leave a metadata field out; repeatable."),
 ]
+Vectors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vector",
+        metavar="NAME",
+        rich_help_panel=WHAT,
+        help="Carry only this vector field; repeatable. Where the target holds fewer fields than the source; naming "
+        "some accepts the loss of the others.",
+    ),
+]
 AcceptLoss = Annotated[
     list[str] | None,
     typer.Option(

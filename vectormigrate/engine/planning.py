@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -16,6 +16,7 @@ from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty
 from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.losses import ALL
 from vectormigrate.mapping.planner import Decision, decide
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.plan import MappingRules, MigrationPlan, MigrationSpec
@@ -60,9 +61,12 @@ async def make_plan(
     total = sum(namespaces.values())
     wanted = spec.partitions or ends.source.capabilities.readers
     partitions = await ends.source.partitions(wanted, list(namespaces))
-    profile, losses = await _profile(
-        ends.source, partitions, decision(None, None).rules, total, profile_limit, listener
-    )
+    reading = _Reading(ends.source, partitions, total, profile_limit, listener)
+    profile, losses = await _profile(reading, decision(None, None).rules)
+    if not ends.target.capabilities.dynamic:
+        # Only now is it known which columns there are, and so which values do not fit theirs.
+        columns = replace(decision(profile, None).rules, accepted_losses=(ALL,))
+        _, losses = await _profile(reading, columns)
     final = decision(profile, losses)
     collisions = Collisions()
     if existing is not None and await ends.target.count():
@@ -120,23 +124,27 @@ def _check_collection_name(target: RetryingTarget, spec: MigrationSpec) -> None:
         raise PlanError(f"{name!r} is not a legal collection name on the target{hint}")
 
 
-async def _profile(
-    source: RetryingSource,
-    partitions: list[Partition],
-    rules: MappingRules,
-    total: int,
-    limit: int | None,
-    listener: Listener,
-) -> tuple[Profile, Counter[str]]:
-    """Read ids and metadata of every record (or of the first `limit`, spread over the partitions) and run the real
-    mapping over them, so that losses are counted by the code that will meet them."""
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What to profile: every record, or the first `limit` spread over the partitions."""
+
+    source: RetryingSource
+    partitions: list[Partition]
+    total: int
+    limit: int | None
+    listener: Listener
+
+
+async def _profile(reading: _Reading, rules: MappingRules) -> tuple[Profile, Counter[str]]:
+    """Read ids and metadata and run the real mapping over them, so that losses are counted by the code that will meet
+    them."""
     profile = Profile()
     losses: Counter[str] = Counter()
     mapper = Mapper(rules)
-    share = None if limit is None else -(-limit // len(partitions))
-    for partition in partitions:
+    share = None if reading.limit is None else -(-reading.limit // len(reading.partitions))
+    for partition in reading.partitions:
         read = 0
-        pages = source.scan(partition, vectors=False, page_rows=PROFILE_PAGE_ROWS)
+        pages = reading.source.scan(partition, vectors=False, page_rows=PROFILE_PAGE_ROWS)
         async with aclosing(pages):
             async for page in pages:
                 profile.add(page.batch)
@@ -144,7 +152,7 @@ async def _profile(
                     losses.update(mapped.losses)
                     losses.update(reject.code for reject in mapped.rejects)
                 read += len(page.batch)
-                listener(Profiled(records=profile.records, total=total))
+                reading.listener(Profiled(records=profile.records, total=reading.total))
                 if share is not None and read >= share:
                     break
     return profile, losses

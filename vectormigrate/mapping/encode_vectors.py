@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectormigrate.mapping.limits import Limits
-from vectormigrate.mapping.vectors import SPARSE_FILLER, LengthNote, cast_values, nonfinite_rows, normalise, to_float32
+from vectormigrate.mapping.vectors import (
+    DENSE_FILLER,
+    SPARSE_FILLER,
+    LengthNote,
+    cast_values,
+    nonfinite_rows,
+    normalise,
+    to_float32,
+    zero_note,
+)
 from vectormigrate.model.batch import BoolMask, DenseColumn, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.plan import VectorMapping
 from vectormigrate.model.schema import DType
@@ -46,7 +55,7 @@ class VectorEncoder:
                 for row in _present(column).tolist():
                     out.effects[row].add(f"vector-field:{name}")
             elif isinstance(column, SparseColumn):
-                _refuse_sparse(column, name, out)
+                _refuse_sparse(column, name, self._limits.max_sparse, out)
                 out.columns[mapping.target] = _filled(column, mapping.target, out) if mapping.fill else column
             elif isinstance(column, DenseColumn):
                 out.columns[mapping.target] = self._dense(column, mapping, out)
@@ -75,12 +84,32 @@ class VectorEncoder:
             out.notes[row][mapping.target] = note
             out.effects[row].add("vector-length")
         valid = column.valid
+        if not self._limits.zero_vectors:
+            values = self._fill_zeros(values, valid, mapping, out)
         if mapping.fill and valid is not None:
             for row in np.flatnonzero(~valid).tolist():
                 out.notes[row][mapping.target] = 0
                 out.effects[row].add("vector-missing")
             valid = None
         return DenseColumn(values, dtype, valid)
+
+    def _fill_zeros(
+        self, values: NDArray[Any], valid: BoolMask | None, mapping: VectorMapping, out: EncodedVectors
+    ) -> NDArray[Any]:
+        """The values with DENSE_FILLER in every row of zeros, noted where it stands for a real vector."""
+        empty = ~values.any(axis=1)
+        zeros = np.flatnonzero(empty if valid is None or mapping.fill else empty & valid)
+        if not len(zeros):
+            return values
+        for row in zeros.tolist():
+            if valid is None or valid[row]:
+                signs = np.signbit(values[row])
+                out.notes[row][mapping.target] = zero_note(signs)
+                out.effects[row].add("vector-zero")
+        filled = values.copy()
+        filled[zeros] = 0
+        filled[zeros, 0] = DENSE_FILLER
+        return filled
 
     def _multi(self, column: MultiColumn, mapping: VectorMapping, out: EncodedVectors) -> MultiColumn:
         if self._refuse(column, mapping.source, mapping.target, out):
@@ -133,7 +162,10 @@ def _owners(column: DenseColumn | MultiColumn, rows: NDArray[np.int64]) -> list[
     return (rows if valid is None else rows[valid[rows]]).tolist()
 
 
-def _refuse_sparse(column: SparseColumn, name: str, out: EncodedVectors) -> None:
+def _refuse_sparse(column: SparseColumn, name: str, most: int | None, out: EncodedVectors) -> None:
+    if most is not None:
+        for row in np.flatnonzero(np.diff(column.offsets) > most).tolist():
+            out.rejects[row] = ("vector_size", f"the vector {name!r} has more than {most} components")
     bad = np.flatnonzero(~np.isfinite(column.values))
     for row in np.unique(np.searchsorted(column.offsets, bad, side="right") - 1).tolist():
         out.rejects[row] = ("vector_nonfinite", f"the vector {name!r} holds NaN or infinity")

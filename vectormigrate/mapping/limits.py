@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from vectormigrate.adapter import Capabilities, ValueKind
@@ -46,6 +46,10 @@ class Limits:
         default_factory=dict[str, tuple[str, bool, str | None]]
     )
     dynamic: bool = True
+    typed: bool = False
+    """The target is one of typed columns: what does not fit its column is kept in the sidecar."""
+    max_sparse: int | None = None
+    zero_vectors: bool = True
     int_origin_ids: bool = False
     """Original ids in the field `_vm_id` are integers; otherwise they are text, so that the field has one type."""
 
@@ -66,6 +70,9 @@ class Limits:
             "unit_tolerance": self.unit_tolerance,
             "declared": {name: list(column) for name, column in self.declared.items()},
             "dynamic": self.dynamic,
+            "typed": self.typed,
+            "max_sparse": self.max_sparse,
+            "zero_vectors": self.zero_vectors,
             "int_origin_ids": self.int_origin_ids,
         }
 
@@ -101,14 +108,20 @@ _FROM_JSON = {
 
 
 def limits_of(
-    capabilities: Capabilities, schema: CollectionSchema, *, namespaces: bool, home: bool, int_origin_ids: bool
+    capabilities: Capabilities,
+    schema: CollectionSchema,
+    *,
+    namespaces: bool,
+    home: bool,
+    int_origin_ids: bool,
+    reserved: Collection[str] = (),
 ) -> Limits:
     """The limits of a collection with this shape. `home`: names that the shape itself holds are legal as they are, and
     so are keys like `_vm_id` that the records held there before (unless a record needs its own sidecar)."""
     caps = capabilities
     taken = {vector.name for vector in schema.vectors} if caps.shared_names else set[str]()
     own = {item.name for item in schema.fields} | OWN_FIELDS if home else set[str]()
-    reserved = (caps.reserved_fields | taken | OWN_FIELDS) - own
+    illegal = (caps.reserved_fields | taken | OWN_FIELDS | set(reserved)) - own
     declared = {
         item.name: (str(item.type), item.nullable or "default_value" in item.params, item.element and str(item.element))
         for item in schema.fields
@@ -120,12 +133,15 @@ def limits_of(
         value_kinds=caps.value_kinds,
         int_range=caps.int_range,
         field_names=caps.field_names,
-        reserved=reserved,
+        reserved=illegal,
         max_metadata_bytes=caps.max_metadata_bytes,
         namespaces=namespaces,
         namespace_names=caps.namespace_names,
         dims={vector.name: vector.dim for vector in schema.vectors if vector.dim is not None},
         declared=declared,
         dynamic=schema.dynamic,
+        typed=not caps.dynamic,
+        max_sparse=caps.max_sparse,
+        zero_vectors=caps.zero_vectors,
         int_origin_ids=int_origin_ids,
     )

@@ -22,6 +22,13 @@ EFFECTS: dict[str, Effect] = {
     "bool-type": Effect(soft=True, text="booleans become the strings 'true' and 'false'"),
     "int-type": Effect(soft=True, text="integers become floats of the same value"),
     "int-precision": Effect(soft=True, text="integers out of the target's exact range become decimal strings"),
+    "whole-floats": Effect(soft=True, text="floats without a fraction become integers"),
+    "datetime-text": Effect(soft=True, text="date texts become datetimes"),
+    "field-type": Effect(
+        soft=True, text="values of another type than their column are left out of it, so filters do not see them"
+    ),
+    "rounded-values": Effect(soft=True, text="values are rounded to what their column holds"),
+    "vector-zero": Effect(soft=True, text="a vector of zeros becomes a tiny one, because the target refuses zeros"),
     "float-type": Effect(soft=True, text="floats become strings"),
     "nonfinite-values": Effect(soft=True, text="NaN and infinities become the strings 'NaN', 'Infinity', '-Infinity'"),
     "bytes-type": Effect(soft=True, text="bytes become base64 strings"),

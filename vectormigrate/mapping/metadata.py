@@ -15,7 +15,17 @@ from vectormigrate.mapping.columns import ColumnCheck
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.names import has_surrogates, legal_name, matcher
-from vectormigrate.mapping.values import ABSENT, Encoded, Note, ValueEncoder, apply_note, check_key, copy_containers
+from vectormigrate.mapping.typed import TypedEncoder
+from vectormigrate.mapping.values import (
+    ABSENT,
+    Encoded,
+    Note,
+    Path,
+    ValueEncoder,
+    apply_note,
+    check_key,
+    copy_containers,
+)
 from vectormigrate.model.batch import Metadata, Value
 
 Shape = dict[str, Any]
@@ -31,6 +41,8 @@ class MetadataEncoder:
         self._values = ValueEncoder(limits)
         self._matches = matcher(limits.field_names, limits.reserved)
         self._columns = ColumnCheck(limits) if limits.declared or not limits.dynamic else None
+        self._typed = TypedEncoder(limits, self._column_name) if limits.typed else None
+        self._column_names: dict[Path, str] = {}
         self._legal: set[str] = set()
         self.flattens = not self._values.object
         self._max_bytes = limits.max_metadata_bytes
@@ -38,6 +50,8 @@ class MetadataEncoder:
 
     def fits(self, metadata: Metadata) -> bool:
         """Whether the metadata goes over unchanged. The hot path: one pass, no allocation for flat records."""
+        if self._typed is not None:
+            return self._typed.fits(metadata)
         fits, always, legal = self._values.fits, self._values.always, self._legal
         for key, value in metadata.items():
             if key not in legal and not self._learn(key):
@@ -57,6 +71,8 @@ class MetadataEncoder:
         """The metadata as the target can hold it, and the note that undoes it (empty: nothing to undo)."""
         if self.fits(metadata):
             return metadata, {}
+        if self._typed is not None:
+            return self._typed.encode(metadata, effects)
         notes: list[Note] = []
         encoded: dict[str, Encoded] = {}
         for key, value in metadata.items():
@@ -113,6 +129,15 @@ class MetadataEncoder:
         if found is None:
             raise RecordRejected("field_name", f"no legal name can be made from the metadata key {plain!r}")
         return found
+
+    def _column_name(self, path: Path) -> str:
+        """As `field_name`, which for typed columns never depends on the record."""
+        name = self._column_names.get(path)
+        if name is None:
+            name = self.field_name(tuple(map(str, path)), {})
+            if len(self._column_names) < 10_000:
+                self._column_names[path] = name
+        return name
 
     def check_size(self, metadata: Metadata) -> None:
         """Raises RecordRejected when the finished metadata is larger than the target takes."""

@@ -5,8 +5,8 @@ v    version, 1
 id   typed original id (model/ids.py), when the record's id is another one
 ns   original namespace, when the record stands in another one
 k o m  metadata notes (mapping/metadata.py)
-x    vector field -> 0 (was absent, filled with zeros), a length note (mapping/vectors.py), or for a multi-vector
-     `{"position": length note}`
+x    vector field -> 0 (was absent, filled), 1 or sign bits (was zeros), a length note (mapping/vectors.py), or for a
+     multi-vector `{"position": length note}`
 ==== ==================================================================================================
 
 Names are those of the collection that the sidecar stands in.
@@ -24,7 +24,7 @@ import orjson
 
 from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID
 from vectormigrate.mapping.metadata import decode_metadata
-from vectormigrate.mapping.vectors import SPARSE_FILLER, LengthNote, denormalise
+from vectormigrate.mapping.vectors import DENSE_FILLER, SPARSE_FILLER, LengthNote, denormalise, zeros_of
 from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import RecordId, parse_id_key
 from vectormigrate.model.schema import DType
@@ -126,6 +126,7 @@ def _original_vectors(
 
 def _original_column(column: VectorColumn, notes: Mapping[int, Any]) -> VectorColumn:
     if isinstance(column, DenseColumn):
+        column = _unzero(column, notes)
         valid = _unfill(column, [row for row, note in notes.items() if note == 0])
         lengths = {row: note for row, note in notes.items() if _is_length_note(note)}
         if not lengths or column.dtype is not DType.FLOAT32:
@@ -136,6 +137,23 @@ def _original_column(column: VectorColumn, notes: Mapping[int, Any]) -> VectorCo
     if isinstance(column, MultiColumn) and column.dtype is DType.FLOAT32:
         return replace(column, values=denormalise(column.values, _flat_notes(column, notes)))
     return column
+
+
+def _unzero(column: DenseColumn, notes: Mapping[int, Any]) -> DenseColumn:
+    """The column with zeros where DENSE_FILLER still stands for them."""
+    dim = column.values.shape[1]
+    found = {row: np.zeros(dim) if note == 0 else zeros_of(note, dim) for row, note in notes.items()}
+    still = [
+        row
+        for row, zeros in found.items()
+        if zeros is not None and column.values[row, 0] == DENSE_FILLER and not column.values[row, 1:].any()
+    ]
+    if not still:
+        return column
+    values = column.values.copy()
+    for row in still:
+        values[row] = found[row]
+    return replace(column, values=values)
 
 
 def _unfill(column: DenseColumn, rows: Sequence[int]) -> Any:

@@ -69,7 +69,7 @@ def _fields(context: PlanContext, existing: CollectionSchema, renames: RenamePla
         missing = profile.records - (found.values - found.nulls if found else 0)
         if missing:
             wrong.append(f"it requires a value in the field {name!r}, which {missing} source records lack")
-    if not existing.dynamic:
+    if not existing.dynamic and context.target_caps.dynamic:
         extra = sorted({path.split(".")[0] for path in present} - declared.keys())
         if extra:
             wrong.append(

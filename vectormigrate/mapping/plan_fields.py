@@ -121,7 +121,9 @@ def source_fields(context: PlanContext) -> tuple[MetadataField, ...]:
     for item in note.schema.fields:
         name = item.name if item.name in held or context.home else new_name.get(item.name, item.name)
         found[name] = replace(item, name=name)
-    for item in context.source_schema.fields:
+    # Columns that a typed database on the way had to make are no wish of the operator.
+    dynamic = context.source_caps.dynamic
+    for item in (item for item in context.source_schema.fields if dynamic or not item.declared):
         original = note.fields.get(item.name, item.name)
         if item.name not in found and original not in found and item.name not in OWN_FIELDS:
             found[item.name] = replace(item, declared=False) if context.home else item

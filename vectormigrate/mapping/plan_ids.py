@@ -34,6 +34,8 @@ class NamespacePlan:
     originals: Mapping[str, str]
     divided: bool
     several: bool
+    named: bool
+    """A target namespace has a name."""
 
 
 def plan_namespaces(context: PlanContext) -> NamespacePlan:
@@ -43,8 +45,11 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     original = {name: back.get(name, name) for name in context.namespaces}
     known = sorted({*original.values(), *(context.profile.namespaces if context.profile else ())})
     divided = caps.namespaces and (caps.max_namespaces is None or len(known) <= caps.max_namespaces)
+    if caps.namespaces_declared and context.existing is not None:
+        divided = context.existing.divided
     limits = Limits(namespaces=divided, namespace_names=caps.namespace_names)
-    target = namespace_map(limits, {"": ""} if known == [""] else {})
+    must_have_name = context.existing is not None and context.existing.divided
+    target = namespace_map(limits, {"": ""} if known == [""] and not must_have_name else {})
     try:
         names = {name: target(name) for name in known}
     except RecordRejected as error:
@@ -55,7 +60,7 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     originals = {names[name]: name for name in known if names[name] != name} if divided or len(known) == 1 else {}
     merged_before = not context.source_caps.namespaces and context.note is not None
     several = len(known) > 1 or (merged_before and context.complete is None)
-    return NamespacePlan(names=names, originals=originals, divided=divided, several=several)
+    return NamespacePlan(names=names, originals=originals, divided=divided, several=several, named=any(names.values()))
 
 
 def changed_names(plan: NamespacePlan, *, legal: bool) -> dict[str, str]:

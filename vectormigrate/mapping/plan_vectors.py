@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.errors import IncompatibleSchema
+from vectormigrate.errors import IncompatibleSchema, PlanError
 from vectormigrate.mapping.names import legal_name, matcher
 from vectormigrate.mapping.plan_context import LossList, PlanContext
 from vectormigrate.mapping.vectors import NARROWING_BOUND, WIDENS
@@ -15,6 +15,8 @@ from vectormigrate.model.schema import DType, Metric, VectorField, VectorKind
 
 UNIT_BOUND = 1e-6
 """Components of a unit vector that the target may have normalised once more (facts: at most 1.5e-8 off)."""
+
+_FLOATS = frozenset({DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16})
 
 _NARROWS: Mapping[DType, tuple[DType, ...]] = {
     DType.FLOAT32: (DType.FLOAT16, DType.BFLOAT16),
@@ -46,8 +48,12 @@ def plan_vectors(context: PlanContext, losses: LossList) -> VectorPlan:
     fields: list[VectorField] = []
     mappings: list[VectorMapping] = []
     originals: dict[str, str] = {}
+    chosen = _chosen(context)
     for source in context.source_schema.vectors:
         original = _original(context, source)
+        if chosen is not None and source.name not in chosen:
+            losses.add(f"vector-field:{source.name}", _present(context, source.name), "not chosen with --vector")
+            continue
         target = _target_field(context, source, original, fields, losses)
         if target is None:
             losses.add(f"vector-field:{source.name}", _present(context, source.name))
@@ -61,6 +67,7 @@ def plan_vectors(context: PlanContext, losses: LossList) -> VectorPlan:
         raise IncompatibleSchema("the target can hold none of the source's vector fields")
     if context.home and context.note is not None:
         held = {item.name for item in fields}
+        order = {item.name: number for number, item in enumerate(context.note.schema.vectors)}
         for item in context.note.schema.vectors:
             if item.name in held:
                 continue
@@ -71,7 +78,20 @@ def plan_vectors(context: PlanContext, losses: LossList) -> VectorPlan:
                 f"the vector field {item.name!r} was lost on the way here; it is not made again, because the target "
                 "would require a value in every record"
             )
+        fields.sort(key=lambda item: order.get(item.name, len(order)))
     return VectorPlan(fields=tuple(fields), mappings=tuple(mappings), originals=originals)
+
+
+def _chosen(context: PlanContext) -> frozenset[str] | None:
+    """The vector fields that --vector names, None for all. Raises PlanError for one that the source does not have."""
+    if not context.spec.vectors:
+        return None
+    names = [item.name for item in context.source_schema.vectors]
+    for name in context.spec.vectors:
+        if name not in names:
+            held = ", ".join(map(repr, names)) or "none"
+            raise PlanError(f"--vector {name!r}: the source has no such vector field; it has: {held}")
+    return frozenset(context.spec.vectors)
 
 
 def _original(context: PlanContext, source: VectorField) -> VectorField:
@@ -98,7 +118,9 @@ def _target_field(
     if context.existing is not None:
         return existing_vector(context, source, original)
     caps = context.target_caps
+    most = caps.max_of_kind.get(source.kind)
     full = caps.max_vectors is not None and len(taken) >= caps.max_vectors
+    full = full or (most is not None and sum(item.kind is source.kind for item in taken) >= most)
     too_big = source.dim is not None and source.dim > caps.max_dim
     if full or too_big or source.kind not in caps.vector_kinds:
         return None
@@ -108,7 +130,7 @@ def _target_field(
         return None
     if not exact:
         losses.add(f"metric:{source.name}", detail=f"the target has no metric {original.metric}; it gets {metric}")
-    name = _name(caps, original.name, [item.name for item in taken])
+    name = caps.fixed_names.get(original.kind) or _name(context, original, [item.name for item in taken])
     return replace(original, name=name, metric=metric, dtype=dtype)
 
 
@@ -127,14 +149,17 @@ def existing_vector(context: PlanContext, source: VectorField, original: VectorF
     return None
 
 
-def _name(caps: Capabilities, wanted: str, taken: list[str]) -> str:
+def _name(context: PlanContext, original: VectorField, taken: list[str]) -> str:
+    caps, wanted = context.target_caps, original.name
     reserved = caps.reserved_fields if caps.shared_names else frozenset[str]()
     legal = matcher(caps.vector_names, reserved)
     if wanted == "":
-        if caps.unnamed_vector:
+        alone = sum(item.kind is not VectorKind.SPARSE for item in context.source_schema.vectors) == 1
+        if caps.unnamed_vector and (alone or not caps.unnamed_alone):
             return wanted
         wanted = "vector"
-    if legal(wanted) and wanted not in taken:
+    folded = {name.casefold() for name in taken} if caps.fold_case else set(taken)
+    if legal(wanted) and (wanted.casefold() if caps.fold_case else wanted) not in folded:
         return wanted
     found = legal_name(wanted, f"v:{wanted}", legal, taken)
     if found is None:
@@ -145,20 +170,34 @@ def _name(caps: Capabilities, wanted: str, taken: list[str]) -> str:
 def _metric(caps: Capabilities, context: PlanContext, original: VectorField) -> tuple[Metric, bool]:
     """The target's metric and whether it gives the same scores."""
     wanted = original.metric
-    if wanted in caps.metrics:
+    allowed = caps.metrics
+    sparse = VectorKind.SPARSE in caps.vector_kinds and _carries_sparse(context)
+    if caps.sparse_beside is not None and sparse and original.kind is not VectorKind.SPARSE:
+        allowed &= caps.sparse_beside
+    if wanted in allowed:
         return wanted, True
     for metric in _NEXT_BEST[wanted]:
-        if metric in caps.metrics:
-            units = wanted is Metric.COSINE and context.source_caps.normalises_cosine and context.note is None
-            same = (units and metric is Metric.DOT) or (wanted is Metric.HAMMING and metric is Metric.L1)
+        if metric in allowed:
+            same = _units_for_dot(original, metric) or (wanted is Metric.HAMMING and metric is Metric.L1)
             return metric, same
     raise IncompatibleSchema(f"the target has no metric for the vector field {original.name!r} ({wanted})")
+
+
+def _carries_sparse(context: PlanContext) -> bool:
+    chosen = _chosen(context)
+    fields = [item for item in context.source_schema.vectors if chosen is None or item.name in chosen]
+    return any(item.kind is VectorKind.SPARSE for item in fields)
+
+
+def _units_for_dot(original: VectorField, metric: Metric) -> bool:
+    """Whether a cosine field becomes a dot-product field: on vectors of unit length both give the same scores."""
+    return original.metric is Metric.COSINE and metric is Metric.DOT and original.dtype in _FLOATS
 
 
 def _dtype(caps: Capabilities, original: VectorField, metric: Metric) -> DType | None:
     """The same type, else a wider one, else a narrower one (float32 where lengths must be kept)."""
     wanted = original.dtype
-    lengths = caps.normalises_cosine and metric is Metric.COSINE
+    lengths = (caps.normalises_cosine and metric is Metric.COSINE) or _units_for_dot(original, metric)
     if lengths and wanted in (DType.FLOAT16, DType.BFLOAT16) and DType.FLOAT32 in caps.dtypes:
         return DType.FLOAT32
     if wanted in caps.dtypes:
@@ -177,9 +216,9 @@ def _mapping(
         losses.add("vector-missing")
     if source.kind is VectorKind.SPARSE:
         return replace(mapping, dtype=str(DType.FLOAT32), fill=fill)
-    floats = target.dtype in (DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)
-    units = caps.normalises_cosine and target.metric is Metric.COSINE and floats
-    normalise = units and not (context.source_caps.normalises_cosine and context.note is None)
+    units = caps.normalises_cosine and target.metric is Metric.COSINE and target.dtype in _FLOATS
+    made_units = _units_for_dot(original, target.metric) and target.dtype in _FLOATS
+    normalise = (units or made_units) and not (context.source_caps.normalises_cosine and context.note is None)
     if normalise:
         losses.add("vector-length" if target.dtype is DType.FLOAT32 else "vector-rounding")
     compare, tolerance = (CompareClass.UNIT, UNIT_BOUND) if units else (CompareClass.EXACT, 0.0)

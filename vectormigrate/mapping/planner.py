@@ -15,6 +15,7 @@ from vectormigrate.mapping.limits import ORIGIN_ID, Limits, limits_of
 from vectormigrate.mapping.losses import ALL, EFFECTS, RECORD_EFFECTS, SCHEMA_EFFECTS, explain
 from vectormigrate.mapping.metadata import MetadataEncoder
 from vectormigrate.mapping.names import matcher
+from vectormigrate.mapping.plan_columns import case_doubles, plan_columns
 from vectormigrate.mapping.plan_context import LossList, PlanContext
 from vectormigrate.mapping.plan_existing import check_existing
 from vectormigrate.mapping.plan_fields import RenamePlan, plan_renames, target_fields
@@ -112,25 +113,35 @@ def _schema(
     """The limits of the target collection and its schema without a note."""
     base = CollectionSchema(name=context.spec.target.collection, id_kinds=ids.kinds, vectors=vectors.fields)
     keeps_shape = context.home or context.same_kind
+    doubles: frozenset[str] = frozenset()
     if context.existing is not None:
         schema = replace(context.existing, name=base.name)
     else:
         encoder = MetadataEncoder(_limits(context, base, spaces, ids, named=False))
         origin = context.note.schema if context.note is not None else context.source_schema
-        fields = target_fields(context, renames, encoder, losses)
+        typed = not context.target_caps.dynamic and not keeps_shape
+        if typed:
+            doubles = case_doubles(context, renames, encoder)
+            encoder = MetadataEncoder(_limits(context, base, spaces, ids, named=False, reserved=doubles))
+            fields = plan_columns(context, renames, encoder, losses)
+        else:
+            fields = target_fields(context, renames, encoder, losses)
         derived = ids.strategy.startswith("uuid5") and context.sidecar
         if derived:
             kind = FieldType.INT64 if _int_origin_ids(context, ids) else FieldType.STRING
-            fields = (*fields, MetadataField(name=ORIGIN_ID, type=kind, indexed=True))
+            fields = (*fields, MetadataField(name=ORIGIN_ID, type=kind, indexed=True, declared=typed))
         schema = replace(
             base,
             fields=fields,
-            dynamic=origin.dynamic if keeps_shape and not derived else True,
+            dynamic=not typed and (origin.dynamic if keeps_shape and not derived else True),
+            divided=context.target_caps.namespaces_declared
+            and spaces.divided
+            and (spaces.named or (keeps_shape and origin.divided)),
             # Going home, what the databases on the way added to the settings stays behind.
             extras=dict(origin.extras) if context.home else {**context.source_schema.extras, **origin.extras},
         )
     named = keeps_shape or context.existing is not None
-    return _limits(context, schema, spaces, ids, named=named), schema
+    return _limits(context, schema, spaces, ids, named=named, reserved=doubles), schema
 
 
 def _int_origin_ids(context: PlanContext, ids: IdPlan) -> bool:
@@ -139,7 +150,13 @@ def _int_origin_ids(context: PlanContext, ids: IdPlan) -> bool:
 
 
 def _limits(
-    context: PlanContext, schema: CollectionSchema, spaces: NamespacePlan, ids: IdPlan, *, named: bool
+    context: PlanContext,
+    schema: CollectionSchema,
+    spaces: NamespacePlan,
+    ids: IdPlan,
+    *,
+    named: bool,
+    reserved: frozenset[str] = frozenset(),
 ) -> Limits:
     return limits_of(
         context.target_caps,
@@ -147,6 +164,7 @@ def _limits(
         namespaces=spaces.divided,
         home=named,
         int_origin_ids=_int_origin_ids(context, ids),
+        reserved=reserved,
     )
 
 
@@ -177,7 +195,11 @@ def _accepted(context: PlanContext, losses: LossList, renames: RenamePlan) -> tu
             )
     if context.profile is None:
         return (ALL,)
-    return tuple(sorted({*asked, *(f"excluded:{path}" for path in renames.excludes)}))
+    chosen = set[str]()
+    if context.spec.vectors:
+        others = {item.name for item in context.source_schema.vectors} - {*context.spec.vectors}
+        chosen = {f"vector-field:{name}" for name in others}
+    return tuple(sorted({*asked, *chosen, *(f"excluded:{path}" for path in renames.excludes)}))
 
 
 def _rules(

@@ -33,8 +33,12 @@ class FieldProfile:
     max_bytes: int = 0
     min_int: int | None = None
     max_int: int | None = None
+    wide_ints: int = 0
+    """Integers beyond ±2^53, which a double does not hold exactly."""
     longest_list: int = 0
     nested_lists: int = 0
+    elements: Counter[str] = field(default_factory=Counter[str])
+    """Kinds of the elements of lists: how many lists hold one of this kind."""
     _hashes: set[int] = field(default_factory=set[int])
 
     @property
@@ -63,6 +67,7 @@ class FieldProfile:
         if isinstance(value, list):
             self.longest_list = max(self.longest_list, len(value))
             self.nested_lists += any(isinstance(item, list | dict) for item in value)
+            self.elements.update({kind_of(item) for item in value})
             return
         if isinstance(value, dict):
             return
@@ -71,6 +76,7 @@ class FieldProfile:
         elif kind == "int" and isinstance(value, int):
             self.min_int = value if self.min_int is None else min(self.min_int, value)
             self.max_int = value if self.max_int is None else max(self.max_int, value)
+            self.wide_ints += abs(value) > 2**53
         if len(self._hashes) < MAX_DISTINCT:
             self._hashes.add(hash(value))
 

@@ -13,6 +13,10 @@ f    float as text (NaN, Infinity, -Infinity too)     [f, path, check]
 b    bytes as base64                                  [b, path, check]
 t    datetime as RFC 3339 text                        [t, path, check]
 j    list as JSON text                                [j, path, check, notes relative to the list]
+w    whole float as int of the same value             [w, path, check]
+s    RFC 3339 text as datetime                        [s, path, check, text]
+v    another value that comes close                   [v, path, check, JSON text of [original], notes in it]
+a    left out, because its column holds another type  [a, path, JSON text of [original], notes in it]
 ==== ================================================ ====
 """
 
@@ -58,9 +62,20 @@ def check_of(value: Value) -> int:
     """CRC-32 of an encoded value. Numbers of equal value agree, because a JSON store may return 5 for 5.0."""
     if isinstance(value, str):
         return zlib.crc32(value.encode(errors="surrogatepass"))
+    return zlib.crc32(repr(_comparable(value)).encode())
+
+
+def _comparable(value: Value) -> object:
+    """The value without what a store may change in it: the kind of a number, the order of keys, an offset's name."""
     if type(value) is int and abs(value) <= 2**1023:
-        value = float(value)
-    return zlib.crc32(repr(value).encode())
+        return float(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_comparable(item) for item in value]
+    if isinstance(value, dict):
+        return sorted((key, _comparable(item)) for key, item in value.items())
+    return value
 
 
 def write_path(path: Path) -> str | list[str | int]:
@@ -77,6 +92,7 @@ class ValueEncoder:
         self.bool = ValueKind.BOOL in kinds
         self.int = ValueKind.INT in kinds
         self.float = ValueKind.FLOAT in kinds
+        self.whole = ValueKind.WHOLE in kinds
         self.nonfinite = ValueKind.NONFINITE in kinds
         self.bytes = ValueKind.BYTES in kinds
         self.datetime = ValueKind.DATETIME in kinds
@@ -91,7 +107,7 @@ class ValueEncoder:
         return [
             (type(None), self.null),
             (bool, self.bool),
-            (float, self.float and self.nonfinite),
+            (float, self.float and self.nonfinite and self.whole),
             (bytes, self.bytes),
             (datetime, self.datetime),
         ]
@@ -106,7 +122,7 @@ class ValueEncoder:
         if kind is int:
             return self.int and self.low <= value <= self.high
         if kind is float:
-            return self.float and math.isfinite(value)
+            return self.float and math.isfinite(value) and (self.whole or not value.is_integer())
         if kind is dict:
             return self.object and self._fits_object(value, depth + 1)
         return kind is list and self._fits_list(value, depth + 1)
@@ -157,7 +173,7 @@ class ValueEncoder:
             return self._encode_int(value)
         if type(value) is float:
             if math.isfinite(value):
-                return "f", repr(value), "float-type"
+                return self._encode_float(value)
             return "f", "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity", "nonfinite-values"
         if type(value) is bytes:
             return "b", base64.b64encode(value).decode(), "bytes-type"
@@ -166,6 +182,12 @@ class ValueEncoder:
         if isinstance(value, str):
             raise RecordRejected("unicode", "a string holds a lone surrogate, which is not legal text")
         raise RecordRejected("value_type", f"a value is of the type {type(value).__name__}, which is no metadata type")
+
+    def _encode_float(self, value: float) -> tuple[str, Value, str]:
+        negative_zero = value == 0 and math.copysign(1, value) < 0
+        if self.float and self.int and value.is_integer() and self.low <= value <= self.high and not negative_zero:
+            return "w", int(value), "whole-floats"
+        return "f", repr(value), "float-type"
 
     def _encode_int(self, value: int) -> tuple[str, Value, str]:
         if not self.int and self.float and self.low <= value <= self.high and abs(value) <= 2**1023:
@@ -239,6 +261,22 @@ def check_key(key: object) -> None:
 _JSON = ValueEncoder(JSON_LIMITS)
 
 
+def pack(value: Value) -> list[Any]:
+    """The value as the last members of a note: JSON text of a list of it, and the notes that this text needs."""
+    inner: list[Note] = []
+    plain = _JSON.encode(value, (0,), inner, set())
+    text = json.dumps([plain], ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return [text, inner] if inner else [text]
+
+
+def _unpack(text: object, inner: Sequence[Note]) -> list[Value]:
+    """The list that was written as JSON text, with its notes applied. Raises ValueError and its like."""
+    holder: dict[str, Value] = {"": json.loads(str(text))}
+    for note in inner:
+        apply_note(holder, [note[0], ["", *_read_path(note[1])], *note[2:]])
+    return cast("list[Value]", holder[""])
+
+
 def _decode_scalar(kind: str, value: Value) -> Value:
     text = str(value)
     match kind:
@@ -250,6 +288,8 @@ def _decode_scalar(kind: str, value: Value) -> Value:
             return int(cast(float, value))
         case "f":
             return float(text)
+        case "w":
+            return float(cast(int, value))
         case "b":
             return base64.b64decode(text, validate=True)
         case "t":
@@ -260,16 +300,18 @@ def _decode_scalar(kind: str, value: Value) -> Value:
 
 def _decode(note: Note, value: Value) -> Value:
     """The original of `value`, or `value` itself when the note does not fit it (any more)."""
-    if isinstance(value, dict | list) or check_of(value) != note[2]:
-        return value
     try:
-        if note[0] != "j":
-            return _decode_scalar(note[0], value)
-        items = json.loads(str(value))
-        holder: dict[str, Value] = {"": items}
-        for inner in note[3] if len(note) > 3 else ():
-            apply_note(holder, [inner[0], ["", *_read_path(inner[1])], *inner[2:]])
-        return holder[""]
+        if check_of(value) != note[2]:
+            return value
+        if note[0] == "v":
+            return _unpack(note[3], note[4] if len(note) > 4 else ())[0]
+        if note[0] == "s":
+            return str(note[3])
+        if isinstance(value, dict | list):
+            return value
+        if note[0] == "j":
+            return _unpack(value, note[3] if len(note) > 3 else ())
+        return _decode_scalar(note[0], value)
     except (ValueError, TypeError, OverflowError, RecursionError, LookupError):
         return value
 
@@ -285,11 +327,15 @@ def apply_note(metadata: dict[str, Value], note: Note) -> None:
     for step in path[:-1]:
         holder = _step(holder, step)
     last = path[-1]
-    if note[0] == "n":
+    if note[0] in ("n", "a"):
+        try:
+            missing = None if note[0] == "n" else _unpack(note[2], note[3] if len(note) > 3 else ())[0]
+        except (ValueError, TypeError, RecursionError, LookupError):
+            return
         if isinstance(holder, dict) and isinstance(last, str) and last not in holder:
-            holder[last] = None
+            holder[last] = missing
         elif isinstance(holder, list) and isinstance(last, int) and last == len(holder):
-            holder.append(None)
+            holder.append(missing)
         return
     current = _step(holder, last)
     if current is not ABSENT:

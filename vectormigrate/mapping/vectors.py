@@ -36,6 +36,10 @@ SPARSE_FILLER = (0, 2.0**-126)
 """Index and weight of the one component that stands for a sparse vector where the target requires one: the smallest
 normal float32, because a zero is forgotten by some targets; it adds nothing that a score could show."""
 
+DENSE_FILLER = np.float32(2.0**-40)
+"""First component of the vector that stands for zeros, or for none, where the target refuses zeros: its square is still
+a normal float32, and as a dot product it moves no score that matters."""
+
 _BLOCK = 32_768
 """Components worked on at a time, so that the intermediate float64 arrays stay in the processor's cache."""
 
@@ -43,6 +47,21 @@ _SAFE_TOLERANCE = 0.8
 _SAFE_SMALL = 1 - 1e-4
 """A target sums squares in float32, so near its two thresholds it may decide otherwise than our float64 sum. There we
 normalise: a unit vector is far inside "leave alone" for every target, so it is stored as written."""
+
+
+def zero_note(signs: BoolMask) -> int | str:
+    """The note of a vector of zeros that a filler stands for: 1, or the signs of its zeros as base64 bits."""
+    return base64.b64encode(np.packbits(signs).tobytes()).decode() if signs.any() else 1
+
+
+def zeros_of(note: object, dim: int) -> Floats | None:
+    """The zeros that `zero_note` noted, None for another note."""
+    if note == 1:
+        return np.zeros(dim, np.float32)
+    if not isinstance(note, str):
+        return None
+    signs = np.unpackbits(np.frombuffer(_from_base64(note), np.uint8))[:dim]
+    return np.where(signs == 1, np.float32(-0.0), np.float32(0)) if len(signs) == dim else None
 
 
 def _any(mask: Any) -> BoolMask:

@@ -52,6 +52,8 @@ class MigrationSpec:
     overwrite: bool = False
     renames: Mapping[str, str] = field(default_factory=dict[str, str])
     excludes: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
+    """Vector fields to carry; empty = all. Naming some accepts the loss of the others."""
     accepted_losses: tuple[str, ...] = ()
     min_similarity: float = 0.98
 
@@ -65,8 +67,8 @@ class MigrationSpec:
         fixed: dict[str, Any] = dict(data)
         fixed["source"] = EndpointRef(**data["source"])
         fixed["target"] = EndpointRef(**data["target"])
-        for name in ("namespaces", "excludes", "accepted_losses"):
-            fixed[name] = None if data[name] is None else tuple(data[name])
+        for name in ("namespaces", "excludes", "vectors", "accepted_losses"):
+            fixed[name] = None if data.get(name, ()) is None else tuple(data.get(name, ()))
         return MigrationSpec(**fixed)
 
 
