@@ -91,6 +91,10 @@ class Harness:
     marks: Sequence[pytest.MarkDecorator] = ()
     exclusive = False
     """Only one process at a time can open a collection."""
+    in_matrix = True
+    """Whether it stands for its database in the matrix of pairs; one way of running is enough there."""
+    empty_sparse = True
+    """A sparse vector may be there without a component."""
     scale = 1.0
     """Factor on the record counts of the larger tests, for slow databases."""
 

@@ -26,6 +26,7 @@ class MemoryHarness(Harness):
     def __init__(self, name: str, profile: Capabilities | None = None) -> None:
         self.name = name
         self._profile = profile
+        self.in_matrix = profile is None
 
     @property
     def capabilities(self) -> Capabilities:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.base import Harness, all_harnesses
 
-ENGINES = [harness for harness in all_harnesses() if not harness.name.startswith("memory-as-")]
+ENGINES = [harness for harness in all_harnesses() if harness.in_matrix]
 """The memory adapter with another's limits belongs to the conformance suite: its limits cannot be stored in a plan."""
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import numpy as np
 
+from tests.harness.base import Harness, column_type
 from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, Value, VectorColumn
 from vectormigrate.model.ids import IdKind, RecordId
@@ -51,16 +53,22 @@ VALUES: Sequence[tuple[ValueKind, str, Value]] = (
     (ValueKind.INT, "int64_min", -(2**63)),
     (ValueKind.STRING, "text", "ünï 漢字 🙂 \" ' \\ \n"),
     (ValueKind.STRING, "looks_like_json", '{"a": 1}'),
+    (ValueKind.STRING, "looks_like_uuid", "5D1F0E2A-9B1C-4F6E-8A77-0123456789AB"),
     (ValueKind.STRING, "looks_like_date", "2026-01-02T03:04:05+02:00"),
     (ValueKind.STRING, "long", "x" * 5000),
     (ValueKind.LIST_OF_STRINGS, "tags", ["b", "a", "b", ""]),
+    (ValueKind.LIST, "numbers", [3, 1, 2]),
+    (ValueKind.LIST, "floats", [0.5, -1.25]),
     (ValueKind.LIST, "empty_list", []),
     (ValueKind.LIST, "mixed", [1, 1.0, "1", None, True, [2, [3]], {"k": None}]),
     (ValueKind.LIST, "objects", [{"a": 1}, {"a": 2.0, "b": {"c": []}}]),
+    (ValueKind.OBJECT, "place", {"lat": 48.137154, "lon": 11.576124}),
     (ValueKind.OBJECT, "empty_object", {}),
     (ValueKind.OBJECT, "nested", {"a": {"b.c": {"d e": 1, "f": None}}, "": "empty key"}),
     (ValueKind.STRING, "a.b", "a dot in the key"),
     (ValueKind.STRING, "with space", "a space in the key"),
+    (ValueKind.STRING, "Case", "a key that differs"),
+    (ValueKind.STRING, "case", "only in case"),
     (ValueKind.STRING, "id", "a key that may be the id's"),
     (ValueKind.STRING, "vector", "a key that may be a vector's"),
     (ValueKind.BYTES, "raw", bytes(range(256))),
@@ -71,27 +79,34 @@ VALUES: Sequence[tuple[ValueKind, str, Value]] = (
 )
 
 
-def schema(caps: Capabilities, metric: Metric) -> CollectionSchema:
-    """A dense field, and beside it a sparse one where the source takes both."""
-    vectors = [VectorField(name="dense", kind=VectorKind.DENSE, dim=DIM, metric=metric)]
-    if VectorKind.SPARSE in caps.vector_kinds and (caps.max_vectors or 2) >= 2:
-        vectors.append(VectorField(name="terms", kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT))
-    kind = next(kind for kind in (IdKind.STRING, IdKind.INT64, IdKind.UINT64) if kind in caps.id_kinds)
+def schema(harness: Harness, metric: Metric) -> CollectionSchema:
+    """A dense field, and beside it a sparse one where the source takes both with this metric."""
+    caps = harness.capabilities
+    vectors = [harness.vector("dense", dim=DIM, metric=metric)]
+    if harness.supports(VectorKind.SPARSE) and (caps.sparse_beside is None or metric in caps.sparse_beside):
+        vectors = harness.together(*vectors, harness.vector("terms", VectorKind.SPARSE))
+    kind = next(kind for kind in (IdKind.STRING, IdKind.INT64, IdKind.UINT64, IdKind.UUID) if kind in caps.id_kinds)
     kinds = {kind, IdKind.UUID} if caps.id_kinds >= {kind, IdKind.UUID} and kind is not IdKind.STRING else {kind}
-    return CollectionSchema(name="nasty", id_kinds=frozenset(kinds), vectors=tuple(vectors))
+    return replace(
+        harness.schema(*vectors, samples=[_everything(caps), {"row": 0}]),
+        name="nasty",
+        id_kinds=frozenset(kinds),
+        divided=caps.namespaces_declared,
+    )
 
 
-def batches(caps: Capabilities, wanted: CollectionSchema) -> list[RecordBatch]:
+def batches(harness: Harness, wanted: CollectionSchema) -> list[RecordBatch]:
     """One batch per namespace. Ids repeat between namespaces where the source allows that."""
+    caps = harness.capabilities
     names = [name for name in NAMESPACES if re.fullmatch(caps.namespace_names, name)] if caps.namespaces else [""]
-    names = names[: caps.max_namespaces or len(names)]
+    names = [name for name in names if name or not caps.namespaces_declared][: caps.max_namespaces or len(names)]
     found: list[RecordBatch] = []
     for number, name in enumerate(names):
         ids = _ids(caps, wanted, 0 if caps.ids_per_namespace else number)
         if number and not caps.ids_per_namespace:
             ids = ids[-BULK:]
-        rows = [_metadata(caps, row) for row in range(len(ids))]
-        vectors = {item.name: _column(caps, item, len(ids), number) for item in wanted.vectors}
+        rows = [_metadata(caps, wanted, row) for row in range(len(ids))]
+        vectors = {item.name: _column(harness, item, len(ids), number) for item in wanted.vectors}
         found.append(RecordBatch(name, ids, vectors, rows))
     return found
 
@@ -113,47 +128,68 @@ def _ids(caps: Capabilities, wanted: CollectionSchema, salt: int) -> list[Record
     return found
 
 
-def _metadata(caps: Capabilities, row: int) -> Metadata:
+def _everything(caps: Capabilities) -> Metadata:
+    """Every value that the source can hold under that name."""
+    return {
+        name: value
+        for kind, name, value in VALUES
+        if _held(caps, kind, value) and re.fullmatch(caps.field_names, name) and name not in caps.reserved_fields
+    }
+
+
+def _held(caps: Capabilities, kind: ValueKind, value: Value) -> bool:
+    if isinstance(value, int) and not caps.int_range[0] <= value <= caps.int_range[1]:
+        return False
+    if isinstance(value, float) and value.is_integer() and ValueKind.WHOLE not in caps.value_kinds:
+        return False
+    if caps.dynamic:
+        return kind in caps.value_kinds
+    column = column_type(value)
+    return column is not None and column[0] in caps.column_types and kind is not ValueKind.NONFINITE
+
+
+def _metadata(caps: Capabilities, wanted: CollectionSchema, row: int) -> Metadata:
     """Row 0 holds nothing, so that nothing can be learned from the first record; later ones hold a slice of VALUES."""
     if row == 0:
         return {}
-    legal = [
-        (name, value)
-        for kind, name, value in VALUES
-        if kind in caps.value_kinds
-        and not (isinstance(value, int) and not caps.int_range[0] <= value <= caps.int_range[1])
-        and re.fullmatch(caps.field_names, name)
-        and name not in caps.reserved_fields
-    ]
+    everything = _everything(caps)
+    if not caps.dynamic:
+        everything = {name: value for name, value in everything.items() if wanted.column(name) is not None}
     if row == 1:
-        return dict(legal)
+        return everything
+    legal = list(everything.items())
     picked: Metadata = dict(legal[row % len(legal) :: 5])
-    picked["mixed_type"] = [1, 1.0, "1", True][row % 4]
     picked["row"] = row
+    if caps.dynamic:
+        mixed: list[Value] = [1, 1.0 if ValueKind.WHOLE in caps.value_kinds else 1.5, "1", True]
+        picked["mixed_type"] = mixed[row % 4]
     return picked
 
 
-def _column(caps: Capabilities, item: VectorField, count: int, seed: int) -> VectorColumn:
+def _column(harness: Harness, item: VectorField, count: int, seed: int) -> VectorColumn:
     """Zero, tiny, huge and ordinary vectors; where vectors are optional, every seventh record lacks one, and the second
     holds an empty sparse one."""
+    caps = harness.capabilities
+    optional = item.kind not in caps.vectors_required
     generator = np.random.default_rng([seed, count])
     valid = np.ones(count, np.bool_)
     if item.kind is VectorKind.SPARSE:
-        if not caps.vectors_required:
+        if optional:
             valid[::7] = False
         rows = [[3 + row, 2**31 + row, 2**32 - 2] if ok else [] for row, ok in enumerate(valid)]
-        if not caps.vectors_required:
+        if optional and harness.empty_sparse:
             rows[1] = []
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         indices = np.array([index for row in rows for index in row], np.uint32)
         return SparseColumn(offsets, indices, generator.random(len(indices), np.float32) + np.float32(0.5), valid)
     values = generator.standard_normal((count, item.dim or 0), dtype=np.float32)
-    values[1] = 0
+    if caps.zero_vectors:
+        values[1] = 0
     values[2] *= np.float32(1e-20)
     values[3] *= np.float32(1e15)
     values[4] /= np.linalg.norm(values[4])
     values[5, 0] = -0.0
-    if not caps.vectors_required:
+    if optional:
         valid[6::7] = False
         values[6::7] = 0
     return DenseColumn(values, DType.FLOAT32, None if valid.all() else valid)
