@@ -1,0 +1,84 @@
+"""Pinecone: vector and document indexes on the emulator, or on the real service when
+VECTORMIGRATE_TEST_PINECONE_API_KEY holds a key of a project that may be filled and emptied."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from tests.emulators import pinecone as emulator
+from tests.harness.base import Deviation, DeviationKind, Harness
+from tests.harness.milvus_server import free_ports
+from vectormigrate.adapter import Capabilities
+from vectormigrate.adapters.pinecone import CAPABILITIES, DOCUMENTS, PineconeConfig
+from vectormigrate.adapters.pinecone.config import DEFAULT_URL, KEY_VARIABLE
+
+KEY = os.environ.get("VECTORMIGRATE_TEST_PINECONE_API_KEY")
+
+
+class PineconeHarness(Harness):
+    adapter = "pinecone"
+    scale = 0.5
+    deviations = (
+        Deviation(
+            requirement="describe:metadata-indexes",
+            kind=DeviationKind.NEVER,
+            reason="Pinecone makes every metadata field filterable and lists none of them",
+        ),
+        Deviation(
+            requirement="describe:vector-index",
+            kind=DeviationKind.NEVER,
+            reason="a serverless index has no graph parameters",
+        ),
+    )
+
+    def __init__(self, name: str, kind: Literal["vector", "document"]) -> None:
+        self.name = name
+        self._kind: Literal["vector", "document"] = kind
+        self._url = DEFAULT_URL
+        self._key = KEY or ""
+
+    def unavailable(self) -> str | None:
+        return None if importlib.util.find_spec("pinecone") else "the package pinecone is not installed"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return DOCUMENTS if self._kind == "document" else CAPABILITIES
+
+    @contextmanager
+    def running(self, folder: Path) -> Generator[None, None, None]:
+        # Other processes get the key through the environment.
+        before = os.environ.get(KEY_VARIABLE)
+        if KEY is not None:
+            os.environ[KEY_VARIABLE] = KEY
+            yield
+        else:
+            with emulator.running() as pinecone:
+                self._url, self._key = pinecone.url, pinecone.api_key
+                os.environ[KEY_VARIABLE] = pinecone.api_key
+                yield
+        if before is None:
+            del os.environ[KEY_VARIABLE]
+        else:
+            os.environ[KEY_VARIABLE] = before
+
+    def config(self, collection: str) -> PineconeConfig:
+        key = SecretStr(self._key)
+        return PineconeConfig(url=self._url, collection=collection, api_key=key, index_kind=self._kind)
+
+    def unreachable(self) -> PineconeConfig:
+        url = f"http://127.0.0.1:{free_ports(1)[0]}"
+        return PineconeConfig(url=url, collection="c", api_key=SecretStr("nobody"), connect_timeout=2)
+
+    def new_name(self) -> str:
+        return f"c-{uuid4().hex[:12]}"
+
+
+HARNESSES = (PineconeHarness("pinecone", "vector"), PineconeHarness("pinecone-documents", "document"))

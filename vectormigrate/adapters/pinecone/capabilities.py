@@ -1,0 +1,90 @@
+"""What an index can hold: a vector index made here, a document index made here, and an existing one.
+
+Limits: Pinecone's documentation and OpenAPI files (API 2026-07); see errors.py for how a breach is reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.adapters.pinecone.layout import DENSE, SPARSE, Layout
+from vectormigrate.model.ids import IdKind
+from vectormigrate.model.schema import DType, Metric, VectorKind
+
+NOTE_NAMESPACE = "__vectormigrate_note__"
+"""Holds the origin note: tags are too small for it (20 of 120 characters)."""
+
+DEFAULT_NAMESPACE = "__default__"
+"""How the service lists the default namespace, which is `""` here."""
+
+MAX_DIM = 20_000
+MAX_METADATA = 40_960
+MAX_SPARSE = 1_000
+MAX_RECORDS = 1_000
+MAX_REQUEST = 2_000_000
+INT_MAX = 2**53
+"""Numbers are doubles, whatever they were sent as."""
+
+MAX_ID = 512
+NAMESPACES = rf"(?s)(?!(?:{DEFAULT_NAMESPACE}|{NOTE_NAMESPACE})\Z)[\x01-\x7f]{{0,512}}"
+
+CAPABILITIES = Capabilities(
+    id_kinds=frozenset({IdKind.STRING}),
+    id_max_bytes=MAX_ID,
+    ids_per_namespace=True,
+    vector_kinds=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
+    dtypes=frozenset({DType.FLOAT32}),
+    metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
+    max_dim=MAX_DIM,
+    max_vectors=2,
+    max_of_kind={VectorKind.DENSE: 1, VectorKind.SPARSE: 1},
+    fixed_names={VectorKind.DENSE: DENSE, VectorKind.SPARSE: SPARSE},
+    vectors_required=frozenset({VectorKind.DENSE}),
+    zero_vectors=False,
+    sparse_beside=frozenset({Metric.DOT}),
+    max_sparse=MAX_SPARSE,
+    value_kinds=frozenset(
+        {ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}
+    ),
+    int_range=(-INT_MAX, INT_MAX),
+    field_names=r"(?s)(?!\$).*",
+    max_metadata_bytes=MAX_METADATA,
+    namespaces=True,
+    namespace_names=NAMESPACES,
+    collection_names=r"[a-z0-9](?:[a-z0-9-]{0,43}[a-z0-9])?",
+    rows_per_write=MAX_RECORDS,
+    # float32 components are about three times as long in JSON.
+    bytes_per_write=MAX_REQUEST // 3,
+    writers=16,
+    readers=8,
+    readable_before_finalize=False,
+)
+
+DOCUMENTS = replace(
+    CAPABILITIES,
+    fixed_names={},
+    sparse_beside=None,
+    # Of at most 64 bytes; the sidecar's own names are spelled without the underscore there (see codec).
+    vector_names=r"(?![_$])(?:[\x20-\x7e]{1,64}|.{1,16})",
+    field_names=r"(?s)(?:(?![_$]).+|_vm_origin|_vm_id)",
+    reserved_fields=frozenset({"vm_origin", "vm_id"}),
+    shared_names=True,
+)
+
+
+def narrowed(layout: Layout) -> Capabilities:
+    """The capabilities of an existing index."""
+    kinds = {VectorKind.DENSE} if layout.dense is not None else set[VectorKind]()
+    kinds |= {VectorKind.SPARSE} if layout.sparse is not None else set[VectorKind]()
+    base = DOCUMENTS if layout.documents else CAPABILITIES
+    required = VectorKind.DENSE if VectorKind.DENSE in kinds else VectorKind.SPARSE
+    return replace(
+        base,
+        vector_kinds=frozenset(kinds),
+        max_vectors=len(kinds),
+        max_of_kind=dict.fromkeys(kinds, 1),
+        fixed_names={kind: name for kind, name in base.fixed_names.items() if kind in kinds},
+        vectors_required=frozenset({required} & kinds),
+        keeps_note=bool(kinds),
+    )

@@ -1,0 +1,71 @@
+"""Where a Pinecone index is."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from vectormigrate.adapter import ConnectionConfig
+
+DEFAULT_URL = "https://api.pinecone.io"
+KEY_VARIABLE = "PINECONE_API_KEY"
+
+
+class PineconeConfig(ConnectionConfig):
+    """`url` is the control plane; the data plane's host is asked for there. `collection` is the index name.
+
+    `api_key` is taken from PINECONE_API_KEY when it is missing.
+    `project`: any name for the project, to tell equal index names of two projects apart.
+    `index_kind`, `cloud`, `region`, `deletion_protection`: of an index that is created. A vector index is for the
+    vectors API (at most one dense and one sparse field, whose names are fixed), a document index for the documents API.
+    Cloud and region default to those of the index that comes home, else to aws and us-east-1.
+    `pool_size`: most connections. `timeout`: seconds for one call, `connect_timeout`: for reaching the server.
+    `ready_timeout`: seconds for an index to be created or deleted; `fresh_timeout`: for writes to show up in reads.
+    `count_by_stats`: take counts from the index statistics instead of listing all ids: fast, but they lag.
+    `proxy`: URL of an HTTP proxy; the variables HTTP_PROXY and the like are not read.
+    """
+
+    url: str = DEFAULT_URL
+    project: str = ""
+    index_kind: Literal["vector", "document"] = "vector"
+    cloud: str = ""
+    region: str = ""
+    deletion_protection: bool = False
+    pool_size: int = Field(default=64, ge=2, le=1000)
+    timeout: float = Field(default=60.0, gt=0)
+    connect_timeout: float = Field(default=10.0, gt=0)
+    ready_timeout: float = Field(default=900.0, gt=0)
+    fresh_timeout: float = Field(default=300.0, gt=0)
+    count_by_stats: bool = False
+    proxy: str | None = Field(default=None, repr=False)
+
+    @field_validator("url")
+    @classmethod
+    def _known_url(cls, url: str) -> str:
+        url = url.rstrip("/") or DEFAULT_URL
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("the url must be http(s)://host, or be left out for Pinecone's own service")
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("the url may hold no user, query or fragment; the key goes into api_key")
+        _ = parts.port
+        return url
+
+    @field_validator("collection")
+    @classmethod
+    def _named(cls, collection: str) -> str:
+        if not collection:
+            raise ValueError("the index needs a name")
+        return collection
+
+    def key(self) -> str:
+        """The API key, empty when there is none."""
+        given = self.api_key.get_secret_value() if self.api_key is not None else ""
+        return given or os.environ.get(KEY_VARIABLE, "")
+
+    def location(self) -> str:
+        """`pinecone:<url>[/<project>]#<index>`."""
+        return f"pinecone:{self.url}{'/' if self.project else ''}{self.project}#{self.collection}"

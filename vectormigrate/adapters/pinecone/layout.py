@@ -1,0 +1,161 @@
+"""What kind of index this is and where its vectors are, from its description. Pure.
+
+By its schema's fields: `_values` and `_sparse_values` make a vector index, `semantic_text` a legacy index with
+integrated embedding, anything else a document index (facts of the SDK, API 2026-07).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from vectormigrate.adapters.pinecone.errors import NAME
+from vectormigrate.errors import InvalidRequest
+from vectormigrate.model.ids import IdKind
+from vectormigrate.model.schema import CollectionSchema, FieldType, Json, MetadataField, Metric, VectorField, VectorKind
+
+DENSE = "values"
+SPARSE = "sparse_values"
+
+METRICS = {"cosine": Metric.COSINE, "dotproduct": Metric.DOT, "euclidean": Metric.L2}
+
+_TYPES = {
+    "float": FieldType.FLOAT64,
+    "integer": FieldType.INT64,
+    "boolean": FieldType.BOOL,
+    "string": FieldType.STRING,
+    "string_list": FieldType.LIST,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One index. `dense` and `sparse` are the vector fields that records bring themselves; `embedded` names the text
+    fields from which the service makes vectors. `settings` is what only Pinecone reads."""
+
+    name: str
+    host: str
+    kind: Literal["vector", "integrated", "document"]
+    ready: bool
+    state: str
+    dense: VectorField | None
+    sparse: VectorField | None
+    embedded: tuple[str, ...]
+    fields: Mapping[str, Mapping[str, Json]]
+    settings: Mapping[str, Json]
+
+    @property
+    def documents(self) -> bool:
+        """Read and written through the documents API."""
+        return self.kind == "document"
+
+    @property
+    def vectors(self) -> tuple[VectorField, ...]:
+        """Dense before sparse."""
+        return tuple(item for item in (self.dense, self.sparse) if item is not None)
+
+
+def layout_of(data: Mapping[str, Any]) -> Layout:
+    """The layout of a described index. Raises InvalidRequest for pods, whose records cannot be listed."""
+    name, deployment = data["name"], data["deployment"]
+    if deployment.get("deployment_type") == "pod":
+        message = (
+            f"{name!r} is a pod index, of which no complete list of records can be had; make a serverless index of it "
+            "first (a collection of the pod index, then a new index from that collection)"
+        )
+        raise InvalidRequest(message, adapter=NAME, operation="describe")
+    fields: dict[str, dict[str, Any]] = data["schema"]["fields"]
+    kind: Literal["vector", "integrated", "document"] = "document"
+    if any(config.get("type") == "semantic_text" for config in fields.values()):
+        kind = "integrated"
+    elif fields.keys() & {"_values", "_sparse_values"}:
+        kind = "vector"
+    dense = sparse = None
+    embedded: list[str] = []
+    for field, config in fields.items():
+        if config.get("type") == "dense_vector":
+            dense = _dense(DENSE if kind == "vector" else field, config["dimension"], config["metric"])
+        elif config.get("type") == "sparse_vector":
+            sparse = _sparse(SPARSE if kind == "vector" else field)
+        elif config.get("type") == "semantic_text" or config.keys() & {"embed", "sparse_embed"}:
+            embedded.append(field)
+    capacity = {key: value for key, value in (data.get("read_capacity") or {}).items() if key != "status"}
+    settings = {
+        "kind": kind,
+        "schema": fields,
+        "deployment": deployment,
+        "tags": dict(data.get("tags") or {}),
+        "deletion_protection": data["deletion_protection"],
+        "read_capacity": capacity,
+    }
+    return Layout(
+        name=name,
+        host=data.get("host") or "",
+        kind=kind,
+        ready=data["status"]["ready"],
+        state=data["status"]["state"],
+        dense=dense,
+        sparse=sparse,
+        embedded=tuple(embedded),
+        fields=fields,
+        settings=settings,
+    )
+
+
+def _dense(name: str, dim: int, metric: str) -> VectorField:
+    return VectorField(name=name, kind=VectorKind.DENSE, dim=dim, metric=METRICS.get(metric, Metric.COSINE))
+
+
+def _sparse(name: str) -> VectorField:
+    return VectorField(name=name, kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT)
+
+
+def with_statistics(layout: Layout, stats: Mapping[str, Any]) -> Layout:
+    """The layout of an integrated index, whose description does not tell the form of its vectors."""
+    if stats.get("vectorType") == "sparse":
+        return replace(layout, sparse=_sparse(SPARSE))
+    dimension = stats.get("dimension")
+    if not dimension:
+        message = f"{layout.name!r} does not tell the dimension of the vectors that it makes"
+        raise InvalidRequest(message, adapter=NAME, operation="describe")
+    metric = next((str(item["metric"]) for item in layout.fields.values() if item.get("metric")), "")
+    return replace(layout, dense=_dense(DENSE, int(dimension), metric or str(stats.get("metric", ""))))
+
+
+def schema_of(layout: Layout, name: str, note: Mapping[str, Json] | None) -> CollectionSchema:
+    """The schema in neutral words. Vectors that the service makes inside a document index are `computed`."""
+    hidden = [field for field, config in layout.fields.items() if config.get("store_text") is False]
+    return CollectionSchema(
+        name=name,
+        id_kinds=frozenset({IdKind.STRING}),
+        vectors=layout.vectors,
+        fields=tuple(_metadata(layout)),
+        extras={NAME: dict(layout.settings)},
+        note=note,
+        computed=tuple(sorted(layout.embedded)) if layout.documents else (),
+        warnings=tuple(
+            f"the text of the field {field!r} is not stored in Pinecone (store_text: false), so it cannot be read"
+            for field in hidden
+        ),
+    )
+
+
+def _metadata(layout: Layout) -> list[MetadataField]:
+    """Fields that the index knows by name; undeclared metadata is indexed as well, but listed nowhere."""
+    found: list[MetadataField] = []
+    for name, config in layout.fields.items():
+        kind = config.get("type")
+        if kind is None:
+            found.append(MetadataField(name=name, type=FieldType.STRING, indexed=bool(config.get("filterable"))))
+        elif kind in _TYPES:
+            text = config.get("full_text_search") is not None
+            found.append(
+                MetadataField(
+                    name=name,
+                    type=FieldType.TEXT if text else _TYPES[kind],
+                    element=FieldType.STRING if kind == "string_list" else None,
+                    indexed=text or bool(config.get("filterable")),
+                )
+            )
+    return found
