@@ -52,6 +52,8 @@ class Capabilities:
     id_kinds: frozenset[IdKind]
     id_max_bytes: int | None = None
     """Longest string id in UTF-8 bytes."""
+    id_ascii: bool = False
+    """String ids are ASCII text without NUL, at least one character."""
     mixed_ids: bool = True
     """One collection may hold ids of several of these kinds; False: a collection is made for exactly one kind."""
     ids_per_namespace: bool
@@ -91,6 +93,11 @@ class Capabilities:
     """Metadata keys and vector names that differ only in case are the same name."""
     dynamic: bool = True
     """A collection may hold metadata fields that its schema does not declare; False: each needs a typed column."""
+    index_types: frozenset[FieldType] = frozenset(FieldType) - {FieldType.JSON, FieldType.BYTES}
+    """Types of metadata fields that can be indexed (LIST: a list of elements of another type among these). A DATETIME
+    or UUID index also serves a field whose values are the texts of such."""
+    index_params: frozenset[str] = frozenset({"type", "m", "ef_construct"})
+    """Neutral parameters of a vector index (VectorField.index) that the database takes."""
     column_types: frozenset[FieldType] = frozenset()
     """Types that the planner may declare for a column where `dynamic` is False. A declared column holds its own type
     whatever `value_kinds` say; those speak for columns of foreign values."""
@@ -240,6 +247,17 @@ class Target(Source, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeWord:
+    """What a database's own word for the type of a field means: metadata of `type` (a list: of `element`), or, where
+    `vector` is set, a vector field of this kind stored as `dtype`."""
+
+    type: FieldType = FieldType.JSON
+    element: FieldType | None = None
+    vector: VectorKind | None = None
+    dtype: DType = DType.FLOAT32
+
+
 ConfigT = TypeVar("ConfigT", bound=ConnectionConfig)
 
 
@@ -262,3 +280,14 @@ class AdapterSpec(Protocol, Generic[ConfigT]):
 
 
 AnySpec = AdapterSpec[Any]
+
+
+def type_words(spec: AnySpec) -> Mapping[str, TypeWord]:
+    """The database's own words for field types in lower case: the optional attribute `type_words` of a SPEC."""
+    return getattr(spec, "type_words", {})
+
+
+def editions(spec: AnySpec) -> Mapping[str, Capabilities]:
+    """Narrower editions of the database by their name for people (an embedded one, an old server): the optional
+    attribute `editions` of a SPEC."""
+    return getattr(spec, "editions", {})

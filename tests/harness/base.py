@@ -224,7 +224,8 @@ class Harness:
 
     def new_name(self) -> str:
         """A collection name that is not in use."""
-        return f"c_{uuid4().hex[:12]}"
+        legal = self.capabilities.collection_names
+        return next(name for start in ("c_", "c-", "C") if re.fullmatch(legal, name := f"{start}{uuid4().hex[:12]}"))
 
     @asynccontextmanager
     async def open(self, collection: str) -> AsyncGenerator[Target, None]:

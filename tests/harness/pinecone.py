@@ -9,7 +9,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
-from uuid import uuid4
 
 from pydantic import SecretStr
 
@@ -76,9 +75,6 @@ class PineconeHarness(Harness):
     def unreachable(self) -> PineconeConfig:
         url = f"http://127.0.0.1:{free_ports(1)[0]}"
         return PineconeConfig(url=url, collection="c", api_key=SecretStr("nobody"), connect_timeout=2)
-
-    def new_name(self) -> str:
-        return f"c-{uuid4().hex[:12]}"
 
 
 HARNESSES = (PineconeHarness("pinecone", "vector"), PineconeHarness("pinecone-documents", "document"))

@@ -134,6 +134,9 @@ def test_a_nul_in_a_namespace_cannot_imitate_another_id() -> None:
     [
         ("\ud800", Limits(), "unicode"),
         ("ab", Limits(id_max_bytes=1), "id"),
+        ("ü", Limits(id_ascii=True), "id"),
+        ("a\0", Limits(id_ascii=True), "id"),
+        ("", Limits(id_ascii=True), "id"),
         ("é", Limits(id_max_bytes=1), "id"),
         (-1, Limits(id_kinds=frozenset({IdKind.UINT64})), "id"),
         (2**63, Limits(id_kinds=INTS), "id"),

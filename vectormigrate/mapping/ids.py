@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.names import has_surrogates
-from vectormigrate.model.ids import IdKind, RecordId, id_key, kind_fits
+from vectormigrate.model.ids import IdKind, RecordId, id_key, is_plain, kind_fits
 
 Strategy = Literal["native", "text", "uuid5", "uuid5-text"]
 """`text`: integers and UUIDs as their canonical text (planned only where the source holds no strings, so that it is
@@ -52,7 +52,7 @@ def id_map(strategy: str, salt: str) -> IdMap:
 def id_check(limits: Limits) -> Callable[[RecordId], None]:
     """A function that raises RecordRejected for an id that the target cannot hold."""
     kinds = limits.id_kinds
-    max_bytes = limits.id_max_bytes
+    max_bytes, ascii_only = limits.id_max_bytes, limits.id_ascii
     strings = IdKind.STRING in kinds
     unsigned_top = 2**64 if IdKind.UINT64 in kinds else 2**63
     low = -(2**63) if IdKind.INT64 in kinds else 0
@@ -65,6 +65,8 @@ def id_check(limits: Limits) -> Callable[[RecordId], None]:
                 raise RecordRejected("unicode", "the id holds a lone surrogate, which is not legal text")
             if max_bytes is not None and len(str(record_id).encode()) > max_bytes:
                 raise RecordRejected("id", f"the id is longer than {max_bytes} bytes")
+            if ascii_only and not is_plain(str(record_id)):
+                raise RecordRejected("id", "the target takes ids of ASCII characters without NUL, at least one")
         elif kind is int and integers:
             if not low <= int(record_id) < unsigned_top:  # type: ignore[arg-type]
                 raise RecordRejected("id", f"the target cannot hold the id {record_id}")

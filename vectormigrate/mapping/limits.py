@@ -32,6 +32,7 @@ class Limits:
 
     id_kinds: frozenset[IdKind] = frozenset(IdKind)
     id_max_bytes: int | None = None
+    id_ascii: bool = False
     value_kinds: frozenset[ValueKind] = frozenset(ValueKind)
     int_range: tuple[int, int] = (-(2**63), 2**63 - 1)
     field_names: str = r"(?s).*"
@@ -58,6 +59,7 @@ class Limits:
         return {
             "id_kinds": sorted(self.id_kinds),
             "id_max_bytes": self.id_max_bytes,
+            "id_ascii": self.id_ascii,
             "value_kinds": sorted(self.value_kinds),
             "int_range": list(self.int_range),
             "field_names": self.field_names,
@@ -130,6 +132,7 @@ def limits_of(
     return Limits(
         id_kinds=schema.id_kinds,
         id_max_bytes=caps.id_max_bytes,
+        id_ascii=caps.id_ascii,
         value_kinds=caps.value_kinds,
         int_range=caps.int_range,
         field_names=caps.field_names,

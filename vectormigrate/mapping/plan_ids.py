@@ -117,7 +117,8 @@ def _needs_derived(context: PlanContext, namespaces: NamespacePlan) -> bool:
     apart = context.target_caps.ids_per_namespace and namespaces.divided
     longest = context.target_caps.id_max_bytes
     too_long = longest is not None and context.profile is not None and context.profile.max_id_bytes > longest
-    return too_long or (namespaces.several and per_namespace and not apart)
+    strange = context.target_caps.id_ascii and context.profile is not None and context.profile.strange_ids > 0
+    return too_long or strange or (namespaces.several and per_namespace and not apart)
 
 
 def _native_kinds(

@@ -16,7 +16,7 @@ from vectormigrate.mapping.origin import restore
 from vectormigrate.mapping.paths import format_path
 from vectormigrate.mapping.vectors import nonfinite_rows
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, Value, VectorColumn
-from vectormigrate.model.ids import IdKind, RecordId
+from vectormigrate.model.ids import IdKind, RecordId, is_plain
 
 MAX_PATHS = 2000
 MAX_DISTINCT = 10_000
@@ -129,6 +129,7 @@ class Profile:
         """Ids by the narrowest kind: INT64 for integers below 2^63, UINT64 above."""
         self.negative_ids = 0
         self.max_id_bytes = 0
+        self.strange_ids = 0
         self.fields: dict[str, FieldProfile] = {}
         """By path (mapping/paths.py)."""
         self.more_paths = False
@@ -154,6 +155,7 @@ class Profile:
         if isinstance(record_id, str):
             self.id_kinds[IdKind.STRING] += 1
             self.max_id_bytes = max(self.max_id_bytes, _utf8_length(record_id))
+            self.strange_ids += not is_plain(record_id)
         elif isinstance(record_id, UUID):
             self.id_kinds[IdKind.UUID] += 1
         else:

@@ -34,6 +34,11 @@ def kind_fits(kind: IdKind, record_id: RecordId) -> bool:
             assert_never(kind)
 
 
+def is_plain(text: str) -> bool:
+    """Whether the text is ASCII without NUL and not empty, as some databases demand of ids."""
+    return text.isascii() and text != "" and "\0" not in text
+
+
 def id_key(record_id: RecordId) -> str:
     """The id as text with its type: `i:7`, `s:007`, `u:5d1f…`. Injective; `parse_id_key` is its inverse."""
     if isinstance(record_id, str):

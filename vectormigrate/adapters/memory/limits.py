@@ -25,7 +25,7 @@ from vectormigrate.model.batch import (
     Value,
     VectorColumn,
 )
-from vectormigrate.model.ids import RecordId, kind_fits
+from vectormigrate.model.ids import RecordId, is_plain, kind_fits
 from vectormigrate.model.schema import (
     CollectionSchema,
     DType,
@@ -160,6 +160,8 @@ def id_problem(record_id: RecordId, schema: CollectionSchema, limits: Capabiliti
             return "id", "the id is not valid Unicode text"
         if limits.id_max_bytes is not None and len(record_id.encode()) > limits.id_max_bytes:
             return "id_size", f"the id is longer than {limits.id_max_bytes} bytes"
+        if limits.id_ascii and not is_plain(record_id):
+            return "id", f"id {record_id!r} is not of ASCII characters without NUL, at least one"
     return None
 
 

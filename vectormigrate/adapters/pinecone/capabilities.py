@@ -32,6 +32,7 @@ NAMESPACES = rf"(?s)(?!(?:{DEFAULT_NAMESPACE}|{NOTE_NAMESPACE})\Z)[\x01-\x7f]{{0
 CAPABILITIES = Capabilities(
     id_kinds=frozenset({IdKind.STRING}),
     id_max_bytes=MAX_ID,
+    id_ascii=True,
     ids_per_namespace=True,
     vector_kinds=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
     dtypes=frozenset({DType.FLOAT32}),
