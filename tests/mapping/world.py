@@ -100,7 +100,7 @@ TYPED = replace(
     int_range=(-(2**53), 2**53),
     field_names=r"[_a-z][_0-9A-Za-z]{0,230}",
     reserved_fields=frozenset({"id", "_id", "vector"}),
-    namespace_names=r"[A-Za-z0-9_-]{1,64}",
+    namespace_names=r"[A-Za-z0-9_-]{0,64}",
     vector_names=r"[_A-Za-z][_0-9A-Za-z]{0,63}",
     dtypes=frozenset({DType.FLOAT32}),
 )

@@ -56,12 +56,20 @@ class VectorEncoder:
                     out.effects[row].add(f"vector-field:{name}")
             elif isinstance(column, SparseColumn):
                 _refuse_sparse(column, name, self._limits.max_sparse, out)
-                out.columns[mapping.target] = _filled(column, mapping.target, out) if mapping.fill else column
+                out.columns[mapping.target] = self._sparse(column, mapping, out)
             elif isinstance(column, DenseColumn):
                 out.columns[mapping.target] = self._dense(column, mapping, out)
             else:
                 out.columns[mapping.target] = self._multi(column, mapping, out)
         return out
+
+    def _sparse(self, column: SparseColumn, mapping: VectorMapping, out: EncodedVectors) -> SparseColumn:
+        if not mapping.fill and self._limits.empty_sparse:
+            return column
+        empty = np.diff(column.offsets) == 0
+        if not mapping.fill and column.valid is not None:
+            empty &= column.valid
+        return _filled(column, np.flatnonzero(empty), mapping.target, out)
 
     def _refuse(self, column: DenseColumn | MultiColumn, name: str, target: str, out: EncodedVectors) -> bool:
         """Refuse rows with the wrong number of components or with non-finite ones; True: the whole column is wrong."""
@@ -171,9 +179,8 @@ def _refuse_sparse(column: SparseColumn, name: str, most: int | None, out: Encod
         out.rejects[row] = ("vector_nonfinite", f"the vector {name!r} holds NaN or infinity")
 
 
-def _filled(column: SparseColumn, target: str, out: EncodedVectors) -> SparseColumn:
-    """The column with SPARSE_FILLER where a record has no vector (noted as 0) or an empty one (noted as 1)."""
-    empty = np.flatnonzero(np.diff(column.offsets) == 0)
+def _filled(column: SparseColumn, empty: NDArray[np.int64], target: str, out: EncodedVectors) -> SparseColumn:
+    """The column with SPARSE_FILLER in these rows, where a record has no vector (noted as 0) or an empty one (as 1)."""
     if not len(empty):
         return column
     absent = np.zeros(len(column), np.bool_) if column.valid is None else ~column.valid
@@ -185,6 +192,9 @@ def _filled(column: SparseColumn, target: str, out: EncodedVectors) -> SparseCol
     lengths = np.diff(column.offsets)
     lengths[empty] = 1
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    left = absent.copy()
+    left[empty] = False
+    valid = ~left if left.any() else None
     return SparseColumn(
-        offsets, np.insert(column.indices, places, index), np.insert(column.values, places, weight), None
+        offsets, np.insert(column.indices, places, index), np.insert(column.values, places, weight), valid
     )

@@ -50,6 +50,7 @@ class Limits:
     typed: bool = False
     """The target is one of typed columns: what does not fit its column is kept in the sidecar."""
     max_sparse: int | None = None
+    empty_sparse: bool = True
     zero_vectors: bool = True
     int_origin_ids: bool = False
     """Original ids in the field `_vm_id` are integers; otherwise they are text, so that the field has one type."""
@@ -74,6 +75,7 @@ class Limits:
             "dynamic": self.dynamic,
             "typed": self.typed,
             "max_sparse": self.max_sparse,
+            "empty_sparse": self.empty_sparse,
             "zero_vectors": self.zero_vectors,
             "int_origin_ids": self.int_origin_ids,
         }
@@ -109,6 +111,12 @@ _FROM_JSON = {
 }
 
 
+def namespace_rule(capabilities: Capabilities) -> str:
+    """Regex of the names that a namespace beside others may have."""
+    rule = capabilities.namespace_names
+    return rf"(?=(?s:.))(?:{rule})" if capabilities.namespaces_declared else rule
+
+
 def limits_of(
     capabilities: Capabilities,
     schema: CollectionSchema,
@@ -139,12 +147,13 @@ def limits_of(
         reserved=illegal,
         max_metadata_bytes=caps.max_metadata_bytes,
         namespaces=namespaces,
-        namespace_names=caps.namespace_names,
+        namespace_names=namespace_rule(caps),
         dims={vector.name: vector.dim for vector in schema.vectors if vector.dim is not None},
         declared=declared,
         dynamic=schema.dynamic,
         typed=not caps.dynamic,
         max_sparse=caps.max_sparse,
+        empty_sparse=caps.empty_sparse,
         zero_vectors=caps.zero_vectors,
         int_origin_ids=int_origin_ids,
     )

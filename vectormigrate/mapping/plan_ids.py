@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vectormigrate.errors import IncompatibleSchema
 from vectormigrate.mapping.ids import Strategy
-from vectormigrate.mapping.limits import Limits
+from vectormigrate.mapping.limits import Limits, namespace_rule
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.namespaces import namespace_map
 from vectormigrate.mapping.plan_context import LossList, PlanContext
@@ -47,7 +47,7 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     divided = caps.namespaces and (caps.max_namespaces is None or len(known) <= caps.max_namespaces)
     if caps.namespaces_declared and context.existing is not None:
         divided = context.existing.divided
-    limits = Limits(namespaces=divided, namespace_names=caps.namespace_names)
+    limits = Limits(namespaces=divided, namespace_names=namespace_rule(caps))
     must_have_name = context.existing is not None and context.existing.divided
     target = namespace_map(limits, {"": ""} if known == [""] and not must_have_name else {})
     try:

@@ -215,6 +215,8 @@ def _mapping(
     if fill and source.kind not in context.source_caps.vectors_required:
         losses.add("vector-missing")
     if source.kind is VectorKind.SPARSE:
+        if not fill and context.source_caps.empty_sparse and not caps.empty_sparse:
+            losses.add("vector-missing")
         return replace(mapping, dtype=str(DType.FLOAT32), fill=fill)
     units = caps.normalises_cosine and target.metric is Metric.COSINE and target.dtype in _FLOATS
     made_units = _units_for_dot(original, target.metric) and target.dtype in _FLOATS

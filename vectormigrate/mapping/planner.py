@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities
 from vectormigrate.errors import PlanError
-from vectormigrate.mapping.limits import ORIGIN_ID, Limits, limits_of
+from vectormigrate.mapping.limits import ORIGIN_ID, Limits, limits_of, namespace_rule
 from vectormigrate.mapping.losses import ALL, EFFECTS, RECORD_EFFECTS, SCHEMA_EFFECTS, explain
 from vectormigrate.mapping.metadata import MetadataEncoder
 from vectormigrate.mapping.names import matcher
@@ -217,7 +217,7 @@ def _rules(
         id_strategy=ids.strategy,
         id_salt=salt,
         vectors=vectors.mappings,
-        namespaces=changed_names(spaces, legal=matcher(context.target_caps.namespace_names)("")),
+        namespaces=changed_names(spaces, legal=matcher(namespace_rule(context.target_caps))("")),
         renames=dict(renames.renames),
         excludes=renames.excludes,
         sidecar=context.sidecar,
