@@ -81,6 +81,8 @@ class Capabilities:
     """Metrics that a dense field may have while the collection has a sparse field; None = all."""
     max_sparse: int | None = None
     """Most components of one sparse vector."""
+    empty_sparse: bool = True
+    """A sparse vector may have no component at all, which is not the same as none."""
     normalises_cosine: bool = False
     """Cosine vectors are stored at unit length, so the original length must be kept elsewhere."""
 

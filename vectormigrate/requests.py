@@ -148,6 +148,15 @@ _LINE = ("source_field", "target_field", "confidence", "conversion_needed", "not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeTable:
+    """`schema table`: `rows` say `source`, `target`, `group`, `name` and `outcome` (`exact`, `restored`, `loss`, None
+    where the source has no such thing); `markdown` is the same for people."""
+
+    rows: list[dict[str, str | None]]
+    markdown: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorCheck:
     """One line of `doctor`: what was looked at, whether it is fine, and what to do if not."""
 

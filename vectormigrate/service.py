@@ -19,6 +19,7 @@ from vectormigrate.engine.doctor import examine
 from vectormigrate.engine.events import Listener, Planned, ignore
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.lifecycle import Verb, next_state
+from vectormigrate.engine.outcomes import known, outcome_table
 from vectormigrate.engine.planning import make_plan
 from vectormigrate.engine.retry import RetryingSource, RetryPolicy
 from vectormigrate.engine.rollback import remove_written
@@ -40,6 +41,7 @@ from vectormigrate.requests import (
     CollectionReport,
     DoctorCheck,
     MigrationRequest,
+    OutcomeTable,
     Recommendation,
     RejectRow,
     RollbackResult,
@@ -314,6 +316,11 @@ class Service:
         """A recommendation from field names and types alone (`source_schema` of the original tool). Raises
         UnknownAdapter, and ConfigError for a type that is not known, with the known ones."""
         return recommend_fields(source_type, target_type, fields or {})
+
+    def outcomes(self, types: Sequence[str] = (), also: Sequence[str] = ()) -> OutcomeTable:
+        """What becomes of each kind of thing between each pair of these databases (none: all that need a package).
+        Raises UnknownAdapter."""
+        return outcome_table(tuple(types) or tuple(known()), tuple(also))
 
     async def doctor(self, endpoints: Sequence[Endpoint] = ()) -> Sequence[DoctorCheck]:
         """Check the state file, the packages, and these connections (none given: all of the connections file)."""

@@ -22,6 +22,7 @@ COMMANDS = [
     "rollback",
     "schema describe",
     "schema recommend",
+    "schema table",
     "doctor",
     "demo",
 ]
@@ -87,7 +88,7 @@ def test_migrate_has_every_flag_of_the_original_tool_and_ours(shell: Shell) -> N
 def test_the_examples_use_only_flags_that_exist(shell: Shell) -> None:
     """Each example is given to its command with `--help`, after which flags that do not exist would be an error."""
     texts = [examples.MIGRATE, examples.RESUME, examples.STOP, examples.STATUS, examples.LIST, examples.VALIDATE]
-    texts += [examples.ROLLBACK, examples.DESCRIBE, examples.RECOMMEND, examples.DOCTOR, examples.DEMO]
+    texts += [examples.ROLLBACK, examples.DESCRIBE, examples.RECOMMEND, examples.TABLE, examples.DOCTOR, examples.DEMO]
     for command, text in zip(COMMANDS, texts, strict=True):
         assert flags(text) <= flags(shell.run(*command.split(), "--help").out), command
 

@@ -60,10 +60,9 @@ def collection_document(report: CollectionReport) -> Document:
     return {**asdict(report), "collection": report.collection.to_json()}
 
 
-def recommendation_document(answer: Recommendation) -> Document:
-    """A recommended schema."""
-    schema = answer.target_schema.to_json() if answer.target_schema else None
-    return {**asdict(answer), "target_schema": schema}
+def recommendation_document(answer: Recommendation, *, details: bool) -> Document:
+    """A recommended schema in the original tool's shape, or with all that it rests on."""
+    return answer.details() if details else answer.to_json()
 
 
 def checks_document(checks: Sequence[DoctorCheck]) -> Document:

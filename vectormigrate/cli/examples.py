@@ -71,10 +71,30 @@ DESCRIBE = """[bold]Examples[/]
   vectormigrate schema describe prod --index docs
   vectormigrate schema describe --type milvus --url ./source.db --index docs"""
 
-RECOMMEND = """[bold]Examples[/]
+RECOMMEND = """[bold]Types[/]
+  The source's own words (varchar, keyword, text\\[], geoCoordinates,
+  float_vector(768), …) or common ones (string, integer, number, boolean,
+  datetime, geo, uuid, object, list\\[string], vector, sparse_vector, …).
+
+[bold]Confidence[/]
+  A value that arrives as it is counts 1, one that is converted and restored
+  on the way back 0.8, an approximate one 0.5, a lost one 0; an index counts
+  for the values of its type. Times n / (n + 2.71 (1 - f)), the 95 % lower
+  bound for what was not read: n values seen, f the share that was read.
+
+[bold]Examples[/]
   vectormigrate schema recommend --source prod --source-index docs --target-type qdrant_edge
   vectormigrate schema recommend --source-type milvus --target-type qdrant_edge \\
-      --source-schema '{"title": "string", "year": "int64"}'"""
+      --source-schema '{"title": "varchar(200)", "vec": "float_vector(768)"}'
+  vectormigrate schema recommend --source-type milvus --target-type qdrant_edge \\
+      --field year=int64 --field tags=array --json
+  echo '{"source_type": "milvus", "target_type": "qdrant_edge",
+      "source_schema": {"year": "int64"}}' | \\
+      vectormigrate schema recommend --source-schema - --json"""
+
+TABLE = """[bold]Examples[/]
+  vectormigrate schema table
+  vectormigrate schema table milvus --also qdrant_edge"""
 
 DOCTOR = """[bold]Examples[/]
   vectormigrate doctor

@@ -364,11 +364,7 @@ def recommend(
 ) -> int:
     """Recommend a schema on another database, with a confidence per field and every loss.
 
-    For a collection, a sample of it is read. Without one, --source-schema or --field name fields in the words of the
-    source (varchar, keyword, text[], geoCoordinates, float_vector(768), …) or in common ones. Confidence: a value that
-    arrives as it is counts 1, one that is converted and restored on the way back 0.8, an approximate one 0.5, a lost one
-    0; an index counts for the values of its type only; all of it times n / (n + 2.71 (1 - f)), the 95 % lower bound for
-    what was not read (n values seen, f the share of the collection read).
+    A sample of the collection is read. Without a collection, --source-schema or --field name fields and their types.
     """
     from vectormigrate.cli import verbs_look
 
@@ -385,6 +381,28 @@ def recommend(
     fields = tuple(field or ())
     verb = partial(verbs_look.recommend, common, place, target_type, schema=source_schema, fields=fields)
     return _run(partial(verb, sample=sample, details=details))
+
+
+@schema_app.command(name="table", epilog=examples.TABLE)
+def outcome_table(
+    types: Annotated[
+        list[str] | None, typer.Argument(metavar="[TYPE]...", help="Databases; default all that need a package.")
+    ] = None,
+    also: Annotated[
+        list[str] | None, typer.Option("--also", metavar="TYPE", help="Say how this one differs; repeatable.")
+    ] = None,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """Show what is exact, restored or lost between databases.
+
+    Found by asking the planner for each pair and kind of thing; nothing is connected to. Printed as Markdown.
+    """
+    from vectormigrate.cli import verbs_look
+
+    common = Common(state=state, config=config, as_json=as_json)
+    return _run(partial(verbs_look.outcome_table, common, tuple(types or ()), tuple(also or ())))
 
 
 @app.command(epilog=examples.DOCTOR)

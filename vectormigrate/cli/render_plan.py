@@ -220,7 +220,21 @@ def _schema_fields(schema: CollectionSchema) -> Table:
     return made
 
 
-def show_recommendation(answer: Recommendation) -> None:
+def _evidence(answer: Recommendation) -> Table:
+    made = table(
+        "Evidence", "field", "type", "share", "records", "null", "different", "bytes", "elements", "index", "because",
+        right=("share", "records", "null", "different", "bytes", "elements"),
+    )  # fmt: skip
+    for item in answer.evidence:
+        kind = f"{item.type} of {item.element}" if item.element else item.type or ""
+        figures = (item.records, item.nulls, item.distinct, item.max_bytes, item.longest_list)
+        made.add_row(
+            clean(item.field), kind, percent(item.share), *map(count, figures), item.index or "", item.index_reason
+        )
+    return made
+
+
+def show_recommendation(answer: Recommendation, *, details: bool = False) -> None:
     """`schema recommend`."""
     show(
         heading(f"From {answer.source_type} to {answer.target_type}"),
@@ -232,8 +246,10 @@ def show_recommendation(answer: Recommendation) -> None:
             show("", _schema_fields(answer.target_schema))
     if answer.field_mappings:
         show("", fields_table(answer.field_mappings))
+    if details and answer.evidence:
+        show("", _evidence(answer))
     if answer.losses:
         show("", losses_table(answer.losses))
-    if answer.warnings:
+    if answer.notices:
         show("")
-        _warnings(answer.warnings)
+        _warnings(answer.notices)

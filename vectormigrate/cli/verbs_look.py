@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 from rich.live import Live
@@ -188,8 +189,34 @@ async def describe(common: Common, place: Place, sample: int) -> int:
     return 0
 
 
-def read_fields(text: str) -> dict[str, str]:
-    """`{"field": "type"}` given as JSON or as the name of a file that holds it (`-`: standard input)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What `--source-schema` and `--field` say: a list of fields, or a whole call of the original tool."""
+
+    source_type: str | None
+    target_type: str | None
+    fields: dict[str, str]
+
+
+def read_call(text: str | None, pairs: Sequence[str]) -> Asked:
+    """`{"field": "type"}`, or the call `{"source_type": …, "target_type": …, "source_schema": {"field": "type"}}`, as
+    JSON or as the name of a file that holds it (`-`: standard input), and fields given as `NAME=TYPE`."""
+    data = {} if text is None else _read_object(text)
+    schema, types = data, (None, None)
+    if "source_type" in data and "target_type" in data and not isinstance(data.get("source_schema", {}), str):
+        schema, types = data.get("source_schema") or {}, (data["source_type"], data["target_type"])
+    if not isinstance(schema, Mapping) or not all(isinstance(kind, str) for kind in schema.values()):
+        raise ConfigError('--source-schema: must be a JSON object of texts: {"field": "type"}')
+    fields = {str(name): str(kind) for name, kind in schema.items()}
+    for pair in pairs:
+        name, found, kind = pair.rpartition("=")
+        if not (name and found and kind):
+            raise ConfigError(f"--field {pair!r}: must be NAME=TYPE, such as year=integer")
+        fields[name] = kind
+    return Asked(source_type=types[0], target_type=types[1], fields=fields)
+
+
+def _read_object(text: str) -> dict[str, Any]:
     inline = text.lstrip().startswith("{")
     if not inline:
         try:
@@ -198,28 +225,56 @@ def read_fields(text: str) -> dict[str, str]:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ConfigError(f"--source-schema: cannot read {text!r}: {reason}") from error
     try:
-        fields = json.loads(text)
+        found = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"--source-schema: line {error.lineno}: not valid JSON: {error.msg}") from error
-    if not isinstance(fields, Mapping) or not all(isinstance(kind, str) for kind in fields.values()):
+    if not isinstance(found, dict):
         raise ConfigError('--source-schema: must be a JSON object of texts: {"field": "type"}')
-    return {str(name): str(kind) for name, kind in fields.items()}
+    return found
 
 
-async def recommend(common: Common, source: Place, target_type: str, schema: str | None, sample: int) -> int:
+async def recommend(
+    common: Common,
+    source: Place,
+    target_type: str | None,
+    *,
+    schema: str | None,
+    fields: Sequence[str],
+    sample: int,
+    details: bool,
+) -> int:
     """The schema that a target should have: for a real collection, or for a list of fields."""
     settings = settings_of(common)
+    asked = read_call(schema, fields)
+    target = target_type or asked.target_type
+    if not target:
+        raise ConfigError("--target-type is missing")
+    connects = source.connection or source.url or source.index
     async with open_service(settings) as service:
-        if schema is not None:
-            if not source.type:
-                raise ConfigError("--source-schema needs --source-type")
-            answer = service.recommend_offline(source.type, target_type, read_fields(schema))
+        if connects and (schema is not None or fields):
+            raise ConfigError("--source-schema and --field are for a source that is not connected to; leave one out")
+        if connects:
+            answer = await service.recommend(endpoint_of(settings, source), target, sample)
         else:
-            answer = await service.recommend(endpoint_of(settings, source), target_type, sample)
+            source_type = source.type or asked.source_type
+            if not source_type:
+                raise ConfigError("--source-schema needs --source-type")
+            answer = service.recommend_offline(source_type, target, asked.fields)
     if common.as_json:
-        document(recommendation_document(answer))
+        document(recommendation_document(answer, details=details))
     else:
-        show_recommendation(answer)
+        show_recommendation(answer, details=details)
+    return 0
+
+
+async def outcome_table(common: Common, types: Sequence[str], also: Sequence[str]) -> int:
+    """What is exact, restored and lost between databases."""
+    async with open_service(settings_of(common)) as service:
+        found = service.outcomes(types, also)
+    if common.as_json:
+        document({"outcomes": found.rows})
+    else:
+        out().print(found.markdown, end="", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from vectormigrate.adapters.milvus import errors
-from vectormigrate.adapters.milvus.capabilities import CAPABILITIES
+from vectormigrate.adapters.milvus.capabilities import CAPABILITIES, EDITIONS
 from vectormigrate.adapters.milvus.config import MilvusConfig
+from vectormigrate.adapters.milvus.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, MissingExtra
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class MilvusSpec:
     extra: str | None = "milvus"
     config = MilvusConfig
     capabilities = CAPABILITIES
+    type_words = TYPE_WORDS
+    editions = EDITIONS
 
     @asynccontextmanager
     async def open(self, config: MilvusConfig) -> AsyncGenerator[MilvusCollection, None]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import DType, Metric, VectorKind
+from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
 
 PK = "id"
 """Name of the id field of a new collection, unless the schema brings one."""
@@ -22,6 +22,15 @@ VARCHAR_MAX = 65_535
 META_MAX = 65_536
 INT64_MAX = 2**63 - 1
 NAME = r"[A-Za-z_][A-Za-z0-9_]{0,254}"
+
+INDEXED = frozenset(
+    {
+        FieldType.BOOL,
+        *(FieldType.INT8, FieldType.INT16, FieldType.INT32, FieldType.INT64),
+        *(FieldType.FLOAT32, FieldType.FLOAT64),
+        *(FieldType.STRING, FieldType.LIST),
+    }
+)
 
 CAPABILITIES = Capabilities(
     id_kinds=frozenset({IdKind.INT64, IdKind.STRING}),
@@ -38,6 +47,7 @@ CAPABILITIES = Capabilities(
     int_range=(-(2**63), 2**64 - 1),
     reserved_fields=frozenset({META, PK}),
     shared_names=True,
+    index_types=INDEXED,
     max_metadata_bytes=META_MAX,
     namespaces=True,
     max_namespaces=1024,
@@ -108,3 +118,10 @@ def narrowed(server: Server) -> Capabilities:
             dtypes=caps.dtypes - {DType.BFLOAT16},
         )
     return caps
+
+
+EDITIONS = {
+    "Milvus Lite": narrowed(Server(label="Milvus Lite", version=(3, 2), lite=True)),
+    "Milvus 2.3": narrowed(Server(label="Milvus 2.3", version=(2, 3), lite=False)),
+}
+"""What the embedded edition and the oldest supported server can hold."""

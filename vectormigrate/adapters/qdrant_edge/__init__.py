@@ -17,6 +17,7 @@ from vectormigrate.adapters.qdrant_edge import engine
 from vectormigrate.adapters.qdrant_edge.adapter import EdgeCollection
 from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, QdrantEdgeConfig
 from vectormigrate.adapters.qdrant_edge.errors import classify_text
+from vectormigrate.adapters.qdrant_edge.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, MissingExtra
 
 __all__ = ["CAPABILITIES", "SPEC", "QdrantEdgeConfig"]
@@ -29,6 +30,7 @@ class QdrantEdgeSpec:
     extra: str | None = "qdrant-edge"
     config = QdrantEdgeConfig
     capabilities = CAPABILITIES
+    type_words = TYPE_WORDS
 
     @asynccontextmanager
     async def open(self, config: QdrantEdgeConfig) -> AsyncGenerator[EdgeCollection, None]:

@@ -1,0 +1,324 @@
+"""Small collections, each with one kind of thing that a database may or may not hold: questions for the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import numpy as np
+
+from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.model.batch import (
+    NUMPY_DTYPE,
+    DenseColumn,
+    MultiColumn,
+    RecordBatch,
+    SparseColumn,
+    Value,
+    VectorColumn,
+)
+from vectormigrate.model.ids import IdKind, RecordId
+from vectormigrate.model.schema import (
+    CollectionSchema,
+    DType,
+    FieldType,
+    MetadataField,
+    Metric,
+    VectorField,
+    VectorKind,
+)
+
+DIM = 8
+
+IDS = ("id-",)
+NAMESPACES = ("namespace-", "id-")
+STORED = ("vector-type", "vector-dtype", "vector-field")
+LENGTH = (*STORED, "vector-length", "vector-rounding")
+METRICS = ("metric",)
+INDEXES = ("index",)
+VALUES = ()
+"""Every loss that concerns none of ids, namespaces, vectors and indexes."""
+
+OTHERS = (*NAMESPACES, "vector-", *METRICS, *INDEXES, "excluded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """A collection to plan for."""
+
+    schema: CollectionSchema
+    batches: tuple[RecordBatch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """`make` gives the collection on a source with these capabilities, None where such a thing cannot be. `effects`:
+    beginnings of the names of the losses that concern this thing; VALUES: of all that concern metadata values."""
+
+    group: str
+    name: str
+    effects: tuple[str, ...]
+    make: Callable[[Capabilities], Collection | None]
+
+    def concerned(self, loss: str) -> bool:
+        """Whether the loss of this name is about this thing."""
+        return loss.startswith(self.effects) if self.effects else not loss.startswith(OTHERS)
+
+
+def _ids(caps: Capabilities) -> list[RecordId]:
+    """Two ids that any target with such ids takes."""
+    if IdKind.STRING in caps.id_kinds:
+        return ["one", "two"]
+    return [UUID(int=1), UUID(int=2)] if IdKind.UUID in caps.id_kinds else [1, 2]
+
+
+def _kinds(caps: Capabilities, ids: Sequence[RecordId]) -> frozenset[IdKind]:
+    if isinstance(ids[0], str):
+        return frozenset({IdKind.STRING})
+    if isinstance(ids[0], UUID):
+        return frozenset({IdKind.UUID})
+    numbers = frozenset({IdKind.INT64, IdKind.UINT64}) & caps.id_kinds
+    return frozenset({IdKind.INT64}) & numbers or numbers
+
+
+def _vector(caps: Capabilities, name: str, metric: Metric | None = None, dtype: DType = DType.FLOAT32) -> VectorField:
+    order = [Metric.DOT, Metric.L2, Metric.COSINE] if dtype is not DType.BITS else [Metric.HAMMING, Metric.JACCARD]
+    chosen = metric or next((item for item in order if item in caps.metrics), order[0])
+    name = caps.fixed_names.get(VectorKind.DENSE, name)
+    return VectorField(name=name, kind=VectorKind.DENSE, dim=DIM, metric=chosen, dtype=dtype)
+
+
+def _dense(item: VectorField, rows: int, *, valid: Sequence[bool] | None = None, zero: bool = False) -> DenseColumn:
+    width = DIM // 8 if item.dtype is DType.BITS else DIM
+    values = (np.arange(rows * width).reshape(rows, width) % 7 + 1).astype(NUMPY_DTYPE[item.dtype])
+    return DenseColumn(values * 0 if zero else values, item.dtype, None if valid is None else np.array(valid))
+
+
+def _collection(
+    caps: Capabilities,
+    *,
+    ids: Sequence[RecordId] | None = None,
+    vectors: Mapping[str, tuple[VectorField, VectorColumn]] | None = None,
+    values: Sequence[Value] | None = None,
+    field: MetadataField | None = None,
+    namespaces: Sequence[str] = ("",),
+    key: str = "f",
+) -> Collection:
+    chosen = list(_ids(caps) if ids is None else ids)
+    if vectors is None:
+        item = _vector(caps, "v")
+        vectors = {item.name: (item, _dense(item, len(chosen)))}
+    rows = [{} if values is None or n >= len(values) else {key: values[n]} for n in range(len(chosen))]
+    columns = {name: column for name, (_, column) in vectors.items()}
+    schema = CollectionSchema(
+        name="c",
+        id_kinds=_kinds(caps, chosen),
+        vectors=tuple(item for item, _ in vectors.values()),
+        fields=() if field is None else (field,),
+        dynamic=caps.dynamic,
+        divided=caps.namespaces_declared and any(namespaces),
+    )
+    return Collection(schema=schema, batches=tuple(RecordBatch(name, chosen, columns, rows) for name in namespaces))
+
+
+def _with_ids(kind: IdKind, *ids: RecordId) -> Callable[[Capabilities], Collection | None]:
+    def make(caps: Capabilities) -> Collection | None:
+        return _collection(caps, ids=ids) if kind in caps.id_kinds else None
+
+    return make
+
+
+def _two_namespaces(*, shared_ids: bool) -> Callable[[Capabilities], Collection | None]:
+    def make(caps: Capabilities) -> Collection | None:
+        if not caps.namespaces or (shared_ids and not caps.ids_per_namespace):
+            return None
+        made = _collection(caps, namespaces=("a", "b"))
+        if shared_ids:
+            return made
+        first, second = made.batches
+        return Collection(schema=made.schema, batches=(first.take([0]), second.take([1])))
+
+    return make
+
+
+def _with_dtype(dtype: DType) -> Callable[[Capabilities], Collection | None]:
+    def make(caps: Capabilities) -> Collection | None:
+        if dtype not in caps.dtypes or VectorKind.DENSE not in caps.vector_kinds:
+            return None
+        item = _vector(caps, "v", dtype=dtype)
+        return _collection(caps, vectors={item.name: (item, _dense(item, 2))})
+
+    return make
+
+
+def _with_metric(metric: Metric) -> Callable[[Capabilities], Collection | None]:
+    def make(caps: Capabilities) -> Collection | None:
+        dtype = DType.BITS if metric in (Metric.HAMMING, Metric.JACCARD) else DType.FLOAT32
+        if metric not in caps.metrics or dtype not in caps.dtypes:
+            return None
+        item = _vector(caps, "v", metric, dtype)
+        return _collection(caps, vectors={item.name: (item, _dense(item, 2))})
+
+    return make
+
+
+def _two_dense(caps: Capabilities) -> Collection | None:
+    most = caps.max_of_kind.get(VectorKind.DENSE, caps.max_vectors)
+    if VectorKind.DENSE in caps.fixed_names or (most is not None and most < 2):
+        return None
+    items = [_vector(caps, name) for name in ("v", "w")]
+    return _collection(caps, vectors={item.name: (item, _dense(item, 2)) for item in items})
+
+
+def _named(caps: Capabilities) -> Collection | None:
+    return None if VectorKind.DENSE in caps.fixed_names else _collection(caps)
+
+
+def _with_graph(caps: Capabilities) -> Collection | None:
+    if "m" not in caps.index_params:
+        return None
+    item = replace(_vector(caps, "v"), index={"type": "hnsw", "m": 24, "ef_construct": 100})
+    return _collection(caps, vectors={item.name: (item, _dense(item, 2))})
+
+
+def _sparse_column(rows: int) -> SparseColumn:
+    indices = np.array([3, 2**31 + 1] * rows, np.uint32)
+    return SparseColumn(np.arange(0, 2 * rows + 1, 2), indices, np.full(2 * rows, 0.5, np.float32))
+
+
+def _sparse(*, alone: bool) -> Callable[[Capabilities], Collection | None]:
+    def make(caps: Capabilities) -> Collection | None:
+        several = caps.max_vectors is None or caps.max_vectors > 1
+        if VectorKind.SPARSE not in caps.vector_kinds or not (alone or several):
+            return None
+        if alone and VectorKind.SPARSE in caps.fixed_names and VectorKind.DENSE in caps.vectors_required:
+            return None
+        name = caps.fixed_names.get(VectorKind.SPARSE, "s")
+        sparse = VectorField(name=name, kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT)
+        beside = caps.sparse_beside
+        metric = None if beside is None else next(iter(sorted(beside)), None)
+        item = _vector(caps, "v", metric)
+        both: dict[str, tuple[VectorField, VectorColumn]] = {} if alone else {item.name: (item, _dense(item, 2))}
+        return _collection(caps, vectors={**both, sparse.name: (sparse, _sparse_column(2))})
+
+    return make
+
+
+def _multi(caps: Capabilities) -> Collection | None:
+    if VectorKind.MULTI not in caps.vector_kinds:
+        return None
+    metric = next((item for item in (Metric.DOT, Metric.COSINE) if item in caps.metrics), Metric.COSINE)
+    item = VectorField(name="m", kind=VectorKind.MULTI, dim=DIM, metric=metric)
+    column = MultiColumn(np.array([0, 2, 3]), np.ones((3, DIM), np.float32))
+    return _collection(caps, vectors={"m": (item, column)})
+
+
+def _missing_vector(caps: Capabilities) -> Collection | None:
+    if VectorKind.DENSE in caps.vectors_required:
+        return None
+    item = _vector(caps, "v")
+    return _collection(caps, vectors={item.name: (item, _dense(item, 2, valid=[True, False]))})
+
+
+def _zero_vector(caps: Capabilities) -> Collection | None:
+    if not caps.zero_vectors:
+        return None
+    item = _vector(caps, "v")
+    return _collection(caps, vectors={item.name: (item, _dense(item, 2, zero=True))})
+
+
+def _with_values(
+    kind: FieldType, needs: Sequence[ValueKind], *values: Value, element: FieldType | None = None, key: str = "f"
+) -> Callable[[Capabilities], Collection | None]:
+    """Values of a field; on a source with typed columns in a column of `kind`."""
+
+    def make(caps: Capabilities) -> Collection | None:
+        legal = caps.dynamic or (kind in caps.column_types and ValueKind.NULL not in needs)
+        held = set(needs) <= caps.value_kinds or (not caps.dynamic and ValueKind.WHOLE not in needs)
+        low, high = caps.int_range
+        inside = all(low <= value <= high for value in values if type(value) is int)
+        if not (legal and held and inside):
+            return None
+        column = MetadataField(name=key, type=kind, element=element, declared=True)
+        return _collection(caps, values=values, field=None if caps.dynamic else column, key=key)
+
+    return make
+
+
+def _with_index(
+    kind: FieldType, needs: Sequence[ValueKind], *values: Value, element: FieldType | None = None
+) -> Callable[[Capabilities], Collection | None]:
+    def make(caps: Capabilities) -> Collection | None:
+        if kind not in caps.index_types or (caps.dynamic and not set(needs) <= caps.value_kinds):
+            return None
+        field = MetadataField(name="f", type=kind, element=element, indexed=True, declared=not caps.dynamic)
+        texts = kind is FieldType.DATETIME and caps.dynamic and ValueKind.DATETIME not in caps.value_kinds
+        return _collection(caps, values=[_DAY_TEXT] * 2 if texts else values, field=field)
+
+    return make
+
+
+_DAY = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+_DAY_TEXT = "2026-01-02T03:04:05.678Z"
+_PLACE: Value = {"lat": 52.5, "lon": 13.25}
+_V = ValueKind
+
+PROBES: tuple[Probe, ...] = (
+    Probe(group="ids", name="text", effects=IDS, make=_with_ids(IdKind.STRING, "one", "two")),
+    Probe(group="ids", name="integers", effects=IDS, make=_with_ids(IdKind.INT64, 1, 2)),
+    Probe(group="ids", name="negative integers", effects=IDS, make=_with_ids(IdKind.INT64, -1, 2)),
+    Probe(group="ids", name="integers from 2^63", effects=IDS, make=_with_ids(IdKind.UINT64, 2**63, 2)),
+    Probe(group="ids", name="UUIDs", effects=IDS, make=_with_ids(IdKind.UUID, UUID(int=1), UUID(int=2))),
+    Probe(group="namespaces", name="several", effects=NAMESPACES, make=_two_namespaces(shared_ids=False)),
+    Probe(group="namespaces", name="one id in two", effects=NAMESPACES, make=_two_namespaces(shared_ids=True)),
+    *(Probe(group="dense vectors", name=str(dtype), effects=STORED, make=_with_dtype(dtype)) for dtype in DType),
+    Probe(group="dense vectors", name="length under cosine", effects=LENGTH, make=_with_metric(Metric.COSINE)),
+    Probe(group="dense vectors", name="all zeros", effects=(*STORED, "vector-zero"), make=_zero_vector),
+    Probe(group="dense vectors", name="missing in a record", effects=(*STORED, "vector-missing"), make=_missing_vector),
+    Probe(group="dense vectors", name="several fields", effects=STORED, make=_two_dense),
+    Probe(group="dense vectors", name="name of the field", effects=("vector-name",), make=_named),
+    Probe(group="dense vectors", name="HNSW parameters", effects=STORED, make=_with_graph),
+    Probe(group="sparse vectors", name="alone", effects=STORED, make=_sparse(alone=True)),
+    Probe(group="sparse vectors", name="beside dense", effects=(*STORED, *METRICS), make=_sparse(alone=False)),
+    Probe(group="multi-vectors", name="float32", effects=STORED, make=_multi),
+    *(Probe(group="metrics", name=str(metric), effects=METRICS, make=_with_metric(metric)) for metric in Metric),
+    *(
+        Probe(group="metadata", name=name, effects=VALUES, make=make)
+        for name, make in (
+            ("text", _with_values(FieldType.STRING, [_V.STRING], "a", "")),
+            ("booleans", _with_values(FieldType.BOOL, [_V.BOOL], True, False)),
+            ("integers to 2^53", _with_values(FieldType.INT64, [_V.INT], 1, 2**53)),
+            ("integers beyond 2^53", _with_values(FieldType.INT64, [_V.INT], 2**53 + 1, -(2**63))),
+            ("floats", _with_values(FieldType.FLOAT64, [_V.FLOAT], 0.1, 1e300)),
+            ("whole floats (1.0)", _with_values(FieldType.FLOAT64, [_V.FLOAT, _V.WHOLE], 1.0, 2.0)),
+            ("NaN and infinities", _with_values(FieldType.FLOAT64, [_V.NONFINITE], float("nan"), float("inf"))),
+            ("null", _with_values(FieldType.STRING, [_V.NULL], None, "x")),
+            ("dates", _with_values(FieldType.DATETIME, [_V.DATETIME], _DAY, _DAY)),
+            ("bytes", _with_values(FieldType.BYTES, [_V.BYTES], b"\x00\xff", b"")),
+            ("coordinates", _with_values(FieldType.GEO, [_V.OBJECT], _PLACE, _PLACE)),
+            ("lists of text", _with_values(FieldType.LIST, [_V.LIST_OF_STRINGS], ["a"], [], element=FieldType.STRING)),
+            ("lists of numbers", _with_values(FieldType.LIST, [_V.LIST], [1.5], [2.5, 3.5], element=FieldType.FLOAT64)),
+            ("mixed and nested lists", _with_values(FieldType.JSON, [_V.LIST], [1, "a", [None]], [{"a": 1}])),
+            ("nested objects", _with_values(FieldType.JSON, [_V.OBJECT], {"a": {"b": "x"}}, {})),
+            ("two types in one field", _with_values(FieldType.JSON, [_V.STRING, _V.BOOL], "a", True)),
+            ("keys of any characters", _with_values(FieldType.STRING, [_V.STRING], "a", "b", key="a b-ü.$")),
+        )
+    ),
+    *(
+        Probe(group="filters on", name=name, effects=INDEXES, make=make)
+        for name, make in (
+            ("text", _with_index(FieldType.STRING, [_V.STRING], "a", "b")),
+            ("integers", _with_index(FieldType.INT64, [_V.INT], 1, 2)),
+            ("floats", _with_index(FieldType.FLOAT64, [_V.FLOAT], 0.5, 1.5)),
+            ("dates", _with_index(FieldType.DATETIME, [], _DAY, _DAY)),
+            ("coordinates", _with_index(FieldType.GEO, [_V.OBJECT], _PLACE, _PLACE)),
+            (
+                "lists of text",
+                _with_index(FieldType.LIST, [_V.LIST_OF_STRINGS], ["a"], ["b"], element=FieldType.STRING),
+            ),
+        )
+    ),
+)
+"""Every row of the table of outcomes."""
