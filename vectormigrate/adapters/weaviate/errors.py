@@ -1,0 +1,203 @@
+"""What Weaviate's answers mean.
+
+gRPC answers nearly everything with UNKNOWN and a text, REST with 422 or 500 and a text, so most of the table goes by
+text (measured with 1.39.0, `usecases/objects`, `adapters/repos/db`).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from vectormigrate.errors import (
+    AdapterError,
+    AuthFailed,
+    CollectionNotFound,
+    InvalidRequest,
+    QuotaExceeded,
+    RateLimited,
+    RecordsRejected,
+    TimedOut,
+    Unavailable,
+)
+
+NAME = "weaviate"
+WRITES = frozenset({"upsert"})
+
+
+class RestError(Exception):
+    """An HTTP answer that is not the one expected."""
+
+    def __init__(self, status: int, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.retry_after = retry_after
+
+
+class TextError(Exception):
+    """A failure that Weaviate told for one object of a batch and that concerns the whole request."""
+
+
+TEXTS: tuple[tuple[re.Pattern[str], type[AdapterError], str], ...] = tuple(
+    (re.compile(pattern), kind, hint)
+    for pattern, kind, hint in (
+        (r"could not find class|class not found|non-existing index|which does not exist", CollectionNotFound, ""),
+        (r"read-only due to", QuotaExceeded, "make room on the server's disk, or set the shard's status to READY"),
+        (
+            r"tenant not active|tenant is not active|Tenant .* is (cold|frozen)",
+            InvalidRequest,
+            "activate the tenant, or let it be done with the option activate_tenants",
+        ),
+        (r"USAGE_LIMIT_EXCEEDED|usage limit|maximum number of (objects|collections|tenants)", QuotaExceeded, ""),
+        (r"not enough memory|memory pressure|no memory available|cannot process batch: .*memory", RateLimited, ""),
+        (r"too many (concurrent )?requests|429", RateLimited, ""),
+        (r"context deadline exceeded", TimedOut, ""),
+        (
+            r"cannot reach enough replicas|cannot achieve consistency|not enough replicas|connect: connection refused"
+            r"|no route to host|broken pipe|connection reset|leader not found|context canceled|shut ?down|"
+            r"operational mode|maintenance mode|shard is (loading|not ready)|store is (being )?clos|no such host",
+            Unavailable,
+            "",
+        ),
+        (r"forbidden|rbac: |authorization, ", AuthFailed, ""),
+    )
+)
+"""Text of the answer -> meaning and what to do. The first that is found counts."""
+
+GRPC: dict[str, type[AdapterError]] = {
+    "UNAVAILABLE": Unavailable,
+    "DEADLINE_EXCEEDED": TimedOut,
+    "UNAUTHENTICATED": AuthFailed,
+    "PERMISSION_DENIED": AuthFailed,
+    "RESOURCE_EXHAUSTED": QuotaExceeded,
+    "UNIMPLEMENTED": InvalidRequest,
+    "INVALID_ARGUMENT": InvalidRequest,
+    "FAILED_PRECONDITION": InvalidRequest,
+    "OUT_OF_RANGE": InvalidRequest,
+    "NOT_FOUND": InvalidRequest,
+    "UNKNOWN": InvalidRequest,
+}
+"""By gRPC status, where the text says nothing; the others come from broken connections: Unavailable."""
+
+HTTP: dict[int, type[AdapterError]] = {
+    401: AuthFailed,
+    403: AuthFailed,
+    408: TimedOut,
+    409: InvalidRequest,
+    413: InvalidRequest,
+    429: RateLimited,
+    504: TimedOut,
+}
+"""By HTTP status, where the text says nothing; 5xx are Unavailable, the other 4xx InvalidRequest."""
+
+
+def too_large(error: BaseException) -> bool:
+    """Whether a gRPC message was larger than one side takes."""
+    return _grpc_code(error) == "RESOURCE_EXHAUSTED" and "larger than max" in _details(error)
+
+
+def window_of(error: BaseException) -> int | None:
+    """The server's QUERY_MAXIMUM_RESULTS, when the answer says that more were asked for."""
+    found = re.search(r"QUERY_MAXIMUM_RESULTS '(\d+)'", _details(error))
+    return int(found.group(1)) if found else None
+
+
+def inactive_tenant(error: BaseException) -> bool:
+    """Whether the answer says that the tenant is switched off."""
+    text = error.text if isinstance(error, RestError) else _details(error)
+    return TEXTS[2][0].search(text) is not None
+
+
+def unknown_tenant(error: BaseException) -> bool:
+    """Whether the answer says that there is no such tenant."""
+    text = error.text if isinstance(error, RestError) else _details(error)
+    return "tenant not found" in text
+
+
+def meaning(text: str) -> tuple[type[AdapterError], str] | None:
+    """What a text means for the whole request, and the text with the way out; None when it says nothing."""
+    for pattern, kind, hint in TEXTS:
+        if pattern.search(text):
+            return kind, f"{text}; {hint}" if hint else text
+    return None
+
+
+def classify(error: BaseException, operation: str) -> AdapterError | None:
+    """The error of ours that this one means, None for what is not Weaviate's, gRPC's or httpx'."""
+    if isinstance(error, RestError):
+        return _rest(error, operation)
+    if isinstance(error, TextError):
+        kind, text = meaning(str(error)) or (InvalidRequest, str(error))
+        return kind(text, adapter=NAME, operation=operation)
+    code = _grpc_code(error)
+    if code is not None:
+        return _grpc(error, code, operation)
+    return _transport(error, operation)
+
+
+def _grpc(error: BaseException, code: str, operation: str) -> AdapterError:
+    details = _details(error)
+    text = f"{code}: {details or 'no details'}"
+    if too_large(error):
+        kind = RecordsRejected if operation in WRITES else InvalidRequest
+        return kind(text, adapter=NAME, operation=operation)
+    if code == "UNKNOWN" or code == "INTERNAL":
+        found = meaning(details)
+        if found is not None:
+            return found[0](found[1], adapter=NAME, operation=operation)
+    if code == "UNAVAILABLE" and "Too many" in details:
+        return RateLimited(text, adapter=NAME, operation=operation)
+    return GRPC.get(code, Unavailable)(text, adapter=NAME, operation=operation)
+
+
+def _rest(error: RestError, operation: str) -> AdapterError:
+    text = f"HTTP {error.status}: {error.text or 'no text'}"
+    found = meaning(error.text) if error.status in (400, 404, 422, 429, 500) else None
+    if found is not None and found[0] is not RateLimited:
+        return found[0](f"HTTP {error.status}: {found[1]}", adapter=NAME, operation=operation)
+    kind = HTTP.get(error.status) or (Unavailable if error.status >= 500 else InvalidRequest)
+    if kind is RateLimited or (found is not None and found[0] is RateLimited):
+        return RateLimited(text, adapter=NAME, operation=operation, retry_after=error.retry_after)
+    return kind(text, adapter=NAME, operation=operation)
+
+
+def _transport(error: BaseException, operation: str) -> AdapterError | None:
+    httpx = sys.modules.get("httpx")
+    if httpx is None or not isinstance(error, httpx.HTTPError | httpx.StreamError):
+        return None
+    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        return Unavailable(text, adapter=NAME, operation=operation)
+    kind = TimedOut if isinstance(error, httpx.TimeoutException) else Unavailable
+    return kind(text, adapter=NAME, operation=operation)
+
+
+def _grpc_code(error: BaseException) -> str | None:
+    grpc = sys.modules.get("grpc")
+    if grpc is None or not isinstance(error, grpc.RpcError):
+        return None
+    code: Any = getattr(error, "code", lambda: None)()
+    return str(getattr(code, "name", "UNKNOWN"))
+
+
+def _details(error: BaseException) -> str:
+    details: Any = getattr(error, "details", lambda: None)()
+    return str(details or "")
+
+
+@contextmanager
+def translated(operation: str) -> Generator[None, None, None]:
+    """Turns vendor errors of the block into ours; others pass."""
+    try:
+        yield
+    except AdapterError:
+        raise
+    except Exception as error:
+        ours = classify(error, operation)
+        if ours is None:
+            raise
+        raise ours from error

@@ -1,0 +1,145 @@
+"""A class in neutral words, with everything that only Weaviate knows in `extras["weaviate"]`. Pure.
+
+`extras["weaviate"]`: the class JSON without name, properties and our marker. `MetadataField.params` is the JSON of the
+property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vectormigrate.adapters.weaviate.errors import NAME
+from vectormigrate.adapters.weaviate.layout import Layout, Property, Vector
+from vectormigrate.model.ids import IdKind
+from vectormigrate.model.schema import CollectionSchema, FieldType, Json, MetadataField, VectorField
+
+_LEFT_OUT = ("class", "properties", "description", "moduleConfig")
+
+TYPES: Mapping[str, FieldType] = {
+    "text": FieldType.TEXT,
+    "string": FieldType.TEXT,
+    "int": FieldType.INT64,
+    "number": FieldType.FLOAT64,
+    "boolean": FieldType.BOOL,
+    "date": FieldType.DATETIME,
+    "uuid": FieldType.UUID,
+    "geoCoordinates": FieldType.GEO,
+    "phoneNumber": FieldType.JSON,
+    "blob": FieldType.BYTES,
+    "blobHash": FieldType.STRING,
+    "object": FieldType.JSON,
+    "reference": FieldType.STRING,
+}
+
+
+def schema_of(
+    name: str, layout: Layout, dims: Mapping[str, int | None], inactive: Mapping[str, str], *, empty: bool
+) -> CollectionSchema:
+    """The schema of the collection, called `name`. A vector that no record has ever held is a field without a
+    dimension in an empty collection; where there are records, it is left out and named in the warnings."""
+    held = [item for item in layout.vectors if dims[item.name] is not None or empty]
+    if layout.marker.dims is not None:
+        held = [item for item in layout.vectors if dims[item.name] is not None]
+    warnings = [*_warnings(layout, inactive)]
+    if layout.marker.dims is None:
+        warnings += [
+            f"no record holds a vector {item.name!r}, so its dimension is unknown and it is left out"
+            for item in layout.vectors
+            if item not in held
+        ]
+    return CollectionSchema(
+        name=name,
+        id_kinds=frozenset({IdKind.UUID}),
+        vectors=tuple(_vector(item, dims[item.name]) for item in held),
+        fields=tuple(field for item in layout.properties.values() for field in _fields(item)),
+        dynamic=False,
+        divided=layout.divided,
+        extras={NAME: _extras(layout)},
+        note=layout.marker.note,
+        warnings=tuple(warnings),
+    )
+
+
+def _vector(item: Vector, dim: int | None) -> VectorField:
+    return VectorField(name=item.name, kind=item.kind, dim=dim, metric=item.metric, index=_neutral(item))
+
+
+def _neutral(item: Vector) -> dict[str, Json]:
+    kind = str(item.json.get("vectorIndexType"))
+    config: Mapping[str, Any] = item.json.get("vectorIndexConfig") or {}
+    if kind != "hnsw":
+        return {"type": kind}
+    return {"type": kind, "m": config.get("maxConnections"), "ef_construct": config.get("efConstruction")}
+
+
+def _fields(item: Property) -> Iterator[MetadataField]:
+    """The property, and what is inside an object by dot paths."""
+    kind, element = _type(item)
+    yield MetadataField(
+        name=item.name, type=kind, indexed=_indexed(item), declared=True, element=element, params=item.json
+    )
+    yield from _inside(item, item.name)
+
+
+def _inside(item: Property, path: str) -> Iterator[MetadataField]:
+    for inner in item.nested.values():
+        if inner.is_object:
+            yield from _inside(inner, f"{path}.{inner.name}")
+        elif _indexed(inner):
+            kind, element = _type(inner)
+            # Inside an object dates and blobs are JSON texts.
+            texts = {FieldType.DATETIME: FieldType.STRING, FieldType.BYTES: FieldType.STRING}
+            kind, element = texts.get(kind, kind), texts.get(element, element) if element else None
+            yield MetadataField(name=f"{path}.{inner.name}", type=kind, indexed=True, element=element)
+
+
+def _type(item: Property) -> tuple[FieldType, FieldType | None]:
+    kind = TYPES[item.kind]
+    if kind is FieldType.TEXT and item.json.get("tokenization") == "field":
+        kind = FieldType.STRING
+    if item.kind == "object" and item.many:
+        return FieldType.JSON, None
+    return (FieldType.LIST, kind) if item.many else (kind, None)
+
+
+def _indexed(item: Property) -> bool:
+    if item.kind in ("blob", "phoneNumber", "object"):
+        return False
+    return any(item.json.get(key) for key in ("indexFilterable", "indexSearchable", "indexRangeFilters"))
+
+
+def _warnings(layout: Layout, inactive: Mapping[str, str]) -> Iterator[str]:
+    raw = layout.raw
+    for name, state in inactive.items():
+        yield f"tenant {name!r} is {state} and is left out; include it with the option activate_tenants"
+    for name in layout.dropped:
+        yield f"the index of the vector {name!r} was dropped, and Weaviate does not return its vectors any more"
+    if _modules(raw):
+        yield f"vectorizer, generative and reranker settings are not carried: {', '.join(_modules(raw))}"
+    for item in layout.properties.values():
+        if item.kind == "blobHash":
+            yield f"{item.name!r} is a blobHash: its stored hashes are carried as text, the blobs are gone"
+    if (raw.get("objectTtlConfig") or {}).get("enabled"):
+        yield (
+            "objects of this collection expire; a new collection gets the rule switched off, because the times start "
+            "again there"
+        )
+    if layout.later:
+        yield f"references wait for their classes: {', '.join(item.name for item in layout.later)}"
+
+
+def _modules(raw: Mapping[str, Any]) -> list[str]:
+    names = {str(name) for name in raw.get("moduleConfig") or {}}
+    if raw.get("vectorizer") not in (None, "", "none"):
+        names.add(str(raw["vectorizer"]))
+    for config in (raw.get("vectorConfig") or {}).values():
+        names |= {str(name) for name in config.get("vectorizer") or {}} - {"none"}
+    return sorted(names)
+
+
+def _extras(layout: Layout) -> dict[str, Json]:
+    extras = {key: value for key, value in layout.raw.items() if key not in _LEFT_OUT}
+    if layout.description:
+        extras["description"] = layout.description
+    return extras

@@ -1,0 +1,173 @@
+"""One opened collection: its layout, its tenants and the dimensions of its vectors, as far as this process knows."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+
+import anyio
+
+from vectormigrate.adapters.weaviate.capabilities import CAPABILITIES, TENANT_NAME
+from vectormigrate.adapters.weaviate.client import Client, class_path
+from vectormigrate.adapters.weaviate.config import WeaviateConfig
+from vectormigrate.adapters.weaviate.errors import NAME, RestError, inactive_tenant, unknown_tenant
+from vectormigrate.adapters.weaviate.layout import Layout, layout_of
+from vectormigrate.adapters.weaviate.proto import tenants
+from vectormigrate.errors import CollectionNotFound, InvalidRequest, TimedOut
+
+HOT = "HOT"
+POLL_SECONDS = 0.05
+TENANTS_PER_CALL = 100
+
+SWITCHABLE = frozenset({"COLD", "FROZEN", "UNFREEZING", "FREEZING", "INACTIVE", "OFFLOADED"})
+"""States that `activate_tenants` turns into HOT."""
+
+STATES = {"ACTIVE": HOT, "INACTIVE": "COLD", "OFFLOADED": "FROZEN", "OFFLOADING": "FREEZING", "ONLOADING": "UNFREEZING"}
+"""New names of the states -> those that every server takes."""
+
+
+class Session:
+    """State shared by reader and writer. Nothing here is remembered across `forget`. `dims`: vector name -> dimension,
+    as far as it is known (dims.py)."""
+
+    def __init__(self, client: Client, config: WeaviateConfig) -> None:
+        self.client = client
+        self.config = config
+        self.capabilities = CAPABILITIES
+        self.consistency = f"CONSISTENCY_LEVEL_{config.consistency.value}"
+        self._layout: Layout | None = None
+        self._active: set[str] = set()
+        self._was: dict[str, str] = {}
+        self.dims: dict[str, int] = {}
+        self._lock = anyio.Lock()
+
+    def forget(self) -> None:
+        """The collection changed: ask again."""
+        self._layout = None
+        self._active.clear()
+        self._was.clear()
+        self.dims.clear()
+
+    async def layout(self, *, fresh: bool = False) -> Layout:
+        """The collection's layout. Raises CollectionNotFound."""
+        if self._layout is None or fresh:
+            found = await self.find()
+            if found is None:
+                self.forget()
+                message = f"no collection {self.config.collection!r}"
+                raise CollectionNotFound(message, adapter=NAME, operation="describe")
+            self._layout = found
+        return self._layout
+
+    async def find(self) -> Layout | None:
+        """The layout, or None for a collection that does not exist."""
+        try:
+            return layout_of(await self.client.rest("GET", class_path(self.config.collection)))
+        except RestError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    async def states(self, names: Sequence[str] | None = None) -> dict[str, str]:
+        """Name -> state (HOT, COLD, FROZEN, …) of every tenant, or of those among `names` that exist."""
+        layout = await self.layout()
+        request = tenants.TenantsGetRequest(collection=layout.name)
+        if names is not None:
+            request.names.values.extend(names)
+        answer = await self.client.call("TenantsGet", request, tenants.TenantsGetReply)
+        label = tenants.TenantActivityStatus.Name
+        prefix = "TENANT_ACTIVITY_STATUS_"
+        found = {item.name: label(item.activity_status).removeprefix(prefix) for item in answer.tenants}
+        return {name: STATES.get(state, state) for name, state in found.items()}
+
+    async def namespaces(self) -> list[str]:
+        """The tenants that can be read; `[""]` for a collection without multi-tenancy."""
+        layout = await self.layout()
+        if not layout.divided:
+            return [""]
+        states = await self.states()
+        usable = {HOT, *SWITCHABLE} if self.config.activate_tenants else {HOT}
+        return sorted(name for name, state in states.items() if state in usable)
+
+    async def inactive(self) -> dict[str, str]:
+        """Tenants that are left out, and their states."""
+        if not (await self.layout()).divided:
+            return {}
+        usable = await self.namespaces()
+        return {name: state for name, state in sorted((await self.states()).items()) if name not in usable}
+
+    async def has(self, namespace: str) -> bool:
+        """Whether the namespace exists. Its tenant is switched on when that is wanted; otherwise raises InvalidRequest
+        for one that is off."""
+        layout = await self.layout()
+        if not layout.divided or not namespace:
+            return not layout.divided and not namespace
+        if namespace in self._active:
+            return True
+        if re.fullmatch(TENANT_NAME, namespace) is None:
+            return False
+        state = (await self.states([namespace])).get(namespace)
+        if state is None:
+            return False
+        if state != HOT:
+            await self._activate(layout, namespace, state)
+        self._active.add(namespace)
+        return True
+
+    async def make(self, namespace: str) -> None:
+        """Create the tenant unless it exists; the caller knows that the name is legal."""
+        if namespace in self._active or await self.has(namespace):
+            return
+        layout = await self.layout()
+        # Creating one that exists changes nothing.
+        await self.client.rest("POST", class_path(layout.name, "tenants"), [{"name": namespace}])
+        self._active.add(namespace)
+
+    def forget_tenants(self) -> None:
+        """Somebody may have switched tenants off or removed them: ask again."""
+        self._active.clear()
+
+    async def again(self, namespace: str, error: BaseException) -> bool:
+        """Whether a call that failed for its tenant is worth another one: somebody switched the tenant off, and we may
+        switch it on."""
+        if not namespace or not (inactive_tenant(error) or unknown_tenant(error)):
+            return False
+        self._active.discard(namespace)
+        return inactive_tenant(error) and self.config.activate_tenants and await self.has(namespace)
+
+    async def _activate(self, layout: Layout, name: str, state: str) -> None:
+        if not self.config.activate_tenants or state not in SWITCHABLE:
+            message = (
+                f"tenant {name!r} of {layout.name!r} is {state} and cannot be read; activate it, or let it be done "
+                "with the option activate_tenants (it is switched off again at the end)"
+            )
+            raise InvalidRequest(message, adapter=NAME, operation="tenant")
+        async with self._lock:
+            self._was.setdefault(name, {"UNFREEZING": "FROZEN", "FREEZING": "FROZEN"}.get(state, state))
+            await self._switch(layout.name, {name: HOT})
+            deadline = time.monotonic() + self.config.ready_timeout
+            while (await self.states([name])).get(name, HOT) != HOT:
+                if time.monotonic() > deadline:
+                    message = f"tenant {name!r} was not active within {self.config.ready_timeout:g} s"
+                    raise TimedOut(message, adapter=NAME, operation="tenant")
+                await anyio.sleep(POLL_SECONDS)
+
+    async def _switch(self, collection: str, wanted: dict[str, str]) -> None:
+        body = [{"name": name, "activityStatus": state} for name, state in wanted.items()]
+        for start in range(0, len(body), TENANTS_PER_CALL):
+            part = body[start : start + TENANTS_PER_CALL]
+            await self.client.rest("PUT", class_path(collection, "tenants"), part)
+
+    def kept_on(self, names: Iterable[str]) -> None:
+        """We write to these tenants, so they stay as they are now."""
+        for name in names:
+            self._was.pop(name, None)
+
+    async def restore(self) -> None:
+        """Give the tenants that were switched on for reading their old states back."""
+        if self._was and self._layout is not None:
+            existing = await self.states(list(self._was))
+            wanted, self._was = {name: state for name, state in self._was.items() if name in existing}, {}
+            await self._switch(self._layout.name, wanted)
+            self._active -= wanted.keys()
