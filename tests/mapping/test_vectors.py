@@ -17,7 +17,7 @@ from vectormigrate.mapping.apply import Mapped, Mapper
 from vectormigrate.mapping.limits import ORIGIN, SMALL_SQUARE, UNIT_TOLERANCE, Limits
 from vectormigrate.mapping.origin import restore
 from vectormigrate.mapping.vectors import cast_values, denormalise, nonfinite_rows, normalise, to_float32
-from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch, VectorColumn
+from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.plan import VectorMapping
 from vectormigrate.model.schema import DType
 
@@ -131,6 +131,22 @@ def test_a_missing_vector_is_filled_with_zeros_and_missing_again_after_restoring
     back = restored(result)
     assert back.valid is not None
     assert back.valid.tolist() == [True, False, True]
+
+
+def test_an_empty_sparse_vector_is_filled_where_the_target_holds_none_and_empty_again_after_restoring() -> None:
+    column = replace(sparse([{1: 1.0}, {}, {}]), valid=np.array([True, True, False]))
+    result = apply(column, Limits(empty_sparse=False))
+    written = result.batch.vectors["w"]
+    assert isinstance(written, SparseColumn)
+    assert np.diff(written.offsets).tolist() == [1, 1, 0]
+    assert written.valid is not None
+    assert written.valid.tolist() == [True, True, False]
+    assert result.losses == {"vector-missing": 1}
+    back = restored(result)
+    assert isinstance(back, SparseColumn)
+    assert np.diff(back.offsets).tolist() == [1, 0, 0]
+    assert back.valid is not None
+    assert back.valid.tolist() == [True, True, False]
 
 
 def test_a_filled_vector_that_was_set_since_is_kept() -> None:

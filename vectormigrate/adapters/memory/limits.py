@@ -304,6 +304,8 @@ def _vector_problems(
         return
     if isinstance(column, DenseColumn) and not limits.zero_vectors:
         yield present & ~np.logical_or.reduce(column.values != 0, axis=1), "zero", f"vector {item.name!r} is all zeros"
+    if isinstance(column, SparseColumn) and not limits.empty_sparse:
+        yield present & (np.diff(column.offsets) == 0), "empty_vector", f"vector {item.name!r} has no component"
     if isinstance(column, SparseColumn) and limits.max_sparse is not None:
         too_long = np.diff(column.offsets) > limits.max_sparse
         yield present & too_long, "size", f"vector {item.name!r} has more than {limits.max_sparse} components"

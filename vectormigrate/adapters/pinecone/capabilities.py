@@ -45,6 +45,7 @@ CAPABILITIES = Capabilities(
     zero_vectors=False,
     sparse_beside=frozenset({Metric.DOT}),
     max_sparse=MAX_SPARSE,
+    empty_sparse=False,
     value_kinds=frozenset(
         {ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}
     ),
