@@ -13,7 +13,7 @@ import numpy as np
 from tests.harness.base import Harness, column_type
 from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, Value, VectorColumn
-from vectormigrate.model.ids import IdKind, RecordId
+from vectormigrate.model.ids import IdKind, RecordId, is_plain
 from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
 
 DIM = 8
@@ -115,7 +115,7 @@ def _ids(caps: Capabilities, wanted: CollectionSchema, salt: int) -> list[Record
     found: list[RecordId] = []
     if IdKind.STRING in wanted.id_kinds:
         most = caps.id_max_bytes or 10**6
-        found += [item for item in STRING_IDS if len(item.encode()) <= most]
+        found += [item for item in STRING_IDS if len(item.encode()) <= most and (is_plain(item) or not caps.id_ascii)]
         found += [f"bulk-{salt}-{n}" for n in range(BULK)]
     if IdKind.UUID in wanted.id_kinds:
         found += UUIDS
