@@ -169,7 +169,7 @@ def recommendation(
         overall_confidence=round(sum(line.confidence for line in judged) / len(judged), 4),
         notices=(*decision.warnings, *index_notes(schema, target), *_unserved(schema, advised, served)),
         losses=decision.losses,
-        target_schema=target_schema,
+        target_schema=replace(target_schema, note=None),
         evidence=tuple(_evidence(name, sample, advised[name], served) for name in sorted(advised)),
         sampled=sample.profile.records,
         records=records,

@@ -1,8 +1,8 @@
 """A recommendation from names and types alone, for a source that nobody can connect to.
 
 The evidence are typical and extreme values of each type, in the form in which the source holds them; real data may be
-tamer. A field called `id` is the record's id, whose type narrows what ids are; without one, every kind of id that the
-source has is assumed.
+tamer. A field called `id` of a type of ids (text, integer, UUID) is the record's id, whose type narrows what ids are;
+without one, every kind of id that the source has is assumed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from vectormigrate.engine.outcomes import general_notices
 from vectormigrate.engine.type_words import FieldKind, field_kind
 from vectormigrate.errors import ConfigError
 from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.paths import parse_path
 from vectormigrate.model.batch import Metadata, RecordBatch, Value
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.schema import (
@@ -80,15 +81,14 @@ def recommend_fields(source_type: str, target_type: str, fields: Mapping[str, st
     if not fields:
         kinds = {"vector": FieldKind(word=TypeWord(vector=VectorKind.DENSE))}
     ids = source.capabilities.id_kinds
-    named = _id_kinds(kinds[ID], source.capabilities) if ID in kinds else None
-    if named:
-        ids = named
-        del kinds[ID]
+    if ID in kinds and kinds[ID].word.vector is None and kinds[ID].word.type in _ID_TYPES:
+        ids = (ids & _ID_TYPES[kinds.pop(ID).word.type]) or ids
     schema = CollectionSchema(
         name="collection",
         id_kinds=ids,
         vectors=tuple(_vector(name, kind, source.capabilities) for name, kind in kinds.items() if kind.word.vector),
         fields=tuple(_field(name, kind) for name, kind in kinds.items() if kind.word.vector is None),
+        dynamic=source.capabilities.dynamic,
     )
     batch = _batch(schema, source.capabilities)
     namespaces = {"": len(batch)}
@@ -101,6 +101,9 @@ def recommend_fields(source_type: str, target_type: str, fields: Mapping[str, st
         for item in schema.fields
     }
     made = recommendation(source_type, target_type, schema, namespaces, sample, declared, inner=False)
+    order = {name: number for number, name in enumerate(kinds, 1)}
+    lines = sorted(made.field_mappings, key=lambda line: order.get(".".join(parse_path(line.source_field)), 0))
+    made = replace(made, field_mappings=tuple(lines))
     if fields:
         return made
     general = general_notices((source.name, source.capabilities), (target.name, target.capabilities))
@@ -111,11 +114,6 @@ def _word(name: str, text: object) -> str:
     if not isinstance(text, str):
         raise ConfigError(f"the type of field {name!r} must be a text such as 'string', not {text!r}")
     return text
-
-
-def _id_kinds(kind: FieldKind, caps: Capabilities) -> frozenset[IdKind]:
-    """The source's kinds of ids that are of this type; none when it is no type of an id there."""
-    return frozenset() if kind.word.vector else caps.id_kinds & _ID_TYPES.get(kind.word.type, frozenset())
 
 
 def _vector(name: str, kind: FieldKind, caps: Capabilities) -> VectorField:
@@ -156,10 +154,11 @@ def _id(kind: IdKind, number: int) -> RecordId:
 
 
 def _examples(item: MetadataField, caps: Capabilities) -> list[Value]:
-    if item.type is FieldType.LIST and item.element is not None:
-        values = [_held(value, caps) for value in EXAMPLES[item.element]]
-        return [values, values[:1]]
-    return [_held(value, caps) for value in EXAMPLES[item.type]]
+    kind = item.element if item.type is FieldType.LIST and item.element is not None else item.type
+    low, high = caps.int_range
+    legal = [value for value in EXAMPLES[kind] if type(value) is not int or low <= value <= high]
+    values = [_held(value, caps) for value in legal]
+    return values if kind is item.type else [values, values[:1]]
 
 
 def _held(value: Value, caps: Capabilities) -> Value:

@@ -44,6 +44,9 @@ def index_type(caps: Capabilities, kind: Inferred) -> FieldType | None:
     held = kind.element if kind.type is FieldType.LIST else kind.type
     if held is None or (kind.type is FieldType.LIST and FieldType.LIST not in caps.index_types):
         return None
+    texts = held in (FieldType.STRING, FieldType.TEXT, FieldType.DATETIME, FieldType.UUID)
+    if kind.type is FieldType.LIST and caps.dynamic and ValueKind.LIST not in caps.value_kinds and not texts:
+        return None
     for option in _SERVES.get(held, ()):
         if option is FieldType.INT64 and ValueKind.INT not in caps.value_kinds:
             continue
@@ -61,8 +64,9 @@ def with_field_indexes(
     served: dict[str, FieldType] = {}
     for path, item in advised.items():
         name = names.get(path) or names.get(".".join(parse_path(path)))
-        if name is None and ValueKind.OBJECT in caps.value_kinds:
-            name = ".".join(parse_path(path))
+        plain = ".".join(parse_path(path))
+        if name is None and (ValueKind.OBJECT in caps.value_kinds or plain in fields):
+            name = plain
         kind = index_type(caps, item.kind) if item.index else None
         if not name or kind is None:
             continue

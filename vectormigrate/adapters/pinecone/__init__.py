@@ -15,6 +15,7 @@ import anyio
 from vectormigrate.adapters.pinecone import errors
 from vectormigrate.adapters.pinecone.capabilities import CAPABILITIES, DOCUMENTS
 from vectormigrate.adapters.pinecone.config import KEY_VARIABLE, PineconeConfig
+from vectormigrate.adapters.pinecone.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, AuthFailed, MissingExtra
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class PineconeSpec:
     extra: str | None = "pinecone"
     config = PineconeConfig
     capabilities = CAPABILITIES
+    type_words = TYPE_WORDS
 
     @asynccontextmanager
     async def open(self, config: PineconeConfig) -> AsyncGenerator[PineconeIndex, None]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.adapters.pinecone.layout import DENSE, SPARSE, Layout
 from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import DType, Metric, VectorKind
+from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
 
 NOTE_NAMESPACE = "__vectormigrate_note__"
 """Holds the origin note: tags are too small for it (20 of 120 characters)."""
@@ -50,6 +50,9 @@ CAPABILITIES = Capabilities(
         {ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}
     ),
     int_range=(-INT_MAX, INT_MAX),
+    index_types=frozenset({FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.LIST}),
+    # The service chooses its own index.
+    index_params=frozenset(),
     field_names=r"(?s)(?!\$).*",
     max_metadata_bytes=MAX_METADATA,
     namespaces=True,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vectormigrate.adapters.qdrant import errors
 from vectormigrate.adapters.qdrant.capabilities import CAPABILITIES
 from vectormigrate.adapters.qdrant.config import QdrantConfig
+from vectormigrate.adapters.qdrant.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, MissingExtra
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class QdrantSpec:
     extra: str | None = "qdrant"
     config = QdrantConfig
     capabilities = CAPABILITIES
+    type_words = TYPE_WORDS
 
     @asynccontextmanager
     async def open(self, config: QdrantConfig) -> AsyncGenerator[QdrantCollection, None]:

@@ -16,6 +16,7 @@ import anyio
 from vectormigrate.adapters.weaviate import errors
 from vectormigrate.adapters.weaviate.capabilities import CAPABILITIES
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
+from vectormigrate.adapters.weaviate.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, MissingExtra
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class WeaviateSpec:
     extra: str | None = "weaviate"
     config = WeaviateConfig
     capabilities = CAPABILITIES
+    type_words = TYPE_WORDS
 
     @asynccontextmanager
     async def open(self, config: WeaviateConfig) -> AsyncGenerator[WeaviateCollection, None]:
