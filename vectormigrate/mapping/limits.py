@@ -111,10 +111,10 @@ _FROM_JSON = {
 }
 
 
-def namespace_rule(capabilities: Capabilities) -> str:
-    """Regex of the names that a namespace beside others may have."""
+def namespace_rule(capabilities: Capabilities, *, divided: bool) -> str:
+    """Regex of the target's namespaces. `divided`: they are kept apart, so each may need a name."""
     rule = capabilities.namespace_names
-    return rf"(?=(?s:.))(?:{rule})" if capabilities.namespaces_declared else rule
+    return rf"(?=(?s:.))(?:{rule})" if divided and capabilities.namespaces_declared else rule
 
 
 def limits_of(
@@ -147,7 +147,7 @@ def limits_of(
         reserved=illegal,
         max_metadata_bytes=caps.max_metadata_bytes,
         namespaces=namespaces,
-        namespace_names=namespace_rule(caps),
+        namespace_names=namespace_rule(caps, divided=namespaces),
         dims={vector.name: vector.dim for vector in schema.vectors if vector.dim is not None},
         declared=declared,
         dynamic=schema.dynamic,

@@ -47,7 +47,7 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     divided = caps.namespaces and (caps.max_namespaces is None or len(known) <= caps.max_namespaces)
     if caps.namespaces_declared and context.existing is not None:
         divided = context.existing.divided
-    limits = Limits(namespaces=divided, namespace_names=namespace_rule(caps))
+    limits = Limits(namespaces=divided, namespace_names=namespace_rule(caps, divided=divided))
     must_have_name = context.existing is not None and context.existing.divided
     target = namespace_map(limits, {"": ""} if known == [""] and not must_have_name else {})
     try:
