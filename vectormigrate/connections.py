@@ -10,6 +10,7 @@
     url = "http://db:19530"
     api_key = "${MILVUS_TOKEN}"        # ${NAME} in any text is an environment variable; $${ is a plain ${
     collection = "docs"                # optional: the default of --source-index and --target-index
+    collections = ["docs*"]            # optional: what agents may touch through `vectormigrate serve`
     [connections.prod.options]
     database = "default"
 
@@ -22,7 +23,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,9 +33,9 @@ from vectormigrate.errors import ConfigError
 from vectormigrate.model.schema import Json
 
 CONFIG_NAME = "vectormigrate.toml"
-SECTIONS = ("settings", "connections")
+SECTIONS = ("settings", "connections", "server")
 SETTING_KEYS = ("state",)
-CONNECTION_KEYS = ("type", "url", "api_key", "collection", "options")
+CONNECTION_KEYS = ("type", "url", "api_key", "collection", "collections", "options")
 
 Keys = tuple[str, ...]
 """Where something stands in the file: table names, then the key."""
@@ -51,6 +52,8 @@ class Connection:
     url: str = field(default="", repr=False)
     api_key: str | None = field(default=None, repr=False)
     collection: str = ""
+    collections: Sequence[str] | None = None
+    """Patterns (`*`, `?`, `[…]`) of the collections that agents may touch; None: the default collection only."""
     options: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
 
 
@@ -144,6 +147,11 @@ class ConnectionsFile:
         """The `[settings]` table."""
         return dict(self.data.get("settings", {}))
 
+    @property
+    def server(self) -> dict[str, Json]:
+        """The `[server]` table; `vectormigrate serve` checks what is in it."""
+        return dict(self.data.get("server", {}))
+
     def check(self) -> None:
         """Raise ConfigError for an unknown key or a value of the wrong type, with its line."""
         self._known((), self.data, SECTIONS)
@@ -155,7 +163,8 @@ class ConnectionsFile:
             path = ("connections", name)
             self._table(path, entry)
             self._known(path, entry, CONNECTION_KEYS)
-            self._texts(path, {key: value for key, value in entry.items() if key != "options"})
+            self._texts(path, {key: value for key, value in entry.items() if key not in ("options", "collections")})
+            self._patterns((*path, "collections"), entry.get("collections", []))
             self._table((*path, "options"), entry.get("options", {}))
             if not entry.get("type"):
                 raise ConfigError(f"{self.where(*path)}: connection {name!r} has no type")
@@ -175,6 +184,10 @@ class ConnectionsFile:
         for key, value in table.items():
             if not isinstance(value, str):
                 raise ConfigError(f"{self.where(*path, key)}: {'.'.join((*path, key))} must be text in quotes")
+
+    def _patterns(self, path: Keys, value: Json) -> None:
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise ConfigError(f'{self.where(*path)}: {".".join(path)} must be a list of texts, such as ["docs*"]')
 
     def connection(self, name: str, warn: Callable[[str], None]) -> Connection:
         """The entry with its variables filled in. Raises ConfigError: no such name, or a variable that is not set."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 
 from vectormigrate import registry
-from vectormigrate.engine.advice import decide_for, declared_fields, recommendation, sample_source
+from vectormigrate.engine.advice import column_rules, decide_for, declared_fields, recommendation, sample_source
 from vectormigrate.engine.connect import Ends, configure, open_endpoint, open_ends, open_target
 from vectormigrate.engine.declared import recommend_fields
 from vectormigrate.engine.doctor import examine
@@ -112,6 +112,23 @@ class Service:
                 failpoint("planned")
                 listener(Planned(plan=plan))
                 return await self._go_on(store, ends, plan, options, listener)
+
+    async def begin(
+        self, plan: MigrationPlan, options: RunOptions | None = None, *, owner: str = "", request_id: str | None = None
+    ) -> tuple[str, bool]:
+        """Store a plan that `plan` made, so that `resume` runs exactly it: the migration's id, and whether it is new.
+
+        It is not when this owner's `request_id` was answered before (the id is then that of the earlier answer), or
+        when the migration exists with this very plan. Raises LossNotAccepted, TargetNotEmpty, InvalidTransition.
+        """
+        options = options or RunOptions()
+        if plan.unaccepted:
+            raise LossNotAccepted(plan.unaccepted)
+        _refuse_collisions(plan, options)
+        source = endpoint_from_ref(self.settings, plan.spec.source, "source")
+        target = endpoint_from_ref(self.settings, plan.spec.target, "target")
+        async with self._store(source, target) as store:
+            return await store.begin(plan, options, owner, request_id)
 
     async def resume(
         self,
@@ -308,6 +325,9 @@ class Service:
             namespaces = {name: await reading.count(name) for name in await reading.namespaces()}
             rules = decide_for(source.type, target_type, schema, namespaces, None).rules
             found = await sample_source(reading, sample, rules)
+            columns = column_rules(source.type, target_type, schema, namespaces, found)
+            if columns is not None:
+                found.losses = (await sample_source(reading, sample, columns)).losses
         return recommendation(source.type, target_type, schema, namespaces, found, declared_fields(schema))
 
     def recommend_offline(

@@ -18,7 +18,7 @@ from vectormigrate.model.plan import RunOptions
 from vectormigrate.state import Store, hold_lease, open_store
 from vectormigrate.state.connection import open_writer
 from vectormigrate.state.queries import MIGRATIONS
-from vectormigrate.state.schema import APPLICATION_ID
+from vectormigrate.state.schema import APPLICATION_ID, newest_version
 from vectormigrate.state.secrets import SecretGuard
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,7 @@ async def test_a_file_is_marked_flushed_and_checked(path: Path) -> None:
         }
     assert found == {
         "application_id": APPLICATION_ID,
-        "user_version": 1,
+        "user_version": newest_version(),
         "journal_mode": "wal",
         "synchronous": 2,
         "foreign_keys": 1,
@@ -110,7 +110,8 @@ async def test_the_database_of_another_program_is_left_alone(path: Path) -> None
 
 async def test_a_newer_file_is_left_alone_and_says_what_to_do(store: Store, path: Path) -> None:
     sql(path, "PRAGMA user_version = 99")
-    assert "(format 99, this one knows 1); upgrade vectormigrate" in await fail_to_open(path, StateTooNew)
+    expected = f"(format 99, this one knows {newest_version()}); upgrade vectormigrate"
+    assert expected in await fail_to_open(path, StateTooNew)
     with pytest.raises(StateTooNew):
         await look(path, read_only=True)
     assert sql(path, "PRAGMA user_version") == [(99,)]
@@ -195,7 +196,7 @@ def later(tmp_path: Path) -> Path:
     folder.mkdir()
     for entry in MIGRATIONS.iterdir():
         (folder / entry.name).write_text(entry.read_text("utf-8"))
-    (folder / "0002_note.sql").write_text(
+    (folder / f"{newest_version() + 1:04}_note.sql").write_text(
         "-- A note; for people.\nALTER TABLE migration ADD COLUMN note TEXT;\n"
         "UPDATE migration SET note = 'upgraded ' || id;\n"
     )
@@ -210,7 +211,7 @@ async def upgrade(path: Path, folder: Traversable) -> None:
 async def test_an_older_file_is_brought_forward_with_its_content(path: Path, later: Path) -> None:
     await filled(path)
     await upgrade(path, later)
-    assert sql(path, "PRAGMA user_version") == [(2,)]
+    assert sql(path, "PRAGMA user_version") == [(newest_version() + 1,)]
     assert sql(path, "SELECT note, id FROM migration") == [("upgraded orders", "orders")]
     assert sql(path, "SELECT seq FROM partition WHERE id = 'eu-0'") == [(49,)]
     await fail_to_open(path, StateTooNew)
@@ -218,10 +219,12 @@ async def test_an_older_file_is_brought_forward_with_its_content(path: Path, lat
 
 async def test_an_upgrade_that_fails_leaves_the_file_as_it_was(path: Path, later: Path) -> None:
     await filled(path)
-    (later / "0003_wrong.sql").write_text("CREATE TABLE extra (a);\nINSERT INTO missing VALUES (1);\n")
+    (later / f"{newest_version() + 2:04}_wrong.sql").write_text(
+        "CREATE TABLE extra (a);\nINSERT INTO missing VALUES (1);\n"
+    )
     with pytest.raises(StateError, match="no such table"):
         await upgrade(path, later)
-    assert sql(path, "PRAGMA user_version") == [(1,)]
+    assert sql(path, "PRAGMA user_version") == [(newest_version(),)]
     assert sql(path, "SELECT name FROM sqlite_schema WHERE name = 'extra'") == []
     async with open_store(path) as store:
         assert (await store.partitions("orders"))[0].seq == 49
@@ -230,10 +233,10 @@ async def test_an_upgrade_that_fails_leaves_the_file_as_it_was(path: Path, later
 async def test_a_new_file_is_made_by_all_scripts_in_turn(path: Path, later: Path) -> None:
     await upgrade(path, later)
     assert sql(path, "SELECT note FROM migration") == []
-    assert sql(path, "PRAGMA user_version") == [(2,)]
+    assert sql(path, "PRAGMA user_version") == [(newest_version() + 1,)]
 
 
 async def test_an_older_file_is_brought_forward_even_if_only_read(path: Path) -> None:
     put(path)
     assert await look(path, read_only=True) == []
-    assert sql(path, "PRAGMA user_version") == [(1,)]
+    assert sql(path, "PRAGMA user_version") == [(newest_version(),)]

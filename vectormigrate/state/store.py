@@ -16,9 +16,10 @@ from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status
-from vectormigrate.state import journal, leases, migrations, rejects
+from vectormigrate.state import journal, leases, migrations, proposals, rejects
 from vectormigrate.state.connection import Session, is_outdated, open_empty, open_reader, open_writer
 from vectormigrate.state.pages import prepare_page, require_lease
+from vectormigrate.state.proposals import Mark, Proposal
 from vectormigrate.state.records import (
     Lease,
     PageCommit,
@@ -37,6 +38,7 @@ T = TypeVar("T")
 Statuses = list[MigrationStatus]
 Progress = list[PartitionProgress]
 Rejects = list[StoredReject]
+Served = list[tuple[str, str]]
 
 
 class Store:
@@ -239,6 +241,42 @@ class Store:
         """The note kept for this collection, or None."""
         row = await self._reader.fetch_one("origin", location=location)
         return None if row is None else json.loads(row["note"])
+
+    # For servers
+
+    async def save_proposal(self, proposal: Proposal) -> None:
+        """Keep a plan that was shown, for a day."""
+        await self._write(lambda session: proposals.save(session, proposal))
+
+    async def proposal(self, proposal_id: str) -> Proposal | None:
+        """A plan that was shown, or None."""
+        return await proposals.find(self._reader, proposal_id)
+
+    async def begin(
+        self, plan: MigrationPlan, options: RunOptions, owner: str, request_id: str | None
+    ) -> tuple[str, bool]:
+        """Store the migration of a plan once; see proposals.begin."""
+        return await self._write(lambda session: proposals.begin(session, plan, options, owner, request_id))
+
+    async def answered(self, owner: str, request_id: str) -> str | None:
+        """The migration that this request started, or None."""
+        return await proposals.answered(self._reader, owner, request_id)
+
+    async def serve(self, migration_id: str, owner: str) -> None:
+        """Enter that a server is responsible for this migration."""
+        await self._write(lambda session: session.execute("add_served", id=migration_id, owner=owner, now=utc_text()))
+
+    async def unserve(self, migration_id: str) -> None:
+        """The migration came to its end, or to a stop that somebody asked for."""
+        await self._write(lambda session: session.execute("drop_served", id=migration_id))
+
+    async def served(self) -> Served:
+        """(migration id, owner) of what servers run, or were running when they ended."""
+        return await proposals.served(self._reader)
+
+    async def marks(self) -> dict[str, Mark]:
+        """A fingerprint of what can be seen of each migration, by id; cheap enough to be asked for every second."""
+        return await proposals.marks(self._reader)
 
     # Leases: use leases.hold_lease
 

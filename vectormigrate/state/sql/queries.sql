@@ -185,3 +185,34 @@ DELETE FROM origin WHERE location = :location;
 
 -- name: origin
 SELECT note FROM origin WHERE location = :location;
+
+-- name: save_proposal
+INSERT INTO proposal (id, owner, plan, options, made_at) VALUES (:id, :owner, :plan, :options, :now);
+
+-- name: trim_proposals
+DELETE FROM proposal WHERE made_at < :before;
+
+-- name: proposal
+SELECT id, owner, plan, options, made_at FROM proposal WHERE id = :id;
+
+-- name: find_request
+SELECT migration_id FROM request WHERE owner = :owner AND request_id = :request_id;
+
+-- name: save_request
+INSERT INTO request (owner, request_id, migration_id, asked_at) VALUES (:owner, :request_id, :migration_id, :now);
+
+-- name: add_served
+INSERT INTO served (migration_id, owner, since) VALUES (:id, :owner, :now)
+ON CONFLICT (migration_id) DO UPDATE SET owner = excluded.owner, since = excluded.since;
+
+-- name: drop_served
+DELETE FROM served WHERE migration_id = :id;
+
+-- name: served
+SELECT migration_id, owner FROM served ORDER BY since, migration_id;
+
+-- name: marks
+SELECT m.id, m.status, m.phase, m.error, m.ended_at, m.stop_requested_at,
+       (SELECT sum(read + written + rejected + batches + checked) FROM partition AS p WHERE p.migration_id = m.id) AS work,
+       (SELECT max(number) FROM report AS r WHERE r.migration_id = m.id) AS report
+FROM migration AS m ORDER BY m.created_at, m.rowid;

@@ -1,0 +1,79 @@
+"""What a server keeps in the state file: plans that wait, requests that were answered, migrations it runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.state.support import make_plan, sql
+from vectormigrate.errors import InvalidTransition
+from vectormigrate.model.plan import RunOptions
+from vectormigrate.state import Store, open_store
+from vectormigrate.state.proposals import KEEP, Proposal
+from vectormigrate.state.records import utc_text
+
+pytestmark = pytest.mark.anyio
+
+
+def proposal(name: str = "plan-1", made: datetime | None = None) -> Proposal:
+    return Proposal(id=name, owner="ada", plan=make_plan(), options=RunOptions(batch_size=7), made_at=utc_text(made))
+
+
+async def test_a_plan_that_waits_comes_back_as_it_was(store: Store, path: Path) -> None:
+    await store.save_proposal(proposal())
+    async with open_store(path, read_only=True) as other:
+        found = await other.proposal("plan-1")
+    assert found is not None
+    assert (found.plan, found.options, found.owner) == (make_plan(), RunOptions(batch_size=7), "ada")
+    assert await store.proposal("plan-2") is None
+
+
+async def test_a_plan_that_waited_too_long_is_gone(store: Store, path: Path) -> None:
+    await store.save_proposal(proposal("old", datetime.now(UTC) - KEEP - timedelta(seconds=1)))
+    assert await store.proposal("old") is None
+    await store.save_proposal(proposal("new"))
+    assert sql(path, "SELECT id FROM proposal") == [("new",)]
+
+
+async def test_the_same_request_starts_one_migration(store: Store) -> None:
+    plan = make_plan()
+    assert await store.begin(plan, RunOptions(), "ada", "r1") == (plan.spec.id, True)
+    assert await store.begin(make_plan("another"), RunOptions(), "ada", "r1") == (plan.spec.id, False)
+    assert [item.id for item in await store.list()] == [plan.spec.id]
+    assert await store.answered("ada", "r1") == plan.spec.id
+    assert await store.answered("bob", "r1") is None
+
+
+async def test_the_same_plan_begins_once_and_another_plan_of_the_id_is_refused(store: Store) -> None:
+    plan = make_plan()
+    assert (await store.begin(plan, RunOptions(), "ada", None))[1]
+    assert not (await store.begin(plan, RunOptions(), "bob", None))[1]
+    assert plan.spec.id == make_plan(rows=1).spec.id
+    with pytest.raises(InvalidTransition, match="with another plan"):
+        await store.begin(make_plan(rows=1), RunOptions(), "ada", "r2")
+    assert await store.answered("ada", "r2") is None
+
+
+async def test_what_a_server_runs_is_known_to_the_next_one(store: Store, path: Path) -> None:
+    plan = make_plan()
+    await store.begin(plan, RunOptions(), "ada", None)
+    async with open_store(path, read_only=True) as other:
+        assert await other.served() == [(plan.spec.id, "ada")]
+    await store.unserve(plan.spec.id)
+    assert await store.served() == []
+    await store.serve(plan.spec.id, "bob")
+    assert await store.served() == [(plan.spec.id, "bob")]
+
+
+async def test_marks_change_with_what_can_be_seen(store: Store) -> None:
+    plan = make_plan()
+    await store.create_migration(plan, RunOptions())
+    before = (await store.marks())[plan.spec.id]
+    assert (await store.marks())[plan.spec.id] == before
+    await store.request_stop(plan.spec.id)
+    asked = (await store.marks())[plan.spec.id]
+    assert (asked.state != before.state, asked.outline, asked.report) == (True, before.outline, 0)
+    await store.save_report(plan.spec.id, {"passed": True})
+    assert (await store.marks())[plan.spec.id].report > 0

@@ -1,0 +1,118 @@
+"""What a server keeps: plans that wait for a yes, requests it has answered, and migrations it is responsible for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+from vectormigrate.errors import InvalidTransition
+from vectormigrate.model.plan import MigrationPlan, RunOptions
+from vectormigrate.state import migrations
+from vectormigrate.state.connection import Session
+from vectormigrate.state.faults import corrupt
+from vectormigrate.state.records import json_text, utc_text
+
+KEEP = timedelta(days=1)
+"""How long a plan may wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A plan that somebody was shown. Only `owner` may start it."""
+
+    id: str
+    owner: str
+    plan: MigrationPlan
+    options: RunOptions
+    made_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A fingerprint of what can be seen of a migration: `state` changes with every change of its status, `outline` with
+    its status and phase only, `report` with every validation."""
+
+    outline: str
+    state: str
+    report: int
+
+
+async def save(session: Session, proposal: Proposal) -> None:
+    """Keep a plan, and forget those that waited too long."""
+    await session.execute("trim_proposals", before=utc_text(datetime.now(UTC) - KEEP))
+    await session.execute(
+        "save_proposal",
+        id=proposal.id,
+        owner=proposal.owner,
+        plan=json_text(proposal.plan.to_json()),
+        options=json_text(asdict(proposal.options)),
+        now=proposal.made_at,
+    )
+
+
+async def find(session: Session, proposal_id: str) -> Proposal | None:
+    """The plan, or None when there is none or it waited too long. Raises StateCorrupt."""
+    row = await session.fetch_one("proposal", id=proposal_id)
+    if row is None or row["made_at"] < utc_text(datetime.now(UTC) - KEEP):
+        return None
+    try:
+        plan = MigrationPlan.from_json(json.loads(row["plan"]))
+        options = RunOptions(**json.loads(row["options"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise corrupt(session.path, f"plan {proposal_id!r} cannot be read: {error}") from error
+    return Proposal(id=row["id"], owner=row["owner"], plan=plan, options=options, made_at=row["made_at"])
+
+
+async def begin(
+    session: Session, plan: MigrationPlan, options: RunOptions, owner: str, request_id: str | None
+) -> tuple[str, bool]:
+    """Store the migration of a plan, once: the id, and whether this call made it.
+
+    It did not when this owner's request was answered before, or when the migration exists with this very plan. Raises
+    InvalidTransition when the id belongs to another plan.
+    """
+    if request_id is not None:
+        answered = await session.fetch_one("find_request", owner=owner, request_id=request_id)
+        if answered is not None:
+            return answered["migration_id"], False
+    migration_id = plan.spec.id
+    existing = await session.fetch_one("load_migration", id=migration_id)
+    made = existing is None
+    if existing is None:
+        await migrations.create(session, plan, options)
+        await session.execute("add_served", id=migration_id, owner=owner, now=utc_text())
+    elif existing["fingerprint"] != plan.fingerprint():
+        raise InvalidTransition(
+            f"migration {migration_id!r} exists already ({existing['status']}) with another plan; choose another id"
+        )
+    if request_id is not None:
+        await session.execute(
+            "save_request", owner=owner, request_id=request_id, migration_id=migration_id, now=utc_text()
+        )
+    return migration_id, made
+
+
+async def answered(session: Session, owner: str, request_id: str) -> str | None:
+    """The migration that this request started, or None."""
+    row = await session.fetch_one("find_request", owner=owner, request_id=request_id)
+    return None if row is None else row["migration_id"]
+
+
+async def served(session: Session) -> list[tuple[str, str]]:
+    """(migration id, owner) of every migration that a server is responsible for, oldest first."""
+    return [(row["migration_id"], row["owner"]) for row in await session.fetch("served")]
+
+
+async def marks(session: Session) -> dict[str, Mark]:
+    """The mark of every migration, by id."""
+    return {
+        row["id"]: Mark(
+            outline=json.dumps([row["status"], row["phase"], row["ended_at"]]),
+            state=json.dumps(
+                [row[name] for name in ("status", "phase", "error", "ended_at", "stop_requested_at", "work")]
+            ),
+            report=row["report"] or 0,
+        )
+        for row in await session.fetch("marks")
+    }
