@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.readme_table import table, written
 from vectormigrate.cli.demo.build import build
 from vectormigrate.cli.demo.corpus import documents
 from vectormigrate.errors import VectorMigrateError
@@ -48,6 +49,11 @@ def test_the_commands_to_try_and_to_test_are_one_line_each() -> None:
         section = README.split(heading, 1)[1].split("\n## ", 1)[0]
         (block,) = re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
         assert len(block.strip().splitlines()) == 1
+
+
+def test_the_table_of_outcomes_is_what_the_planner_says() -> None:
+    arguments, text = written()
+    assert text == table(arguments), "write it anew with: python -m tests.readme_table"
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:

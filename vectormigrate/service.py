@@ -41,6 +41,7 @@ from vectormigrate.requests import (
     CollectionReport,
     DoctorCheck,
     MigrationRequest,
+    Observation,
     OutcomeTable,
     Recommendation,
     RejectRow,
@@ -244,6 +245,27 @@ class Service:
         """All migrations of the state file, or those of one status, oldest first."""
         async with self._store(read_only=True) as store:
             return await store.list(status)
+
+    async def observe(self, most: int = 200) -> list[Observation]:
+        """What a monitor wants to know, in one look at the state file: of the migrations in progress and the newest
+        others, `most` in all."""
+        async with self._store(read_only=True) as store:
+            known = await store.list()
+            known.sort(key=lambda found: (found.status is Status.IN_PROGRESS, found.created_at), reverse=True)
+            figures = await store.observations()
+            seen: list[Observation] = []
+            for found in known[:most]:
+                report = await store.last_report(found.id)
+                size, last_commit = figures.get(found.id, (0, None))
+                seen.append(
+                    Observation(
+                        status=found,
+                        bytes_per_record=size,
+                        last_commit=last_commit,
+                        validation=None if report is None else report_from_json(report),
+                    )
+                )
+            return seen
 
     async def rejects(self, migration_id: str, limit: int = 20, offset: int = 0) -> list[RejectRow]:
         """Records that were refused, oldest first. Raises MigrationNotFound."""

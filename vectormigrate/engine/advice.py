@@ -24,6 +24,7 @@ from vectormigrate.engine.evidence import Evidence, Inferred, Shape, deserves_in
 from vectormigrate.engine.index_advice import index_notes, with_field_indexes, with_vector_indexes
 from vectormigrate.engine.retry import RetryingSource
 from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.losses import ALL
 from vectormigrate.mapping.paths import format_path, parse_path
 from vectormigrate.mapping.planner import Decision, decide
 from vectormigrate.mapping.profile import FieldProfile, Profile
@@ -83,9 +84,11 @@ def decide_for(
     schema: CollectionSchema,
     namespaces: Mapping[str, int],
     sample: Sample | None,
+    *,
+    counted: bool = True,
 ) -> Decision:
     """What a migration of such a collection would be, by what the target database can do at best. Without a sample:
-    the rules to take one with."""
+    the rules to take one with. `counted` False: the sample's losses are not to be used."""
     source, target = registry.load(source_type), registry.load(target_type)
     spec = MigrationSpec(
         id="recommendation",
@@ -101,8 +104,19 @@ def decide_for(
         target_caps=target.capabilities,
         namespaces=namespaces,
         profile=None if sample is None else sample.profile,
-        loss_counts=None if sample is None else sample.losses,
+        loss_counts=sample.losses if sample is not None and counted else None,
     )
+
+
+def column_rules(
+    source_type: str, target_type: str, schema: CollectionSchema, namespaces: Mapping[str, int], sample: Sample
+) -> MappingRules | None:
+    """The rules to count losses with once more, where a target declares a column per field: which values do not fit
+    theirs is known only when the fields are. None for other targets."""
+    if registry.load(target_type).capabilities.dynamic:
+        return None
+    decision = decide_for(source_type, target_type, schema, namespaces, sample, counted=False)
+    return replace(decision.rules, accepted_losses=(ALL,))
 
 
 def support(seen: int, share_read: float) -> float:

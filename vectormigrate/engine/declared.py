@@ -15,7 +15,7 @@ from uuid import UUID
 
 from vectormigrate import registry
 from vectormigrate.adapter import Capabilities, TypeWord, ValueKind
-from vectormigrate.engine.advice import Declared, Sample, decide_for, recommendation
+from vectormigrate.engine.advice import Declared, Sample, column_rules, decide_for, recommendation
 from vectormigrate.engine.evidence import Inferred
 from vectormigrate.engine.outcomes import general_notices
 from vectormigrate.engine.type_words import FieldKind, field_kind
@@ -94,6 +94,11 @@ def recommend_fields(source_type: str, target_type: str, fields: Mapping[str, st
     namespaces = {"": len(batch)}
     sample = Sample(mapper=Mapper(decide_for(source_type, target_type, schema, namespaces, None).rules))
     sample.add(batch)
+    columns = column_rules(source_type, target_type, schema, namespaces, sample)
+    if columns is not None:
+        again = Sample(mapper=Mapper(columns))
+        again.add(batch)
+        sample.losses = again.losses
     declared = {
         item.name: Declared(
             kind=Inferred(type=item.type, element=item.element), indexed=item.indexed, reason="by its type"
@@ -170,4 +175,6 @@ def _held(value: Value, caps: Capabilities) -> Value:
         return base64.b64encode(value).decode()
     if type(value) is int and ValueKind.INT not in held:
         return float(value)
+    if isinstance(value, float) and value.is_integer() and ValueKind.WHOLE not in held and ValueKind.INT in held:
+        return int(value) if caps.int_range[0] <= value <= caps.int_range[1] else value / 3e300
     return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from vectormigrate import registry
 from vectormigrate.adapter import AnySpec, Capabilities, editions
@@ -17,6 +18,7 @@ from vectormigrate.engine.index_advice import index_notes, index_type
 from vectormigrate.engine.probes import PROBES, Collection, Probe
 from vectormigrate.errors import IncompatibleSchema
 from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.losses import ALL
 from vectormigrate.mapping.planner import Decision, decide
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.plan import EndpointRef, Loss, MigrationSpec, Outcome
@@ -62,15 +64,14 @@ def _unindexed(schema: CollectionSchema, target: Capabilities) -> bool:
 
 def _losses(source: Side, target: Side, made: Collection) -> tuple[Sequence[Loss], int]:
     """The losses of a plan for this collection, and how many of its records would be refused."""
-    counts: Counter[str] = Counter()
     profile = Profile()
-    rejected = 0
-    mapper = Mapper(_decide(source, target, made, None, None).rules)
     for batch in made.batches:
         profile.add(batch)
-        for mapped in mapper.apply_all(batch):
-            counts.update(mapped.losses)
-            rejected += len(mapped.rejects)
+    known = None if target[1].dynamic else profile
+    rules = replace(_decide(source, target, made, known, None).rules, accepted_losses=(ALL,))
+    mapped = [part for batch in made.batches for part in Mapper(rules).apply_all(batch)]
+    counts = sum((part.losses for part in mapped), Counter[str]())
+    rejected = sum(len(part.rejects) for part in mapped)
     return _decide(source, target, made, profile, counts).losses, rejected
 
 
@@ -127,14 +128,14 @@ def rows(main: Sequence[str]) -> list[dict[str, str | None]]:
 
 
 def markdown(main: Sequence[str], others: Sequence[str] = ()) -> str:
-    """A table per source of `main` with a column per target of `main`, and how each of `others` and each edition of
-    a database differs. Raises UnknownAdapter."""
+    """A table per source of `main` with a column per target of `main`, what is exact on all these ways below it, and
+    how each of `others` and each edition of a database differs. Raises UnknownAdapter."""
     specs = {name: registry.load(name) for name in (*main, *others)}
     sides: dict[str, Side] = {name: (spec.name, spec.capabilities) for name, spec in specs.items()}
     lines: list[str] = []
     for source in main:
         cells = {target: outcomes(sides[source], sides[target]) for target in main}
-        lines += [f"**From {source}**", "", *_table(main, cells), ""]
+        lines += [f"**From {source}**", "", *_table(main, cells), "", f"Exact: {_exact(main, cells)}.", ""]
     notes = list(_notes(main, others, specs, sides))
     return "\n".join([*lines, *notes]).strip() + "\n"
 
@@ -145,8 +146,14 @@ def _table(targets: Sequence[str], cells: Mapping[str, Cells]) -> Iterator[str]:
     for probe in PROBES:
         key = (probe.group, probe.name)
         row = [cells[target][key] for target in targets]
-        if any(row):
+        if any(row) and set(row) != {Outcome.EXACT}:
             yield f"| {probe.group}: {probe.name} | {' | '.join(WORDS[item] for item in row)} |"
+
+
+def _exact(targets: Sequence[str], cells: Mapping[str, Cells]) -> str:
+    """The rest: what every one of the targets holds as it is."""
+    keys = [(probe.group, probe.name) for probe in PROBES]
+    return _listed([key for key in keys if {cells[target][key] for target in targets} == {Outcome.EXACT}])
 
 
 def _notes(

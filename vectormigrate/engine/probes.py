@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -193,8 +194,6 @@ def _sparse(*, alone: bool) -> Callable[[Capabilities], Collection | None]:
         several = caps.max_vectors is None or caps.max_vectors > 1
         if VectorKind.SPARSE not in caps.vector_kinds or not (alone or several):
             return None
-        if alone and VectorKind.SPARSE in caps.fixed_names and VectorKind.DENSE in caps.vectors_required:
-            return None
         name = caps.fixed_names.get(VectorKind.SPARSE, "s")
         sparse = VectorField(name=name, kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT)
         beside = caps.sparse_beside
@@ -235,8 +234,10 @@ def _with_values(
     """Values of a field; on a source with typed columns in a column of `kind`."""
 
     def make(caps: Capabilities) -> Collection | None:
-        legal = caps.dynamic or (kind in caps.column_types and ValueKind.NULL not in needs)
-        held = set(needs) <= caps.value_kinds or (not caps.dynamic and ValueKind.WHOLE not in needs)
+        # A typed column holds values of its own type; these kinds are more than that.
+        beyond = {ValueKind.NULL, ValueKind.WHOLE, ValueKind.NONFINITE}
+        held = (set(needs) if caps.dynamic else set(needs) & beyond) <= caps.value_kinds
+        legal = (caps.dynamic or kind in caps.column_types) and bool(re.fullmatch(caps.field_names, key))
         low, high = caps.int_range
         inside = all(low <= value <= high for value in values if type(value) is int)
         if not (legal and held and inside):
@@ -291,7 +292,7 @@ PROBES: tuple[Probe, ...] = (
             ("booleans", _with_values(FieldType.BOOL, [_V.BOOL], True, False)),
             ("integers to 2^53", _with_values(FieldType.INT64, [_V.INT], 1, 2**53)),
             ("integers beyond 2^53", _with_values(FieldType.INT64, [_V.INT], 2**53 + 1, -(2**63))),
-            ("floats", _with_values(FieldType.FLOAT64, [_V.FLOAT], 0.1, 1e300)),
+            ("floats", _with_values(FieldType.FLOAT64, [_V.FLOAT], 0.1, 1e-300)),
             ("whole floats (1.0)", _with_values(FieldType.FLOAT64, [_V.FLOAT, _V.WHOLE], 1.0, 2.0)),
             ("NaN and infinities", _with_values(FieldType.FLOAT64, [_V.NONFINITE], float("nan"), float("inf"))),
             ("null", _with_values(FieldType.STRING, [_V.NULL], None, "x")),

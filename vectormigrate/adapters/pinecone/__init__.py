@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from vectormigrate.adapters.pinecone import errors
-from vectormigrate.adapters.pinecone.capabilities import CAPABILITIES, DOCUMENTS
+from vectormigrate.adapters.pinecone.capabilities import CAPABILITIES, DOCUMENTS, EDITIONS
 from vectormigrate.adapters.pinecone.config import KEY_VARIABLE, PineconeConfig
 from vectormigrate.adapters.pinecone.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, AuthFailed, MissingExtra
@@ -34,6 +34,7 @@ class PineconeSpec:
     config = PineconeConfig
     capabilities = CAPABILITIES
     type_words = TYPE_WORDS
+    editions = EDITIONS
 
     @asynccontextmanager
     async def open(self, config: PineconeConfig) -> AsyncGenerator[PineconeIndex, None]:

@@ -77,6 +77,9 @@ DOCUMENTS = replace(
     shared_names=True,
 )
 
+EDITIONS = {"a Pinecone document index": DOCUMENTS}
+"""The other kind of index, which the option `index_kind` chooses."""
+
 
 def narrowed(layout: Layout) -> Capabilities:
     """The capabilities of an existing index."""
