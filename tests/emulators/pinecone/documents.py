@@ -7,7 +7,7 @@ from typing import Any
 from tests.emulators.pinecone import rules, scoring
 from tests.emulators.pinecone.errors import Refusal, invalid
 from tests.emulators.pinecone.filters import matches
-from tests.emulators.pinecone.state import Index, Record, token_of
+from tests.emulators.pinecone.state import Index, Record
 from tests.emulators.pinecone.view import View
 
 USAGE = {"read_units": 1}
@@ -112,7 +112,7 @@ def fetch(view: View, index: Index, name: str, body: Any) -> Any:
         rest = sorted(key for key, item in stored.items() if key > after and matches(item.metadata, body["filter"]))
         ids = rest[:limit]
         if len(rest) > limit:
-            answer["pagination"] = {"next": token_of(ids[-1], "")}
+            answer["pagination"] = {"next": view.token(ids[-1], "")}
     return {**answer, "documents": {item: document_json(index, item, stored[item], fields) for item in ids}}
 
 

@@ -142,18 +142,20 @@ class Index:
         yield from sorted(self.spaces.items())
 
 
-def token_of(last: str, prefix: str) -> str:
+def token_of(last: str, prefix: str, epoch: int) -> str:
     """The opaque token behind `last`."""
-    return base64.b64encode(json.dumps({"skip_past": last, "prefix": prefix}).encode()).decode()
+    return base64.b64encode(json.dumps({"skip_past": last, "prefix": prefix, "epoch": epoch}).encode()).decode()
 
 
-def read_token(token: str, prefix: str) -> str:
-    """The id that a token skips past. Raises Refusal for one that is not ours or not of this listing."""
+def read_token(token: str, prefix: str, epoch: int) -> str:
+    """The id that a token skips past. Raises Refusal for one that is not ours, not of this listing, or too old."""
     try:
         data = json.loads(base64.b64decode(token, validate=True))
-        last, wanted = data["skip_past"], data["prefix"]
+        last, wanted, issued = data["skip_past"], data["prefix"], data["epoch"]
     except (ValueError, KeyError, TypeError):
         raise invalid("Invalid pagination token") from None
+    if issued != epoch:
+        raise invalid("Pagination token has expired")
     if wanted != prefix:
         raise invalid("Pagination token does not match the prefix")
     return last

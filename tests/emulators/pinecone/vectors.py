@@ -10,7 +10,7 @@ import orjson
 from tests.emulators.pinecone import rules, scoring
 from tests.emulators.pinecone.errors import Refusal, invalid
 from tests.emulators.pinecone.filters import matches
-from tests.emulators.pinecone.state import DEFAULT, Index, Record, Space, token_of
+from tests.emulators.pinecone.state import DEFAULT, Index, Record, Space
 from tests.emulators.pinecone.view import View
 
 Query = Mapping[str, list[str]]
@@ -79,7 +79,7 @@ def fetch_by_metadata(view: View, index: Index, body: Any) -> Any:
     found: dict[str, Any] = {item: vector_json(item, stored[item]) for item in ids[:limit]}
     answer: dict[str, Any] = {"vectors": found, "namespace": data.get("namespace") or "", "usage": {"readUnits": 1}}
     if len(ids) > limit:
-        answer["pagination"] = {"next": token_of(ids[limit - 1], "")}
+        answer["pagination"] = {"next": view.token(ids[limit - 1], "")}
     return answer
 
 
@@ -198,7 +198,7 @@ def namespaces(view: View, index: Index, query: Query) -> Any:
         "total_count": len(every),
     }
     if len(rest) > limit:
-        answer["pagination"] = {"next": token_of(rest[limit - 1][0], prefix)}
+        answer["pagination"] = {"next": view.token(rest[limit - 1][0], prefix)}
     return answer
 
 

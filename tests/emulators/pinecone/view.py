@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.emulators.pinecone.errors import invalid
 from tests.emulators.pinecone.faults import Knobs
 from tests.emulators.pinecone.state import Record, Space, read_token, token_of
 
@@ -41,15 +40,15 @@ class View:
         if space is None:
             return [], None
         ids, more = space.page(prefix, after, limit, head=not self.knobs.stale_reads)
-        return ids, token_of(ids[-1], prefix) if more else None
+        return ids, self.token(ids[-1], prefix) if more else None
+
+    def token(self, last: str, prefix: str) -> str:
+        """The token behind `last`."""
+        return token_of(last, prefix, self.knobs.token_epoch)
 
     def after(self, token: str | None, prefix: str) -> str:
         """The id behind which a listing goes on."""
-        if not token:
-            return ""
-        if self.knobs.tokens_expire:
-            raise invalid("Pagination token has expired")
-        return read_token(token, prefix)
+        return read_token(token, prefix, self.knobs.token_epoch) if token else ""
 
     def _header(self, name: str, lsn: int) -> None:
         if not self.knobs.no_lsn:

@@ -41,16 +41,17 @@ class Listing:
 
 async def list_ids(session: Session, namespace: str, token: str | None, last: str) -> AsyncGenerator[Listing, None]:
     """Pages of ids above `last`, the first one asked with `token`. A token that is refused (nobody says how long they
-    live) is given up: the listing starts again and skips what it had."""
+    live) is given up: the listing starts again and skips what it had. Raises when that leads nowhere."""
+    refused_at: str | None = None
     while True:
         try:
             ids, following = await _list(session, namespace, token)
         except NamespaceMissing:
             return
         except HttpError as error:
-            if token is None or error.status not in (400, 410, 422):
+            if token is None or error.status not in (400, 410, 422) or refused_at == last:
                 raise
-            token = None
+            token, refused_at = None, last
             continue
         kept = [item for item in ids if item > last]
         if kept:
