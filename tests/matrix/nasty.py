@@ -123,8 +123,10 @@ def _ids(caps: Capabilities, wanted: CollectionSchema, salt: int) -> list[Record
         found += [item for item in INT_IDS if -(2**63) <= item < 2**63 - 1]
     if IdKind.UINT64 in wanted.id_kinds:
         found += [item for item in INT_IDS if item >= 0]
-    if IdKind.STRING not in wanted.id_kinds:
+    if wanted.id_kinds & {IdKind.INT64, IdKind.UINT64} and IdKind.STRING not in wanted.id_kinds:
         found += [1000 + BULK * salt + n for n in range(BULK)]
+    if wanted.id_kinds == {IdKind.UUID}:
+        found += [UUID(int=(1000 + BULK * salt + n) << 64) for n in range(BULK)]
     return found
 
 

@@ -10,9 +10,11 @@ import pytest
 from tests.conformance.data import read_all
 from tests.harness.base import Harness
 from tests.matrix.nasty import batches, schema
+from tests.natively import NativeRecord, can_read, read
+from tests.natively.oracle import check, shown
 from vectormigrate import Endpoint, MigrationRequest, RunOptions, Service, Status, open_service
 from vectormigrate.engine.connect import open_endpoint
-from vectormigrate.model.plan import Outcome
+from vectormigrate.model.plan import MigrationPlan, Outcome
 from vectormigrate.model.schema import Metric
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
@@ -29,8 +31,8 @@ def endpoint(harness: Harness, collection: str) -> Endpoint:
     )
 
 
-async def copy(service: Service, name: str, source: Endpoint, target: Endpoint) -> set[str]:
-    """Migrate, accepting what must be accepted, and compare every record. Returns the accepted losses."""
+async def copy(service: Service, name: str, source: Endpoint, target: Endpoint) -> MigrationPlan:
+    """Migrate, accepting what must be accepted, and compare every record."""
     request = MigrationRequest(id=name, source=source, target=target)
     plan = await service.plan(request)
     accepted = tuple(plan.unaccepted)
@@ -42,7 +44,12 @@ async def copy(service: Service, name: str, source: Endpoint, target: Endpoint) 
     assert report.passed, report
     assert report.diff is not None
     assert report.diff.compared == plan.total_records
-    return {loss.name for loss in plan.losses if loss.outcome is Outcome.LOSS}
+    return plan
+
+
+async def natively(end: Endpoint) -> list[NativeRecord] | None:
+    """The records as the vendor's own client shows them, None where there is none."""
+    return await read(end) if can_read(end) else None
 
 
 @pytest.mark.parametrize("metric", [Metric.COSINE, Metric.L2])
@@ -56,15 +63,26 @@ async def test_a_nasty_collection_comes_home_unchanged(
         caps = collection.capabilities
         wanted = replace(schema(source, metric), name=name)
         await collection.create(wanted)
-        for batch in batches(source, wanted):
+        data = batches(source, wanted)
+        for batch in data:
             assert await collection.upsert(batch) == []
         await collection.finalize()
         before, shape = await read_all(collection), await collection.describe()
     try:
+        own = await natively(ends[0])
         async with open_service(state=tmp_path / "state.db") as service:
-            lost = await copy(service, "there", ends[0], ends[1])
+            plan = await copy(service, "there", ends[0], ends[1])
+            lost = {loss.name for loss in plan.losses if loss.outcome is Outcome.LOSS}
             assert {loss.partition(":")[0] for loss in lost} <= {"vector-field", "metric"}
+            there = await natively(ends[1])
+            if there is not None:
+                names = {item.source: item.target for item in plan.rules.vectors}
+                units = caps.normalises_cosine and metric is Metric.COSINE
+                assert check(data, there, names, units=units) == []
             await copy(service, "back", ends[1], ends[2])
+        home = await natively(ends[2])
+        if own is not None and home is not None and not any(loss.startswith("vector-field") for loss in lost):
+            assert shown(home) == shown(own)
         async with open_endpoint(ends[2]) as collection:
             after, back = await read_all(collection), await collection.describe()
     finally:
