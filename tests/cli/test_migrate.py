@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -163,7 +164,38 @@ def test_recommend_also_works_from_a_list_of_fields(shell: Shell, how: str) -> N
     given = {"inline": fields, "file": "fields.json", "stdin": "-"}[how]
     arguments = ("--source-type", "qdrant_edge", "--target-type", "qdrant_edge", "--source-schema", given, "--json")
     document = shell.run("schema", "recommend", *arguments, stdin=fields).document
-    assert {item["source_field"] for item in document["field_mappings"]} == {"title", "year"}
+    assert [item["source_field"] for item in document["field_mappings"]] == ["id", "title", "year"]
+    assert list(document) == ["source_type", "target_type", "field_mappings", "overall_confidence", "warnings"]
+
+
+@pytest.mark.parametrize("how", ["call", "fields", "types"])
+def test_recommend_takes_the_whole_call_of_the_original_tool_or_flags(shell: Shell, how: str) -> None:
+    call = {"source_type": "milvus", "target_type": "qdrant_edge", "source_schema": {"n": "INT64", "v": "VARCHAR(9)"}}
+    (shell.folder / "call.json").write_text(json.dumps(call))
+    ends = ("--source-type", "milvus", "--target-type", "qdrant_edge")
+    given = {
+        "call": ("--source-schema", "call.json"),
+        "fields": (*ends, "--field", "n=INT64", "--field", "v=VARCHAR(9)"),
+        "types": (*ends, "--source-schema", json.dumps(call["source_schema"])),
+    }[how]
+    document = shell.run("schema", "recommend", *given, "--json").document
+    assert (document["source_type"], document["target_type"]) == ("milvus", "qdrant_edge")
+    assert [item["source_field"] for item in document["field_mappings"]] == ["id", "n", "v"]
+    details = shell.run("schema", "recommend", *given, "--json", "--details").document
+    assert [item["name"] for item in details["target_schema"]["fields"] if item["indexed"]] == ["n", "v", "_vm_id"]
+    assert {item["field"]: item["index"] for item in details["evidence"]} == {"n": "int64", "v": "string"}
+    shown = shell.run("schema", "recommend", *given, "--details")
+    assert clean(shown)
+    assert "Evidence" in shown.out and "by its type" in shown.out
+
+
+def test_the_table_of_outcomes_is_printed_for_the_databases_named(shell: Shell) -> None:
+    text = shell.run("schema", "table", "milvus", "qdrant_edge")
+    assert clean(text)
+    assert "| metrics: jaccard | exact | **loss** |" in text.out
+    document = shell.run("schema", "table", "milvus", "qdrant_edge", "--json").document
+    line = {"source": "milvus", "target": "qdrant_edge", "group": "metrics", "name": "jaccard", "outcome": "loss"}
+    assert line in document["outcomes"]
 
 
 def test_doctor_checks_state_packages_and_connections(finished: tuple[Shell, Ended]) -> None:

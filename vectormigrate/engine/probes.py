@@ -34,7 +34,7 @@ from vectormigrate.model.schema import (
 DIM = 8
 
 IDS = ("id-",)
-NAMESPACES = ("namespace-", "id-")
+NAMESPACES = ("namespace-",)
 STORED = ("vector-type", "vector-dtype", "vector-field")
 LENGTH = (*STORED, "vector-length", "vector-rounding")
 METRICS = ("metric",)
@@ -42,7 +42,7 @@ INDEXES = ("index",)
 VALUES = ()
 """Every loss that concerns none of ids, namespaces, vectors and indexes."""
 
-OTHERS = (*NAMESPACES, "vector-", *METRICS, *INDEXES, "excluded")
+OTHERS = (*IDS, *NAMESPACES, "vector-", *METRICS, *INDEXES, "excluded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +80,9 @@ def _kinds(caps: Capabilities, ids: Sequence[RecordId]) -> frozenset[IdKind]:
         return frozenset({IdKind.STRING})
     if isinstance(ids[0], UUID):
         return frozenset({IdKind.UUID})
-    numbers = frozenset({IdKind.INT64, IdKind.UINT64}) & caps.id_kinds
-    return frozenset({IdKind.INT64}) & numbers or numbers
+    large = any(isinstance(item, int) and item >= 2**63 for item in ids)
+    signed = IdKind.INT64 in caps.id_kinds and not large
+    return frozenset({IdKind.INT64 if signed else IdKind.UINT64})
 
 
 def _vector(caps: Capabilities, name: str, metric: Metric | None = None, dtype: DType = DType.FLOAT32) -> VectorField:
@@ -273,7 +274,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(group="ids", name="integers from 2^63", effects=IDS, make=_with_ids(IdKind.UINT64, 2**63, 2)),
     Probe(group="ids", name="UUIDs", effects=IDS, make=_with_ids(IdKind.UUID, UUID(int=1), UUID(int=2))),
     Probe(group="namespaces", name="several", effects=NAMESPACES, make=_two_namespaces(shared_ids=False)),
-    Probe(group="namespaces", name="one id in two", effects=NAMESPACES, make=_two_namespaces(shared_ids=True)),
+    Probe(group="namespaces", name="one id in two", effects=(*NAMESPACES, *IDS), make=_two_namespaces(shared_ids=True)),
     *(Probe(group="dense vectors", name=str(dtype), effects=STORED, make=_with_dtype(dtype)) for dtype in DType),
     Probe(group="dense vectors", name="length under cosine", effects=LENGTH, make=_with_metric(Metric.COSINE)),
     Probe(group="dense vectors", name="all zeros", effects=(*STORED, "vector-zero"), make=_zero_vector),
@@ -301,7 +302,7 @@ PROBES: tuple[Probe, ...] = (
             ("coordinates", _with_values(FieldType.GEO, [_V.OBJECT], _PLACE, _PLACE)),
             ("lists of text", _with_values(FieldType.LIST, [_V.LIST_OF_STRINGS], ["a"], [], element=FieldType.STRING)),
             ("lists of numbers", _with_values(FieldType.LIST, [_V.LIST], [1.5], [2.5, 3.5], element=FieldType.FLOAT64)),
-            ("mixed and nested lists", _with_values(FieldType.JSON, [_V.LIST], [1, "a", [None]], [{"a": 1}])),
+            ("mixed and nested lists", _with_values(FieldType.JSON, [_V.LIST], [1, "a", [True]], [{"a": 1}])),
             ("nested objects", _with_values(FieldType.JSON, [_V.OBJECT], {"a": {"b": "x"}}, {})),
             ("two types in one field", _with_values(FieldType.JSON, [_V.STRING, _V.BOOL], "a", True)),
             ("keys of any characters", _with_values(FieldType.STRING, [_V.STRING], "a", "b", key="a b-ü.$")),

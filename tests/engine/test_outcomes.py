@@ -1,0 +1,100 @@
+"""The table of outcomes follows the capabilities, through the planner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from vectormigrate import registry
+from vectormigrate.adapter import Capabilities, ValueKind, editions
+from vectormigrate.engine.outcomes import known, markdown, outcomes, rows
+from vectormigrate.engine.probes import PROBES
+from vectormigrate.errors import UnknownAdapter
+from vectormigrate.model.ids import IdKind
+from vectormigrate.model.plan import Outcome
+from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
+
+WIDE = registry.load("memory").capabilities
+KINDS = WIDE.value_kinds
+
+
+def of(**narrow: Any) -> dict[tuple[str, str], Outcome | None]:
+    """Outcomes from the widest database into one that is narrower in this way."""
+    return dict(outcomes(("wide", WIDE), ("narrow", replace(WIDE, **narrow))))
+
+
+def changed(**narrow: Any) -> dict[str, Outcome | None]:
+    """What is not exact then, as `group: name`."""
+    return {f"{group}: {name}": found for (group, name), found in of(**narrow).items() if found is not Outcome.EXACT}
+
+
+def test_the_widest_database_holds_every_probe_and_all_is_exact_there() -> None:
+    assert changed() == {}
+    assert len(of()) == len(PROBES)
+
+
+@pytest.mark.parametrize(
+    ("narrow", "expected"),
+    [
+        ({"value_kinds": KINDS - {ValueKind.NULL}}, {"metadata: null": Outcome.RESTORED}),
+        (
+            {"value_kinds": KINDS - {ValueKind.BYTES, ValueKind.DATETIME}},
+            {"metadata: bytes": Outcome.RESTORED, "metadata: dates": Outcome.RESTORED},
+        ),
+        ({"int_range": (-(2**53), 2**53)}, {"metadata: integers beyond 2^53": Outcome.RESTORED}),
+        ({"metrics": WIDE.metrics - {Metric.L1}}, {"metrics: l1": Outcome.LOSS}),
+        ({"vector_kinds": WIDE.vector_kinds - {VectorKind.MULTI}}, {"multi-vectors: float32": Outcome.LOSS}),
+        ({"dtypes": WIDE.dtypes - {DType.BFLOAT16}}, {"dense vectors: bfloat16": Outcome.RESTORED}),
+        ({"normalises_cosine": True}, {"dense vectors: length under cosine": Outcome.RESTORED}),
+        ({"zero_vectors": False}, {"dense vectors: all zeros": Outcome.RESTORED}),
+        ({"index_params": frozenset[str]()}, {"dense vectors: HNSW parameters": Outcome.RESTORED}),
+        ({"index_types": WIDE.index_types - {FieldType.GEO}}, {"filters on: coordinates": Outcome.LOSS}),
+        (
+            {"id_kinds": WIDE.id_kinds - {IdKind.STRING}},
+            {"ids: text": Outcome.RESTORED, "namespaces: one id in two": Outcome.RESTORED},
+        ),
+        ({"ids_per_namespace": False}, {"namespaces: one id in two": Outcome.RESTORED}),
+        (
+            {"max_vectors": 1},
+            {"dense vectors: several fields": Outcome.LOSS, "sparse vectors: beside dense": Outcome.LOSS},
+        ),
+    ],
+)
+def test_what_a_target_lacks_changes_just_what_needs_it(narrow: dict[str, Any], expected: dict[str, Outcome]) -> None:
+    assert changed(**narrow) == expected
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_a_database_into_itself_changes_nothing(name: str) -> None:
+    for caps in (registry.load(name).capabilities, *editions(registry.load(name)).values()):
+        found = outcomes((name, caps), (name, caps))
+        assert {key: item for key, item in found.items() if item not in (None, Outcome.EXACT)} == {}
+        assert list(found.values()).count(Outcome.EXACT) >= 15
+
+
+@pytest.mark.parametrize(("source", "target"), list(product(known(), repeat=2)), ids=str)
+def test_every_pair_has_an_outcome_for_what_the_source_holds(source: str, target: str) -> None:
+    caps: Capabilities = registry.load(source).capabilities
+    pair = [row for row in rows([source, target]) if (row["source"], row["target"]) == (source, target)]
+    found = {(row["group"], row["name"]): row["outcome"] for row in pair}
+    for dtype in DType:
+        assert (found["dense vectors", str(dtype)] is not None) == (dtype in caps.dtypes)
+    assert found["metadata", "text"] in ("exact", "restored")
+    assert found["dense vectors", "float32"] == "exact"
+
+
+def test_the_markdown_says_what_the_rows_say_and_how_others_differ() -> None:
+    text = markdown(["milvus", "qdrant_edge"], ["memory"])
+    lost = [row for row in rows(["milvus", "qdrant_edge"]) if row["outcome"] == "loss"]
+    assert len(lost) == text.count("**loss**") > 0
+    assert "| metrics: jaccard | exact | **loss** |" in text
+    assert "\n- memory: as " in text
+    assert "\n- Milvus Lite: as milvus; without " in text
+
+
+def test_an_unknown_database_is_refused() -> None:
+    with pytest.raises(UnknownAdapter, match="'nosuch'"):
+        markdown(["nosuch"])
