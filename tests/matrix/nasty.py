@@ -125,7 +125,7 @@ def _ids(caps: Capabilities, wanted: CollectionSchema, salt: int) -> list[Record
         found += [item for item in INT_IDS if item >= 0]
     if wanted.id_kinds & {IdKind.INT64, IdKind.UINT64} and IdKind.STRING not in wanted.id_kinds:
         found += [1000 + BULK * salt + n for n in range(BULK)]
-    if wanted.id_kinds == {IdKind.UUID}:
+    if wanted.id_kinds == frozenset({IdKind.UUID}):
         found += [UUID(int=(1000 + BULK * salt + n) << 64) for n in range(BULK)]
     return found
 

@@ -42,13 +42,17 @@ class TextError(Exception):
     """A failure that Weaviate told for one object of a batch and that concerns the whole request."""
 
 
+_INACTIVE = re.compile(r"tenant not active|tenant is not active|Tenant .* is (cold|frozen)")
+
 TEXTS: tuple[tuple[re.Pattern[str], type[AdapterError], str], ...] = tuple(
     (re.compile(pattern), kind, hint)
     for pattern, kind, hint in (
         (r"could not find class|class not found|non-existing index|which does not exist", CollectionNotFound, ""),
+        # A shard takes no writes while the server applies a changed class.
+        (r"read-only due to: update", Unavailable, ""),
         (r"read-only due to", QuotaExceeded, "make room on the server's disk, or set the shard's status to READY"),
         (
-            r"tenant not active|tenant is not active|Tenant .* is (cold|frozen)",
+            _INACTIVE.pattern,
             InvalidRequest,
             "activate the tenant, or let it be done with the option activate_tenants",
         ),
@@ -109,7 +113,7 @@ def window_of(error: BaseException) -> int | None:
 def inactive_tenant(error: BaseException) -> bool:
     """Whether the answer says that the tenant is switched off."""
     text = error.text if isinstance(error, RestError) else _details(error)
-    return TEXTS[2][0].search(text) is not None
+    return _INACTIVE.search(text) is not None
 
 
 def unknown_tenant(error: BaseException) -> bool:

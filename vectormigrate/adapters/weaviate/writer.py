@@ -33,6 +33,7 @@ from vectormigrate.model.schema import CollectionSchema, Json
 
 DELETE_IDS = 1_000
 POLL_SECONDS = 0.1
+CHANGE_SECONDS = 5.0
 HEADROOM = 64 * 1024
 """Left free in a message for what the protocol adds."""
 
@@ -73,6 +74,7 @@ class Writer:
         try:
             body = {**made, "vectorConfig": wanted.added, "description": description}
             await self._session.client.rest("PUT", path, body)
+            await self._changed(await self._session.layout(fresh=True))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._session.client.rest("DELETE", path)
@@ -95,7 +97,7 @@ class Writer:
     async def _set_marker(self, layout: Layout, marker: Marker) -> None:
         body = {**layout.raw, "description": joined(layout.description, marker)}
         await self._session.client.rest("PUT", class_path(layout.name), body)
-        await self._session.layout(fresh=True)
+        await self._changed(await self._session.layout(fresh=True))
 
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         """Write whole records, then their references."""
@@ -227,6 +229,15 @@ class Writer:
                 message = f"{len(waiting)} shards of {layout.name!r} were not indexed within {seconds:g} s"
                 raise TimedOut(message, adapter=NAME, operation="finalize")
             await anyio.sleep(POLL_SECONDS)
+
+    async def _changed(self, layout: Layout) -> None:
+        """Wait a moment for shards that take no writes while the class is being changed."""
+        with anyio.move_on_after(CHANGE_SECONDS):
+            while True:
+                shards: list[dict[str, Any]] = await self._session.client.rest("GET", class_path(layout.name, "shards"))
+                if all(item.get("status") != "READONLY" for item in shards):
+                    return
+                await anyio.sleep(POLL_SECONDS)
 
     async def drop(self) -> None:
         """Remove the class and what waits for it; missing ones are fine."""
