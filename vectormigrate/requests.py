@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from vectormigrate.model.plan import FieldMapping, Loss, Outcome
+from vectormigrate.model.plan import FieldMapping, Loss, MappingRules, Outcome
 from vectormigrate.model.schema import CollectionSchema, Json
+from vectormigrate.model.status import MigrationStatus, ValidationReport
 from vectormigrate.settings import Endpoint
 
 
@@ -107,6 +108,8 @@ class Recommendation:
     evidence: tuple[FieldEvidence, ...] = ()
     sampled: int = 0
     records: int = 0
+    rules: MappingRules | None = None
+    """How records become those of the target schema (mapping.apply)."""
 
     @property
     def warnings(self) -> list[str]:
@@ -154,6 +157,16 @@ class OutcomeTable:
 
     rows: list[dict[str, str | None]]
     markdown: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One migration as a monitor sees it. `last_commit` is in seconds of the epoch, of the latest run."""
+
+    status: MigrationStatus
+    bytes_per_record: int
+    last_commit: float | None
+    validation: ValidationReport | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

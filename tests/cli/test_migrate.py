@@ -186,7 +186,8 @@ def test_recommend_takes_the_whole_call_of_the_original_tool_or_flags(shell: She
     assert {item["field"]: item["index"] for item in details["evidence"]} == {"n": "int64", "v": "string"}
     shown = shell.run("schema", "recommend", *given, "--details")
     assert clean(shown)
-    assert "Evidence" in shown.out and "by its type" in shown.out
+    assert "Evidence" in shown.out
+    assert "by its type" in shown.out
 
 
 def test_the_table_of_outcomes_is_printed_for_the_databases_named(shell: Shell) -> None:

@@ -185,6 +185,7 @@ def recommendation(
         losses=decision.losses,
         target_schema=replace(target_schema, note=None),
         evidence=tuple(_evidence(name, sample, advised[name], served) for name in sorted(advised)),
+        rules=decision.rules,
         sampled=sample.profile.records,
         records=records,
     )
