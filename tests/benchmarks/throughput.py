@@ -3,28 +3,36 @@
     python -m tests.benchmarks.throughput --source milvus-server --target qdrant-edge --records 50000 --dim 384
 
 Prints records per second of reading only, writing only, migrating (copy phase of a real migration, state file and
-read-back checks included) and the full diff, the ratio migration / min(read, write), and the peak memory of our own
-process without the engines'. Each figure comes from a process of its own, over the same data.
+read-back checks included), reading both collections at once and the full diff, the ratios migration / min(read, write)
+and diff / reading both, and the peak memory of our own process without the engines'. Each figure comes from a process of
+its own, over the same data. `qdrant` and `weaviate` are the servers that VECTORMIGRATE_TEST_QDRANT_URL (with
+…_GRPC_PORT) and VECTORMIGRATE_TEST_WEAVIATE_URL (with …_GRPC) name.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from uuid import UUID
+from uuid import NAMESPACE_OID as NAMESPACE
+from uuid import UUID, uuid5
 
 import anyio
 import numpy as np
 import psutil
 
+from tests.harness.base import column_type
+from vectormigrate.adapter import Capabilities
 from vectormigrate.engine.connect import open_endpoint, open_ends
 from vectormigrate.engine.copy import PartitionTask
 from vectormigrate.engine.events import Event, PhaseChanged, ignore
@@ -33,14 +41,16 @@ from vectormigrate.mapping.apply import Mapper
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
+from vectormigrate.model.position import Page
+from vectormigrate.model.schema import CollectionSchema, MetadataField, Metric, VectorField, VectorKind
 from vectormigrate.model.status import Phase
 from vectormigrate.service import MigrationRequest, Service, open_service
 from vectormigrate.settings import Endpoint
+from vectormigrate.validation.common import PAGE_ROWS, read_all
 
-ENGINES = ("milvus-server", "milvus-lite", "qdrant-edge")
-SEED_ROWS = 2000
-SOURCE, TARGET = "bench_source", "bench_target"
+ENGINES = ("milvus-server", "milvus-lite", "qdrant-edge", "qdrant", "weaviate")
+SEED_ROWS = 1000
+SOURCE, TARGET = "Bench_source", "Bench_target"
 
 
 def endpoint(engine: str, folder: Path, milvus_url: str, collection: str) -> Endpoint:
@@ -50,6 +60,14 @@ def endpoint(engine: str, folder: Path, milvus_url: str, collection: str) -> End
             return Endpoint(type="milvus", url=milvus_url, collection=collection)
         case "milvus-lite":
             return Endpoint(type="milvus", url=str(folder / "lite.db"), collection=collection)
+        case "qdrant":
+            port = {"grpc_port": int(os.environ.get("VECTORMIGRATE_TEST_QDRANT_GRPC_PORT", "6334"))}
+            url = os.environ["VECTORMIGRATE_TEST_QDRANT_URL"]
+            return Endpoint(type="qdrant", url=url, collection=collection, options=port)
+        case "weaviate":
+            grpc = {"grpc_url": os.environ["VECTORMIGRATE_TEST_WEAVIATE_GRPC"]}
+            url = os.environ["VECTORMIGRATE_TEST_WEAVIATE_URL"]
+            return Endpoint(type="weaviate", url=url, collection=collection, options=grpc)
         case _:
             return Endpoint(type="qdrant_edge", url=str(folder / "edge"), collection=collection)
 
@@ -60,7 +78,11 @@ def batch(first: int, rows: int, dim: int, ids: str) -> RecordBatch:
     values = rng.standard_normal((rows, dim), dtype=np.float32)
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     numbers = range(first, first + rows)
-    keys: list[RecordId] = [f"record-{n:09d}" for n in numbers] if ids == "string" else list(numbers)
+    makers: dict[str, Callable[[int], RecordId]] = {
+        "string": "record-{:09d}".format,
+        "uuid": lambda number: uuid5(NAMESPACE, str(number)),
+    }
+    keys: list[RecordId] = [makers[ids](n) for n in numbers] if ids in makers else list(numbers)
     metadata: list[Metadata] = [
         {
             "title": f"title of record {n}",
@@ -83,6 +105,36 @@ def schema(name: str, dim: int, ids: str) -> CollectionSchema:
     return CollectionSchema(name=name, id_kinds=frozenset({kind}), vectors=(vector,))
 
 
+def fitting(caps: Capabilities, made: RecordBatch) -> RecordBatch:
+    """The batch without the nested field where the source's columns hold none."""
+    if caps.dynamic:
+        return made
+    rows: list[Metadata] = [{key: value for key, value in item.items() if key != "source"} for item in made.metadata]
+    return replace(made, metadata=rows)
+
+
+def ids_for(caps: Capabilities, args: argparse.Namespace) -> str:
+    """The kind of ids to make: as asked, or UUIDs where the source takes nothing else."""
+    return "uuid" if caps.id_kinds <= {IdKind.UUID} else args.ids
+
+
+def shape(caps: Capabilities, wanted: CollectionSchema) -> CollectionSchema:
+    """The schema as this database can hold it."""
+    if not caps.id_kinds & wanted.id_kinds:
+        kind = IdKind.UUID if caps.id_kinds <= {IdKind.UUID} else IdKind.UINT64
+        wanted = replace(wanted, id_kinds=frozenset({kind}))
+    if caps.dynamic:
+        return wanted
+    sample = batch(0, 1, 1, "int").metadata[0]
+    columns = ((name, column_type(value)) for name, value in sample.items())
+    fields = tuple(
+        MetadataField(name=name, type=kind[0], element=kind[1], declared=True)
+        for name, kind in columns
+        if kind and name != "source"
+    )
+    return replace(wanted, fields=fields, dynamic=False)
+
+
 class Bench:
     """One pair; each method runs in a process of its own."""
 
@@ -101,14 +153,13 @@ class Bench:
 
     async def seed(self) -> float:
         async with open_endpoint(self.source) as source:
-            kinds = source.capabilities.id_kinds
-            wanted = schema(SOURCE, self.args.dim, self.args.ids)
-            if not kinds & wanted.id_kinds:
-                wanted = CollectionSchema(name=wanted.name, id_kinds=frozenset({IdKind.UINT64}), vectors=wanted.vectors)
-            await source.create(wanted)
+            await source.drop()
+            await source.create(shape(source.capabilities, schema(SOURCE, self.args.dim, self.args.ids)))
             for first in range(0, self.args.records, SEED_ROWS):
                 rows = min(SEED_ROWS, self.args.records - first)
-                rejects = await source.upsert(batch(first, rows, self.args.dim, self.args.ids))
+                caps = source.capabilities
+                made = fitting(caps, batch(first, rows, self.args.dim, ids_for(caps, self.args)))
+                rejects = await source.upsert(made)
                 if rejects:
                     raise SystemExit(f"seeding failed: {rejects[0]}")
             await source.finalize()
@@ -140,10 +191,14 @@ class Bench:
             plan = await service.plan(self.request)
         mapper = Mapper(plan.rules)
         size = self.args.batch_size
-        pool = [mapper.apply(batch(n * size, size, self.args.dim, self.args.ids)).batch for n in range(8)]
+        async with open_endpoint(self.source) as source:
+            caps = source.capabilities
+        made = [fitting(caps, batch(n * size, size, self.args.dim, ids_for(caps, self.args))) for n in range(8)]
+        pool = [mapper.apply(item).batch for item in made]
         rows = self.args.records // size * size
         async with open_ends(self.source, self.target, self.options, ignore) as ends:
             target = ends.target
+            await target.drop()
             await target.create(plan.target_schema)
             started = time.perf_counter()
             async with anyio.create_task_group() as tasks:
@@ -183,6 +238,24 @@ class Bench:
             raise SystemExit(f"migrated {status.migrated_records} of {self.args.records} records")
         return status.migrated_records / (marks[Phase.FINALIZING] - marks[Phase.COPYING])
 
+    async def both(self) -> float:
+        """Both collections read to the end at once, nothing compared."""
+        async with open_ends(self.source, self.target, self.options, ignore) as ends:
+            counts = [0, 0]
+
+            async def count(side: int, page: Page) -> None:
+                counts[side] += len(page.batch)
+
+            started = time.perf_counter()
+            async with anyio.create_task_group() as tasks:
+                for side, end in enumerate((ends.source, ends.target)):
+                    read = partial(read_all, end, None, partial(count, side), page_rows=PAGE_ROWS)
+                    tasks.start_soon(read)
+            seconds = time.perf_counter() - started
+        if counts != [self.args.records] * 2:
+            raise SystemExit(f"read {counts} of {self.args.records} records")
+        return self.args.records / seconds
+
     async def diff(self) -> float:
         async with self.service() as service:
             report = await service.validate("bench", full=True, queries=0)
@@ -191,7 +264,7 @@ class Bench:
         return self.args.records / report.diff.seconds
 
 
-PHASES = ("seed", "read", "write", "migrate", "diff")
+PHASES = ("seed", "read", "write", "migrate", "both", "diff")
 
 
 def own_cpu() -> float:
@@ -268,6 +341,8 @@ def report(args: argparse.Namespace) -> None:
     if {"read", "write", "migrate"} <= results.keys():
         slower = min(results["read"]["rate"], results["write"]["rate"])
         print(f"  migration / min(read, write) = {results['migrate']['rate'] / slower:.2f}")
+    if {"both", "diff"} <= results.keys():
+        print(f"  full diff / reading both     = {results['diff']['rate'] / results['both']['rate']:.2f}")
     if {"read", "diff"} <= results.keys():
         print(f"  full diff / read             = {results['diff']['rate'] / results['read']['rate']:.2f}")
 

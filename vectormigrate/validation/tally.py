@@ -7,7 +7,6 @@ parallel readers come by, nor on interruptions. Memory is bounded: by `limit` di
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -29,6 +28,7 @@ EDGES = (1 - 1e-9, 1 - 1e-6, 1 - 1e-5, 0.9999, 0.999, 0.99, 0.98, 0.9, 0.5, 0.0,
 """Lower edges of the similarity histogram, best first; a bin before the first one holds the bit-exact vectors."""
 
 SortKey = tuple[str, str, str]
+Shape = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -114,8 +114,12 @@ class Tally:
             present = _valid_count(column)
             if present:
                 self.vectors.setdefault(name, VectorFigures()).compared += present
-        for names, count in Counter(map(paths, batch.metadata)).items():
-            for name in names:
+        # Records of one shape are counted together: finding the shape is much cheaper than naming its paths.
+        shapes: dict[Shape, list[Any]] = {}
+        for metadata in batch.metadata:
+            shapes.setdefault(shape_of(metadata), [metadata, 0])[1] += 1
+        for metadata, count in shapes.values():
+            for name in paths(metadata):
                 self._path(name)[0] += count
 
     def absent(self, batch: RecordBatch, *, unreadable: bool = False) -> None:
@@ -184,6 +188,13 @@ _COUNTERS = ("limit", "population", "missing", "extra", "different", "within_bou
 
 def _valid_count(column: VectorColumn) -> int:
     return len(column) if column.valid is None else int(column.valid.sum())
+
+
+def shape_of(metadata: Metadata) -> Shape:
+    """Equal for metadata with equal `paths`: the keys, and for a nested object its keys in turn."""
+    if dict not in map(type, metadata.values()):
+        return tuple(metadata)
+    return tuple((key, shape_of(value)) if type(value) is dict and value else key for key, value in metadata.items())
 
 
 def paths(metadata: Metadata) -> tuple[str, ...]:
