@@ -1,7 +1,8 @@
 """Requests to the data plane over our own HTTP client.
 
-Not through the SDK's index client: that one retries writes by itself and cannot be told not to, builds an object per
-record, turns NaN into null, and drops the LSN of a delete.
+Not through the SDK's index client: that one retries writes by itself and cannot be told not to, shares a budget of
+retries and a gate between all clients of the process, turns NaN into null, and drops the LSN of a delete. It is no
+slower, but sends vectors as decimals of doubles, twice as long.
 """
 
 from __future__ import annotations
