@@ -13,7 +13,7 @@ from tests.adapters.milvus.shapes import T, field, floats, int_pk, layout, shape
 from vectormigrate.adapters.milvus import SPEC, MilvusConfig
 from vectormigrate.adapters.milvus.capabilities import Server, narrowed, server_of
 from vectormigrate.adapters.milvus.ddl import creation
-from vectormigrate.adapters.milvus.indexes import index_params
+from vectormigrate.adapters.milvus.indexes import index_params, scalar_index
 from vectormigrate.adapters.milvus.layout import layout_of
 from vectormigrate.adapters.milvus.proto import pb, sp
 from vectormigrate.adapters.milvus.schema import schema_of
@@ -121,6 +121,62 @@ def test_an_index_of_a_newer_milvus_is_replaced_on_one_that_cannot_build_it() ->
         kinds.append({item.key: item.value for item in request.extra_params}["index_type"])
     assert kinds == ["HNSW", "SCANN"]
     assert index_params(described)["params"] == '{"nlist": 9}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept", "made"),
+    [
+        (T.Int64, "STL_SORT", ["STL_SORT", "STL_SORT", "INVERTED"]),
+        (T.Int64, "BITMAP", ["STL_SORT", "BITMAP", "INVERTED"]),
+        (T.VarChar, "Trie", ["Trie", "Trie", "INVERTED"]),
+        (T.VarChar, "INVERTED", ["Trie", "INVERTED", "INVERTED"]),
+        (T.VarChar, "LATER", ["Trie", "INVERTED", "INVERTED"]),
+        (T.Bool, "INVERTED", [None, "INVERTED", "INVERTED"]),
+        (T.Array, "INVERTED", [None, "INVERTED", None]),
+        (T.JSON, "INVERTED", [None, "INVERTED", None]),
+        (T.Geometry, "RTREE", [None, "RTREE", None]),
+    ],
+)
+def test_scalar_indexes_are_kept_or_replaced_by_what_the_server_has(
+    kind: int, kept: str, made: list[str | None]
+) -> None:
+    servers = (OLD, NEW, Server(label="", version=(3, 2), lite=True))
+    found = [scalar_index(kind, {"index_type": kept}, server) for server in servers]
+    assert [item and item["index_type"] for item in found] == made
+
+
+def test_an_index_on_a_path_of_the_dynamic_field_is_kept_where_there_are_such() -> None:
+    path = pb.IndexDescription(field_name="$meta", index_name="by_color")
+    for key, value in (("index_type", "INVERTED"), ("json_path", '$meta["color"]'), ("json_cast_type", "varchar")):
+        path.params.add(key=key, value=value)
+    schema = schema_of("c", layout(), [path], [])
+    newest = creation("c", schema, NEW, narrowed(NEW)).indexes
+    (kept,) = [item for item in newest if item.field_name == "$meta"]
+    assert {item.key: item.value for item in kept.extra_params} == index_params(path)
+    assert [item.field_name for item in creation("c", schema, OLD, narrowed(OLD)).indexes] == ["embedding"]
+
+
+def test_a_field_that_another_database_filters_on_gets_an_index() -> None:
+    fields = (
+        MetadataField(name="year", type=FieldType.INT32, declared=True, nullable=False, indexed=True),
+        MetadataField(name="flag", type=FieldType.BOOL, declared=True, nullable=False),
+    )
+    made = creation("c", replace(FOREIGN, fields=fields), NEW, narrowed(NEW)).indexes
+    assert [item.field_name for item in made] == ["v", "year"]
+
+
+def test_what_a_reader_should_know_is_said() -> None:
+    source = layout(int_pk(autoID=True), floats())
+    source.answer.properties.add(key="collection.ttl.seconds", value="60")
+    source.answer.properties.add(key="mmap.enabled", value="true")
+    told = schema_of("c", source, [], ["b", "a"]).warnings
+    assert len(told) == 4
+    for word in ("autoID", "collection.ttl.seconds=60", "known as a, b", "metric is a guess"):
+        assert [text for text in told if word in text]
+    quiet = layout()
+    quiet.answer.properties.add(key="collection.ttl.seconds", value="0")
+    index = pb.IndexDescription(field_name="embedding", index_name="i")
+    assert schema_of("c", quiet, [index], []).warnings == ()
 
 
 def test_what_milvus_told_about_its_fields_is_restored_as_far_as_the_server_goes() -> None:
