@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from vectormigrate.cli.console import warn
-from vectormigrate.cli.errors import keep_secret
 from vectormigrate.cli.inputs import Common, Place, What
 from vectormigrate.model.schema import Json
+from vectormigrate.redaction import keep_secret
 from vectormigrate.requests import MigrationRequest
 from vectormigrate.settings import Endpoint, Settings, load_settings, resolve_endpoint
 

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from vectormigrate.errors import VectorMigrateError
+from vectormigrate.redaction import redact
 
 USAGE = 2
 INTERRUPTED = 130
@@ -19,8 +20,6 @@ DEBUG = "VECTORMIGRATE_DEBUG"
 
 # typer keeps its own copy of click (or uses the real one, in older versions): the base is found from a public subclass.
 USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-
-_secrets: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +30,6 @@ class Failure:
     message: str
     exit_code: int
     hints: list[str]
-
-
-def keep_secret(secret: str | None) -> None:
-    """From now on no error text shows this value, even if a server repeats it."""
-    if secret:
-        _secrets.add(secret)
-
-
-def redact(text: str) -> str:
-    """The text without any known secret."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
 
 
 def leaf(error: BaseException) -> BaseException:

@@ -24,7 +24,6 @@ from vectormigrate.cli.documents import (
     report_document,
     status_document,
 )
-from vectormigrate.cli.errors import keep_secret
 from vectormigrate.cli.inputs import Common, Place
 from vectormigrate.cli.progress import display
 from vectormigrate.cli.render import (
@@ -40,6 +39,7 @@ from vectormigrate.cli.render_plan import show_collection, show_recommendation
 from vectormigrate.cli.render_report import show_report
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import MigrationStatus, Status
+from vectormigrate.redaction import keep_secret
 from vectormigrate.service import Service, open_service
 
 WATCH_SECONDS = 1.0

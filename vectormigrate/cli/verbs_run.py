@@ -14,7 +14,6 @@ from vectormigrate.cli.common import request_of, settings_of
 from vectormigrate.cli.console import document, notice, show
 from vectormigrate.cli.detach import is_detached, report_started
 from vectormigrate.cli.documents import plan_document, status_document
-from vectormigrate.cli.errors import keep_secret
 from vectormigrate.cli.inputs import Common, Pace, Place, What
 from vectormigrate.cli.progress import display
 from vectormigrate.cli.render import status_view
@@ -24,6 +23,7 @@ from vectormigrate.engine.events import Event, Listener, PhaseChanged
 from vectormigrate.errors import ConfigError, Interrupted, LookupFailed, VectorMigrateError
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.status import MigrationStatus, Status
+from vectormigrate.redaction import keep_secret
 from vectormigrate.service import Service, open_service
 
 

@@ -8,7 +8,7 @@ the cursor and is written again; upserts by id make that harmless.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -22,6 +22,7 @@ from vectormigrate.engine.events import Listener, PageCommitted
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.groups import task_group
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.engine.spans import span
 from vectormigrate.engine.throttle import Pacer
 from vectormigrate.engine.writing import BatchWriter, WriteResult
 from vectormigrate.mapping.apply import Mapped, Mapper
@@ -92,12 +93,13 @@ async def _read(
 ) -> None:
     pages = context.source.scan(task.partition, task.after, page_rows=context.page_rows)
     async with send, aclosing(pages):
-        while not context.stopping() and (page := await anext(pages, None)) is not None:
+        while not context.stopping() and (page := await _next(pages)) is not None:
             failpoint("page_read")
             if not await context.pacer.wait(len(page.batch), context.stopping):
                 return
             # Records of one page may go to several target namespaces, when an earlier migration merged them.
-            parts = context.mapper.apply_all(page.batch)
+            with span("map", records=len(page.batch)):
+                parts = context.mapper.apply_all(page.batch)
             pieces = [
                 (part, rows) for part in parts for rows in split(part.batch, context.batch_rows, context.batch_bytes)
             ]
@@ -111,12 +113,18 @@ async def _read(
             await send.send(pending)
 
 
+async def _next(pages: AsyncGenerator[Page]) -> Page | None:
+    with span("read"):
+        return await anext(pages, None)
+
+
 async def _write(
     context: CopyContext, task: PartitionTask, pending: _PendingPage, part: Mapped, rows: list[int]
 ) -> None:
     piece = part.batch if len(rows) == len(part.batch) else part.batch.take(rows)
     source_ids = [part.source_ids[row] for row in rows]
-    pending.result.add(await context.writer.write(task.partition, piece, source_ids))
+    with span("write", records=len(piece)):
+        pending.result.add(await context.writer.write(task.partition, piece, source_ids))
     pending.open_writes -= 1
     if pending.open_writes == 0:
         pending.settled.set()
@@ -139,23 +147,22 @@ async def _commit(context: CopyContext, task: PartitionTask, seq: int, pending: 
     result = pending.result
     rejects = [*pending.rejects, *result.rejects]
     failpoint("before_commit")
-    await context.store.commit(
-        context.lease,
-        PageCommit(
-            partition_id=task.partition.id,
-            seq=seq,
-            cursor=pending.page.cursor,
-            read=len(pending.page.batch),
-            written=result.written,
-            rejects=rejects,
-            written_ids=list(result.journal.items()),
-            intents=result.intents,
-            retries=context.take_retries(),
-            batches=result.batches,
-            checked=result.checked,
-            losses=pending.losses,
-        ),
+    commit = PageCommit(
+        partition_id=task.partition.id,
+        seq=seq,
+        cursor=pending.page.cursor,
+        read=len(pending.page.batch),
+        written=result.written,
+        rejects=rejects,
+        written_ids=list(result.journal.items()),
+        intents=result.intents,
+        retries=context.take_retries(),
+        batches=result.batches,
+        checked=result.checked,
+        losses=pending.losses,
     )
+    with span("commit", records=len(pending.page.batch)):
+        await context.store.commit(context.lease, commit)
     failpoint("after_commit")
     context.listener(
         PageCommitted(

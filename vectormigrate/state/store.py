@@ -200,6 +200,11 @@ class Store:
 
         await self._write(write)
 
+    async def observations(self) -> dict[str, tuple[int, float | None]]:
+        """By migration: the planned bytes per record, and when its run last committed, in seconds of the epoch."""
+        rows = await self._reader.fetch("observations")
+        return {row["id"]: (row["bytes_per_record"] or 0, row["last_commit"]) for row in rows}
+
     async def last_report(self, migration_id: str) -> Json | None:
         """The newest report, or None."""
         row = await self._reader.fetch_one("last_report", id=migration_id)

@@ -48,6 +48,11 @@ FROM migration AS m
 WHERE (:id IS NULL OR m.id = :id) AND (:status IS NULL OR m.status = :status)
 ORDER BY m.created_at, m.rowid;
 
+-- name: observations
+SELECT m.id, json_extract(m.plan, '$.bytes_per_record') AS bytes_per_record,
+       (SELECT max(second) FROM recent WHERE migration_id = m.id) AS last_commit
+FROM migration AS m;
+
 -- name: sums_by_namespace
 SELECT namespace, sum(read) AS read, sum(written) AS written, sum(rejected) AS rejected, sum(batches) AS batches,
        sum(retries) AS retries, sum(checked) AS checked, sum(mismatched) AS mismatched

@@ -1,0 +1,169 @@
+"""A small MCP server behind the real guard and operations, on every HTTP transport, served over a real socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import anyio
+import httpx2
+import uvicorn
+from mcp import Client
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from vectormigrate.server.auth import Forbidden, KeyVerifier, auth_settings, caller, require
+from vectormigrate.server.guard import SDK_SECURITY, Guard
+from vectormigrate.server.hosts import HostPolicy
+from vectormigrate.server.keys import Scope
+from vectormigrate.server.operations import Inbound, Operations, mcp_middleware
+
+Way = Literal["sse", "http"]
+Era = Literal["legacy", "auto"]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the tools noticed."""
+
+    entered: anyio.Event = field(default_factory=anyio.Event)
+    cancelled: anyio.Event = field(default_factory=anyio.Event)
+    release: anyio.Event = field(default_factory=anyio.Event)
+
+
+def toy_server(operations: Operations, seen: Seen, *, local: bool) -> MCPServer:
+    auth: dict[str, Any] = {}
+    if operations.ring and not local:
+        auth = {"token_verifier": KeyVerifier(operations.ring), "auth": auth_settings()}
+    mcp = MCPServer("toy", version="1", **auth)
+    mcp.middleware.insert(0, mcp_middleware(operations, local=local))
+
+    @mcp.tool()
+    async def who() -> str:
+        """Tell the caller."""
+        found = caller()
+        return f"{found.name} {found.fingerprint} {found.transport} {len(found.scopes)}"
+
+    @mcp.tool()
+    async def echo(text: str, migration_id: str = "m1") -> str:
+        """Give the text back."""
+        return text
+
+    @mcp.tool()
+    async def write() -> str:
+        """Need the scope to write."""
+        try:
+            return require(Scope.WRITE).name
+        except Forbidden as error:
+            raise ToolError(str(error)) from error
+
+    @mcp.tool()
+    async def boom(text: str) -> str:
+        """Fail in a way that nobody expected."""
+        raise RuntimeError(text)
+
+    @mcp.tool()
+    async def wait() -> str:
+        """Wait until the test lets go."""
+        seen.entered.set()
+        try:
+            await seen.release.wait()
+        except anyio.get_cancelled_exc_class():
+            seen.cancelled.set()
+            raise
+        return "released"
+
+    return mcp
+
+
+def toy_app(operations: Operations, seen: Seen, **guard: Any) -> Guard:
+    mcp = toy_server(operations, seen, local=False)
+    http = mcp.streamable_http_app(transport_security=SDK_SECURITY)
+    sse = mcp.sse_app(transport_security=SDK_SECURITY)
+
+    async def healthz(request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def rpc(request: Request) -> Response:
+        body = await request.json()
+
+        async def run() -> str:
+            return f"hello {caller().name}"
+
+        params = {"name": body["method"], "arguments": body.get("params", {})}
+        inbound = Inbound(caller=caller(), method="tools/call", params=params)
+        return JSONResponse({"jsonrpc": "2.0", "id": body["id"], "result": await operations.handle(inbound, run)})
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with mcp.session_manager.run():
+            yield
+
+    routes = [
+        *http.routes,
+        *sse.routes,
+        Route("/healthz", healthz),
+        Route("/page", healthz),
+        Route("/", rpc, methods=["POST"]),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    guard.setdefault("hosts", HostPolicy.of("127.0.0.1"))
+    return Guard(app, operations=operations, **guard)
+
+
+@asynccontextmanager
+async def listening(app: Any) -> AsyncGenerator[str]:
+    """Serve on a free port of the loopback address; its URL."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(256)
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, [sock])
+            try:
+                yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+
+
+@asynccontextmanager
+async def serving(operations: Operations, seen: Seen | None = None, **guard: Any) -> AsyncGenerator[str]:
+    async with listening(toy_app(operations, seen or Seen(), **guard)) as url:
+        yield url
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+@asynccontextmanager
+async def connected(url: str, way: Way, era: Era = "legacy", key: str | None = None) -> AsyncGenerator[Client]:
+    """The SDK's client on a transport."""
+    headers: Mapping[str, str] = bearer(key)
+    transport: AbstractAsyncContextManager[Any]
+    if way == "sse":
+        transport = sse_client(f"{url}/sse", headers=dict(headers))
+        async with Client(transport, mode=era) as client:
+            yield client
+        return
+    async with (
+        httpx2.AsyncClient(headers=dict(headers), timeout=30) as http,
+        Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=era) as client,
+    ):
+        yield client
+
+
+async def text_of(client: Client, tool: str, arguments: dict[str, Any] | None = None) -> str:
+    """The text that a tool answers."""
+    result = await client.call_tool(tool, arguments or {})
+    return " ".join(getattr(block, "text", "") for block in result.content)

@@ -1,0 +1,85 @@
+"""What must never be shown: the credentials that this process has seen, and texts and fields that hold one.
+
+Used by error texts, logs and the audit log. Known values are replaced wherever they occur; unknown ones are recognised
+by the name of their field or by the user-info of a URL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+MASK = "***"
+
+_secrets: set[str] = set()
+
+_SECRET_NAME = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token|credential|authorization|cookie|private|(api|access|auth|signing)[_-]?key|^key$"
+    r"|^dsn$|bearer",
+    re.IGNORECASE,
+)
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)([^/\s@]*@)?([^\s?#\"']*)(\?[^\s\"']*)?(#[^\s\"']*)?", re.IGNORECASE)
+_BEARER = re.compile(r"\b(bearer|basic)\s+\S+", re.IGNORECASE)
+
+
+def keep_secret(secret: str | None) -> None:
+    """From now on no error text, log line or audit entry shows this value, even if a server repeats it."""
+    if secret:
+        _secrets.update((secret, quote(secret, safe="")))
+
+
+def redact(text: str) -> str:
+    """The text without any known secret."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def scrub(text: str) -> str:
+    """The text without known secrets, without user-info, query and fragment of URLs, and without bearer tokens."""
+    return _BEARER.sub(rf"\1 {MASK}", _URL.sub(_bare_url, redact(text)))
+
+
+def _bare_url(match: re.Match[str]) -> str:
+    return f"{match[1]}{match[3]}"
+
+
+def names_a_secret(name: str) -> bool:
+    """Whether a field of this name holds a credential."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def masked(
+    value: Any,
+    *,
+    secret: Callable[[str], bool] = lambda _: False,
+    depth: int = 5,
+    longest: int = 256,
+    most: int = 16,
+) -> Any:
+    """A copy that may be written down: fields named like credentials and texts that `secret` recognises are replaced,
+    texts cut at `longest` characters, lists and objects at `most` items, nesting at `depth`."""
+
+    def inner(value: Any, depth: int) -> Any:
+        if isinstance(value, str):
+            text = MASK if secret(value) else scrub(value)
+            return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            if depth == 0:
+                return f"({len(value)} fields)"
+            shown = {
+                scrub(str(key))[:longest]: MASK if names_a_secret(str(key)) else inner(item, depth - 1)
+                for key, item in list(value.items())[:most]
+            }
+            return shown if len(value) <= most else {**shown, "…": f"({len(value)} fields)"}
+        if isinstance(value, Sequence):
+            if depth == 0 or len(value) > most:
+                return f"({len(value)} items)"
+            return [inner(item, depth - 1) for item in value]
+        return f"({type(value).__name__})"
+
+    return inner(value, depth)

@@ -1,0 +1,369 @@
+"""The outermost layer of the HTTP server, around every route: who may call from where, how much and how long.
+
+In this order: Host and Origin, credentials (`Authorization: Bearer` or `X-API-Key`), the size of the body and the time
+it may take, the number of open streams. Requests that are refused here are in the audit log as well. Pure ASGI: nothing
+is buffered but the body of a request.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import anyio
+from mcp.server.auth.middleware.auth_context import auth_context_var
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from starlette.authentication import AuthCredentials
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vectormigrate.model.schema import Json
+from vectormigrate.redaction import scrub
+from vectormigrate.server.auth import NOBODY, Caller, Transport, anyone, as_caller, caller_of, token_of
+from vectormigrate.server.hosts import HostPolicy
+from vectormigrate.server.keys import Key
+from vectormigrate.server.limiter import LimitReached
+from vectormigrate.server.operations import (
+    CALLER_KEY,
+    RATE_LIMITED,
+    REFUSED_METHOD,
+    TOO_LARGE,
+    UNAUTHORIZED,
+    Operations,
+)
+from vectormigrate.state.records import utc_text
+
+BODY_BYTES = 1024 * 1024
+BODY_SECONDS = 30.0
+
+READ_PAST = 8
+"""How many times its limit a refused body is read, to find out which message to answer."""
+
+END_BYTES = 2048
+"""So much of both ends of a refused body is searched for the id."""
+
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+"""Served without a key; they tell nothing but yes or no."""
+
+SDK_SECURITY = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""For the transports of the SDK: this layer checks Host and Origin, for them and for every other route."""
+
+_ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": MODERN_PROTOCOL_VERSIONS[-1],
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+"""What every message of the newer protocol must carry; the older one does not mind."""
+
+_ID = r'("(?:[^"\\]|\\.){1,128}"|-?\d{1,18})'
+_ID_FIRST = re.compile(rf'^\s*\{{(?:\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]{{1,64}}"\s*,)*\s*"id"\s*:\s*{_ID}\s*,')
+_ID_LAST = re.compile(
+    rf'[\}}\]"]\s*,(?:\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]{{1,64}}"\s*,)*\s*"id"\s*:\s*{_ID}\s*\}}\s*$'
+)
+_ID_BEFORE_LAST = re.compile(rf'[\}}\]"]\s*,\s*"id"\s*:\s*{_ID}\s*,\s*"jsonrpc"\s*:\s*"2\.0"\s*\}}\s*$')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where the transports are mounted."""
+
+    mcp: str = "/mcp"
+    sse: str = "/sse"
+    messages: str = "/messages/"
+    rpc: str = "/"
+
+    def transport(self, path: str) -> Transport:
+        """The way a request comes in."""
+        if path == self.sse or path.startswith(self.messages.rstrip("/")):
+            return "sse"
+        return "jsonrpc" if path == self.rpc else "http"
+
+    def answers_rpc(self, path: str) -> bool:
+        """Whether JSON-RPC messages are posted to this path."""
+        return path in (self.mcp, self.rpc) or path.startswith(self.messages.rstrip("/"))
+
+
+class Refused(Exception):
+    """A request that goes no further."""
+
+    def __init__(self, status: int, reason: str, message: str, *, code: int = UNAUTHORIZED) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.message, self.code = status, reason, message, code
+        self.headers: dict[str, str] = {}
+        self.data: Json = None
+        self.message_id: Json = None
+
+
+class TooLarge(Refused):
+    """The body is longer than allowed. `head` and `tail` are what was read of it."""
+
+    def __init__(self, limit: int, head: bytes, tail: bytes) -> None:
+        super().__init__(413, "too_large", f"the request is longer than {limit} bytes", code=TOO_LARGE)
+        self.message_id = id_of(head, tail)
+
+
+class Guard:
+    """ASGI middleware; put it around the whole application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        operations: Operations,
+        hosts: HostPolicy,
+        paths: Paths | None = None,
+        body_bytes: int = BODY_BYTES,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        self.app = app
+        self.operations = operations
+        self.hosts = hosts
+        self.paths = paths or Paths()
+        self.body_bytes = body_bytes
+        self.body_seconds = body_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        began = time.perf_counter()
+        caller = NOBODY
+        with ExitStack() as held:
+            try:
+                self._check_hosts(Headers(scope=scope))
+                caller, key = self._authenticate(scope)
+                await self._charge_plain(scope, caller)
+                if scope["method"] in ("POST", "PUT", "PATCH"):
+                    receive = await self._with_body(scope, receive)
+                held.enter_context(self._stream_of(scope, caller))
+            except (Refused, LimitReached) as error:
+                refused = error if isinstance(error, Refused) else _beyond(error)
+                await self._refuse(refused, scope, send, caller, time.perf_counter() - began)
+                return
+            held.enter_context(_identity(scope, caller, key))
+            await self._serve(scope, receive, send, caller)
+
+    def _check_hosts(self, headers: Headers) -> None:
+        if not self.hosts.serves_host(headers.get("host")):
+            raise Refused(421, "host", "this server is not known by that name; the operator can allow it")
+        if not self.hosts.serves_origin(headers.get("origin")):
+            raise Refused(403, "origin", "pages of that origin may not call this server; the operator can allow it")
+
+    def _authenticate(self, scope: Scope) -> tuple[Caller, Key | None]:
+        """The caller and his key. Raises Refused."""
+        path = scope["path"]
+        if path in PUBLIC_PATHS:
+            return NOBODY, None
+        transport = self.paths.transport(path)
+        if not self.operations.ring:
+            return anyone(transport), None
+        secret = credential(Headers(scope=scope))
+        if secret is None:
+            raise _unauthorized("missing_key", "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY")
+        key = self.operations.ring.find(secret)
+        if key is None:
+            raise _unauthorized("wrong_key", "the API key is not valid")
+        return caller_of(key, transport), key
+
+    async def _charge_plain(self, scope: Scope, caller: Caller) -> None:
+        """Requests that hold no JSON-RPC are charged here, the others message by message. Public ones are charged to
+        the address; whether the process lives is always told."""
+        path = scope["path"]
+        if path == "/healthz" or (self.paths.answers_rpc(path) and scope["method"] == "POST"):
+            return
+        if caller is NOBODY:
+            await self.operations.limiter.charge(f"address {_peer(scope)}", kind="request")
+        elif path not in (self.paths.mcp, self.paths.sse):
+            await self.operations.limiter.charge(caller.name)
+
+    def _stream_of(self, scope: Scope, caller: Caller):
+        if scope["method"] == "GET" and scope["path"] in (self.paths.mcp, self.paths.sse):
+            return self.operations.open_stream(caller)
+        return nullcontext()
+
+    async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
+        """The body, read whole; what gives it to the application. Raises Refused. A refused message of an SSE session
+        is replaced, because its answer must come over the stream: the client waits there and nowhere else."""
+        try:
+            body = await self._read(Headers(scope=scope), receive)
+        except TooLarge as error:
+            if error.message_id is None or not scope["path"].startswith(self.paths.messages.rstrip("/")):
+                raise
+            self.operations.metrics.refused.labels(error.reason).inc()
+            params = {"code": error.code, "message": error.message, "_meta": _ENVELOPE}
+            body = json.dumps(
+                {"jsonrpc": "2.0", "id": error.message_id, "method": REFUSED_METHOD, "params": params}
+            ).encode()
+            _set_length(scope, len(body))
+        return _replay(body, receive)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+        length = headers.get("content-length", "")
+        declared = int(length) if length.isdecimal() else 0
+        body, tail, size, more = bytearray(), b"", 0, True
+        with anyio.move_on_after(self.body_seconds) as waiting:
+            while more and (not size or max(size, declared) <= self.body_bytes * READ_PAST):
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refused(400, "disconnected", "the request ended before its body")
+                chunk: bytes = message.get("body", b"")
+                size += len(chunk)
+                body += chunk[: self.body_bytes - len(body)]
+                tail = (tail + chunk)[-END_BYTES:]
+                more = message.get("more_body", False)
+        if max(size, declared) > self.body_bytes:
+            raise TooLarge(self.body_bytes, bytes(body[:END_BYTES]), b"" if more else tail)
+        if waiting.cancelled_caught:
+            raise Refused(408, "slow_body", f"the request took longer than {self.body_seconds:g} s to arrive")
+        return bytes(body)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        """Run the application. The stream of a key that was taken out is cut off at its next event."""
+        streaming = False
+        over = False
+        with anyio.CancelScope() as running:
+
+            async def watched(message: Message) -> None:
+                nonlocal streaming, over
+                if message["type"] == "http.response.start":
+                    streaming = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
+                elif streaming and not over and self._revoked(caller):
+                    over = True
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    running.cancel()
+                if not over:
+                    await send(message)
+
+            await self.app(scope, receive, watched)
+
+    def _revoked(self, caller: Caller) -> bool:
+        return bool(self.operations.ring) and not self.operations.ring.holds(caller)
+
+    async def _refuse(self, refused: Refused, scope: Scope, send: Send, caller: Caller, seconds: float) -> None:
+        self.operations.metrics.refused.labels(refused.reason).inc()
+        if refused.status == 429:
+            self.operations.metrics.limited.labels(caller.name).inc()
+        owner = caller.name if caller is not NOBODY else f"address {_peer(scope)}"
+        try:
+            await self.operations.limiter.charge(owner, kind="refusal")
+        except LimitReached:
+            # Counted, but no longer written down: a flood must not fill the disk.
+            pass
+        else:
+            self.operations.write(_line(refused, scope, caller, seconds))
+        await _answer(refused, scope, send, rpc=self.paths.answers_rpc(scope["path"]) and scope["method"] == "POST")
+
+
+def credential(headers: Headers) -> str | None:
+    """The key that a request carries: of `Authorization: Bearer KEY`, else of `X-API-Key: KEY`."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and given.strip():
+        return given.strip()
+    return headers.get("x-api-key", "").strip() or None
+
+
+def id_of(head: bytes, tail: bytes) -> Json:
+    """The id of a JSON-RPC request of which only both ends are known, or None. SDKs write it first or last."""
+    first, last = head.decode("utf-8", "replace"), tail.decode("utf-8", "replace")
+    found = _ID_FIRST.search(first) or _ID_LAST.search(last) or _ID_BEFORE_LAST.search(last)
+    return None if found is None else json.loads(found[1])
+
+
+def _beyond(error: LimitReached) -> Refused:
+    refused = Refused(429, "limit", str(error), code=RATE_LIMITED)
+    if error.retry_after is not None:
+        refused.headers["retry-after"] = str(error.retry_after)
+        refused.data = {"retryAfter": error.retry_after}
+    return refused
+
+
+def _unauthorized(reason: str, message: str) -> Refused:
+    refused = Refused(401, reason, message)
+    refused.headers["www-authenticate"] = 'Bearer error="invalid_token"'
+    return refused
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _set_length(scope: Scope, length: int) -> None:
+    others = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
+    scope["headers"] = [*others, (b"content-length", str(length).encode())]
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+@contextmanager
+def _identity(scope: Scope, caller: Caller, key: Key | None) -> Generator[None]:
+    """Tell everyone below who is asking: our own code, the SDK's sessions, Starlette."""
+    scope[CALLER_KEY] = caller
+    if key is None:
+        with as_caller(caller):
+            yield
+        return
+    user = AuthenticatedUser(token_of(key))
+    scope["user"], scope["auth"] = user, AuthCredentials(user.scopes)
+    token = auth_context_var.set(user)
+    try:
+        with as_caller(caller):
+            yield
+    finally:
+        auth_context_var.reset(token)
+
+
+def _line(refused: Refused, scope: Scope, caller: Caller, seconds: float) -> Mapping[str, Json]:
+    return {
+        "time": utc_text(),
+        "key": caller.name,
+        "fingerprint": caller.fingerprint,
+        "peer": _peer(scope),
+        "transport": caller.transport,
+        "client": scrub(Headers(scope=scope).get("user-agent", ""))[:100],
+        "method": f"{scope['method']} {scrub(scope['path'])[:100]}",
+        "tool": None,
+        "migration": None,
+        "arguments": {},
+        "outcome": f"http {refused.status} {refused.reason}",
+        "ms": round(seconds * 1000, 1),
+    }
+
+
+async def _answer(refused: Refused, scope: Scope, send: Send, *, rpc: bool) -> None:
+    """The refusal, as a JSON-RPC error where the client expects one. The connection is closed, for the rest of the body
+    may still be on its way."""
+    error: dict[str, Json] = {"code": refused.code, "message": refused.message}
+    if refused.data is not None:
+        error["data"] = refused.data
+    document = {"jsonrpc": "2.0", "id": refused.message_id, "error": error} if rpc else {"error": refused.message}
+    body = json.dumps(document).encode()
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "connection": "close",
+        **refused.headers,
+    }
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refused.status, "headers": raw})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
