@@ -126,7 +126,7 @@ def query_json(message: Any) -> Any:
 def vectors_json(message: Any) -> Any:
     kind = message.WhichOneof("vectors_options")
     if kind is None:
-        return {}
+        raise Refused(400, "Expected some vectors")
     if kind == "vector":
         return vector_json(message.vector)
     return {name: vector_json(vector) for name, vector in message.vectors.vectors.items()}

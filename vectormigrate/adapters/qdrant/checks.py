@@ -106,7 +106,7 @@ def metadata_problem(metadata: Metadata, reserved: str, namespace: str) -> Probl
         return "reserved", f"the field {reserved!r} holds the namespace"
     for key, value in metadata.items():
         kind = type(value)
-        if kind is str or kind is int or kind is bool or value is None:
+        if kind in _PLAIN:
             continue
         problem = _value_problem(value, 2)
         if problem is not None:
@@ -121,11 +121,18 @@ def _value_problem(value: Value, level: int) -> Problem | None:
     if isinstance(value, list | dict):
         if level > MAX_LEVELS:
             return "depth", f"nested deeper than {MAX_LEVELS} levels"
-        children = value.values() if isinstance(value, dict) else value
-        return next(filter(None, (_value_problem(item, level + 1) for item in children)), None)
+        for item in value.values() if isinstance(value, dict) else value:
+            if type(item) not in _PLAIN:
+                problem = _value_problem(item, level + 1)
+                if problem is not None:
+                    return problem
+        return None
     if value is None or isinstance(value, str | int):
         return None
     return "value", f"a value of type {type(value).__name__} is not supported"
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def _vector_problems(column: VectorColumn, item: VectorField) -> Iterator[tuple[BoolMask, Problem]]:
@@ -156,19 +163,28 @@ def _ragged(offsets: NDArray[np.int64], good: BoolMask) -> BoolMask:
     return np.equal(np.diff(bad[offsets]), 0)
 
 
-def fits_grpc(metadata: Metadata) -> bool:
-    """Whether the metadata can travel over gRPC: integers of 64 bits with a sign, and few levels."""
-    return all(type(value) in _FLAT or _carries(value, GRPC_LEVELS - 1) for value in metadata.values())
-
-
 GRPC_LEVELS = 28
 """Protobuf readers stop at 100 messages within each other, and every level of a payload is three."""
 
 _FLAT = frozenset({str, float, bool, type(None)})
 
 
-def _carries(value: Any, levels: int) -> bool:
-    if isinstance(value, list | dict):
-        children: Any = value.values() if isinstance(value, dict) else value
-        return levels > 0 and all(_carries(item, levels - 1) for item in children)
-    return not isinstance(value, int) or value < 2**63
+def fits_grpc(metadata: Metadata, levels: int = GRPC_LEVELS) -> bool:
+    """Whether the metadata can travel over gRPC: integers of 64 bits with a sign, and few levels."""
+    return _carries(metadata.values(), levels - 1)
+
+
+def _carries(values: Any, levels: int) -> bool:
+    for value in values:
+        kind = type(value)
+        if kind in _FLAT:
+            continue
+        if kind is int:
+            if value >= 2**63:
+                return False
+        elif isinstance(value, list | dict):
+            if levels < 1 or not _carries(value.values() if isinstance(value, dict) else value, levels - 1):
+                return False
+        elif isinstance(value, int) and int(value) >= 2**63:
+            return False
+    return True

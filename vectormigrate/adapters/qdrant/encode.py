@@ -127,7 +127,7 @@ def put_points(
 ) -> None:
     """Add the points of these rows. `single`: the one dense vector goes without a name.
 
-    A record without any vector has no `vectors` at all.
+    A record without any vector has an empty map of them.
     """
     fills = [
         (name, filler(column), None if column.valid is None else column.valid.tolist())
@@ -137,10 +137,11 @@ def put_points(
     for row in rows:
         point = points.add()
         put_id(point.id, batch.ids[row])
-        if only is not None:
-            if only[2] is None or only[2][row]:
-                only[1](point.vectors.vector, row)
+        if only is not None and (only[2] is None or only[2][row]):
+            only[1](point.vectors.vector, row)
         else:
+            # The server refuses a point without this message; an empty map of vectors is fine.
+            point.vectors.vectors.SetInParent()
             for name, fill, valid in fills:
                 if valid is None or valid[row]:
                     fill(point.vectors.vectors.vectors[name], row)

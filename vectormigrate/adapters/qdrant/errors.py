@@ -107,7 +107,7 @@ def classify(error: BaseException, operation: str) -> AdapterError | None:
 
 
 def _ours(kind: type[AdapterError], text: str, where: str, retry_after: float | None, operation: str) -> AdapterError:
-    if kind not in (AuthFailed, TimedOut):
+    if kind is not TimedOut:
         kind = next((found for part, found in TEXTS if part in text), kind)
     if kind is QuotaExceeded and operation in WRITES and any(part in text for part in STRICT_RECORDS):
         kind = RecordsRejected

@@ -10,7 +10,6 @@ a fixed path. A record with such floats carries their exact values in one more p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -55,16 +54,19 @@ def may_become(value: float, seen: float) -> bool:
     return False
 
 
-def _altered(value: Value, path: Path) -> Iterator[tuple[Path, float]]:
+def _find(value: Value, path: Path, found: list[tuple[Path, float]]) -> None:
+    """Add the floats in a value that would come back altered."""
     if isinstance(value, float):
         if as_returned(value) != value:
-            yield path, value
+            found.append((path, value))
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _altered(item, [*path, key])
+            if type(item) not in _SIMPLE:
+                _find(item, [*path, key], found)
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _altered(item, [*path, number])
+            if type(item) not in _SIMPLE:
+                _find(item, [*path, number], found)
 
 
 _SIMPLE = frozenset({str, int, bool, type(None)})
@@ -75,7 +77,7 @@ def protect(metadata: Metadata) -> Metadata:
     found: list[tuple[Path, float]] = []
     for key, value in metadata.items():
         if type(value) not in _SIMPLE:
-            found.extend(_altered(value, [key]))
+            _find(value, [key], found)
     return {**metadata, EXACT_FIELD: orjson.dumps(found).decode()} if found else metadata
 
 

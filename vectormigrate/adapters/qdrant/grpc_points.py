@@ -23,6 +23,7 @@ from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import VectorField, VectorKind
 
 CONSISTENCY = {"majority": 0, "quorum": 1, "all": 2}
+STATUSES = {0: "unknown", 1: "acknowledged", 2: "completed", 3: "clock_rejected", 4: "wait_timeout"}
 ORDERING = {"weak": 0, "medium": 1, "strong": 2}
 
 
@@ -118,7 +119,8 @@ class GrpcPoints:
         await self._change("Delete", request)
 
     async def _change(self, name: str, request: Any) -> None:
-        check_status((await self._channels.call(name, request, pb.PointsOperationResponse)).result.status)
+        status = (await self._channels.call(name, request, pb.PointsOperationResponse)).result.status
+        check_status(STATUSES.get(status, str(status)))
 
     async def query(self, where: Where, field: VectorField, queries: Queries, k: int) -> list[Hits]:
         batch = pb.QueryBatchPoints(**self._read)

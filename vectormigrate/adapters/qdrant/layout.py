@@ -117,11 +117,17 @@ def _final(config: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any
         dense: dict[str, Any] = dict(final["params"].get("vectors") or {})
         for key, change in vectors.items():
             if key == "" and "size" in dense:
-                dense = {**dense, **change}
+                dense = _changed(dense, change)
             elif key in dense:
-                dense[key] = {**dense[key], **change}
+                dense[key] = _changed(dense[key], change)
         final["params"]["vectors"] = dense
     return final
+
+
+def _changed(settings: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a vector, whose graph's settings are changed one by one."""
+    graph = {**(settings.get("hnsw_config") or {}), **change["hnsw_config"]}
+    return {**settings, "hnsw_config": graph}
 
 
 def _dense(name: str, config: Mapping[str, Any]) -> VectorField:

@@ -39,7 +39,12 @@ class Rest:
 
     async def hello(self, timeout: float) -> str:
         """The server's version. Raises InvalidRequest when it is no Qdrant."""
-        answer = await self._send("GET", "/", None, None, timeout=timeout)
+        try:
+            answer = await self._send("GET", "/", None, None, timeout=timeout)
+        except HttpError as error:
+            if error.status in (401, 403, 408, 429) or error.status >= 500:
+                raise
+            answer: dict[str, Any] = {}
         if "qdrant" not in str(answer.get("title", "")).lower() or not isinstance(answer.get("version"), str):
             message = "the url leads to a server that is no Qdrant"
             raise InvalidRequest(message, adapter=NAME, operation="open")

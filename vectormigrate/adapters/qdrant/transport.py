@@ -67,11 +67,7 @@ class Transport(Protocol):
         ...
 
 
-COMPLETED = 2
-"""`UpdateStatus.Completed` of the gRPC interface."""
-
-
-def check_status(status: str | int) -> None:
+def check_status(status: str) -> None:
     """Only `completed` means that a write was applied; `acknowledged` and `wait_timeout` that it may be, some time."""
-    if status not in ("completed", COMPLETED):
+    if status != "completed":
         raise NotCompleted(f"the server answered a write with status {status!r}, so its outcome is unknown")
