@@ -25,8 +25,9 @@ from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, Sparse
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import VectorField
 
-AMBIGUOUS = np.float32(7.038531e-26)
-"""The one float32 whose shortest decimal, read as a double, lies halfway to its neighbour and rounds the wrong way."""
+AMBIGUOUS = np.uint32(0x15AE43FD).view(np.float32)
+"""The one float32 whose shortest decimal, 7.038531e-26, read as a double lies halfway to its neighbour and rounds the
+wrong way; its neighbour is what `np.float32(7.038531e-26)` gives."""
 
 OUTSIDE = {"_vm_origin": "vm_origin", "_vm_id": "vm_id"}
 """Sidecar fields are called so in documents, whose field names may not start with an underscore."""
