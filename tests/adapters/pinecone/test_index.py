@@ -461,6 +461,8 @@ async def test_an_index_dropped_and_made_again_elsewhere_is_noticed(emulator: Em
         async with opened(emulator, name) as other:
             await other.drop()
             with pytest.raises(CollectionNotFound):
+                await index.fetch(["a"], "")
+            with pytest.raises(CollectionNotFound):
                 await index.count()
             await other.create(schema(dense(dim=2)))
         assert (await index.describe()).vectors[0].dim == 2
