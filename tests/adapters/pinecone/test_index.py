@@ -467,3 +467,12 @@ async def test_an_index_dropped_and_made_again_elsewhere_is_noticed(emulator: Em
             await other.create(schema(dense(dim=2)))
         assert (await index.describe()).vectors[0].dim == 2
         assert [reject.code for reject in await index.upsert(records(["a"]))] == ["dimension"]
+
+
+async def test_the_control_plane_is_asked_once(emulator: Emulator) -> None:
+    async with fresh(emulator) as (index, _):
+        emulator.knobs.faults.append(Fault(op="describe", status=503))
+        emulator.requests()
+        with pytest.raises(Unavailable):
+            await index.describe()
+        assert emulator.counts() == {"describe": 1}
