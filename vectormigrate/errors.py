@@ -50,11 +50,11 @@ class UnknownAdapter(ConfigError):
 
 
 class MissingExtra(ConfigError):
-    """The vendor package that an adapter needs is not installed."""
+    """The package that an adapter, or another part, needs is not installed."""
 
     def __init__(self, adapter: str, extra: str, module: str) -> None:
         super().__init__(
-            f"the {adapter!r} adapter needs the package {module!r}, which is not installed; "
+            f"{adapter!r} needs the package {module!r}, which is not installed; "
             f"install it with: pip install 'vectormigrate[{extra}]'"
         )
 

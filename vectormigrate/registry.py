@@ -9,10 +9,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 import vectormigrate.adapters
-from vectormigrate.adapter import AnySpec
 from vectormigrate.errors import UnknownAdapter
+
+if TYPE_CHECKING:
+    from vectormigrate.adapter import AnySpec
 
 GROUP = "vectormigrate.adapters"
 

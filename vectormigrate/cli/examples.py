@@ -104,3 +104,13 @@ DOCTOR = """[bold]Examples[/]
 DEMO = """[bold]Examples[/]
   vectormigrate demo
   vectormigrate demo --records 2000 --dir ./demo"""
+
+SERVE = """[bold]Keys[/]
+  KEY                 named default, every scope
+  NAME:SCOPE=KEY      scope is read, write or admin; each holds those before it
+  Without a key only this machine can be served (127.0.0.1, ::1, localhost).
+
+[bold]Examples[/]
+  vectormigrate serve
+  vectormigrate serve --addr 127.0.0.1:8080 --read-only
+  vectormigrate serve --addr :8080 --api-key env:OPS_KEY --resume-on-start"""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.schema import Json
+
+if TYPE_CHECKING:
+    from vectormigrate.model.batch import RecordBatch
 
 Cursor = Json
 """Opaque JSON that an adapter makes and only it reads: "everything up to this page end has been returned".

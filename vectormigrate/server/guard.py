@@ -23,6 +23,7 @@ from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vectormigrate.model.clock import utc_text
 from vectormigrate.model.schema import Json
 from vectormigrate.redaction import scrub
 from vectormigrate.server.auth import NOBODY, Caller, Transport, anyone, as_caller, caller_of, token_of
@@ -37,7 +38,6 @@ from vectormigrate.server.operations import (
     UNAUTHORIZED,
     Operations,
 )
-from vectormigrate.state.records import utc_text
 
 BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 30.0

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from vectormigrate.engine.events import Event, PageCommitted, PhaseChanged, Retrying
 from vectormigrate.server.migration_metrics import MigrationCollector
-from vectormigrate.service import Service
+
+if TYPE_CHECKING:
+    from vectormigrate.service import Service
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -13,7 +14,9 @@ from prometheus_client.registry import Collector
 
 from vectormigrate.model.status import Phase, Status
 from vectormigrate.requests import Observation
-from vectormigrate.service import Service
+
+if TYPE_CHECKING:
+    from vectormigrate.service import Service
 
 MOST_MIGRATIONS = 200
 """Migrations with series of their own: those in progress, then the newest. A state file may hold thousands."""

@@ -17,13 +17,13 @@ from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 
 from vectormigrate.errors import VectorMigrateError
+from vectormigrate.model.clock import utc_text
 from vectormigrate.model.schema import Json
 from vectormigrate.redaction import masked, scrub
 from vectormigrate.server.audit import AuditLog, AuditUnwritable
 from vectormigrate.server.auth import LOCAL, NOBODY, Caller, Forbidden, KeyRing, as_caller
 from vectormigrate.server.limiter import CHATTER, Limiter, LimitReached
 from vectormigrate.server.metrics import Metrics
-from vectormigrate.state.records import utc_text
 
 CALLER_KEY = "vectormigrate.caller"
 """Where guard.py leaves the caller in the ASGI scope of a request, for the messages in its body."""

@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from vectormigrate.adapter import Reject
+from vectormigrate.model.clock import utc_text
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.position import Cursor, Partition
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import Phase, Status
 
-
-def utc_text(moment: datetime | None = None) -> str:
-    """UTC ISO 8601 with milliseconds, now by default. Of fixed width, so that texts sort as times do."""
-    moment = moment or datetime.now(UTC)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+__all__ = [
+    "Counters",
+    "Lease",
+    "PageCommit",
+    "PartitionProgress",
+    "RetryOutcome",
+    "StoredMigration",
+    "StoredReject",
+    "json_text",
+    "utc_text",
+]
 
 
 def json_text(value: Json) -> str:

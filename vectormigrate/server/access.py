@@ -1,0 +1,153 @@
+"""Which collections agents may touch: the connections of the file, and of each those that its list names.
+
+::
+
+    [connections.prod]
+    type = "qdrant"
+    url = "https://db:6334"
+    api_key = "${QDRANT_KEY}"
+    collections = ["docs*", "notes"]     # patterns; without the list: the default collection only
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from os import environ
+from re import findall
+from typing import Any
+from urllib.parse import urlsplit
+
+from vectormigrate.connections import Connection, silent
+from vectormigrate.errors import ConfigError
+from vectormigrate.model.plan import EndpointRef
+from vectormigrate.redaction import keep_secret
+from vectormigrate.settings import Endpoint, Settings, Side, key_variable, resolve_endpoint
+
+SHORTEST_SECRET = 4
+"""Characters. Shorter values of variables (a port, a digit) would blank out ordinary text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """A connection as agents may know it: never its URL. `problem` says why it cannot be used now."""
+
+    name: str
+    type: str
+    collection: str
+    patterns: Sequence[str]
+    problem: str | None = None
+
+
+class Access:
+    """The gate between names that an agent gives and endpoints that are connected to."""
+
+    def __init__(self, settings: Settings, *, inline: bool = False) -> None:
+        """`inline` also takes `TYPE=URL` in place of a connection's name; only for a server on stdio."""
+        self.settings = settings
+        self.inline = inline
+
+    def keep_secrets(self) -> None:
+        """From now on nothing shows a credential of any connection, or of the variables that stand in for one."""
+        for side in ("source", "target", ""):
+            keep_secret(environ.get(key_variable(side)))
+        for entry in self.settings.connections.data.get("connections", {}).values():
+            _keep(entry)
+
+    def connections(self) -> list[Open]:
+        """Every connection of the file, by name. Nothing is connected to."""
+        return [self._open(name) for name in self.settings.connections.names]
+
+    def _open(self, name: str) -> Open:
+        try:
+            entry = self.settings.connections.connection(name, silent)
+        except ConfigError as error:
+            raw = self.settings.connections.data["connections"][name]
+            return Open(name=name, type=str(raw["type"]), collection="", patterns=(), problem=str(error))
+        return Open(name=name, type=entry.type, collection=entry.collection, patterns=_patterns(entry))
+
+    def endpoint(self, name: str, collection: str | None, side: Side = "") -> Endpoint:
+        """The collection that an agent means. Raises ConfigError: unknown, not open to agents, or none named."""
+        kind, equals, url = name.partition("=")
+        if equals:
+            if not self.inline:
+                raise ConfigError(
+                    f"{name.split('=')[0]!r} with a URL is not accepted by this server; name a connection "
+                    f"({self._names()})"
+                )
+            return resolve_endpoint(self.settings, side, type=kind, url=url, collection=collection)
+        endpoint = resolve_endpoint(
+            self.settings, side, connection=name, collection=collection, collection_needed=False
+        )
+        if not endpoint.collection:
+            raise ConfigError(f"which collection of connection {name!r}? give {self._argument(side)}")
+        self._require(name, endpoint.collection)
+        return endpoint
+
+    def require(self, *refs: EndpointRef) -> None:
+        """Raise ConfigError unless agents may touch these collections of a stored migration."""
+        for ref in refs:
+            if ref.connection:
+                self._require(ref.connection, ref.collection)
+            elif not self.inline:
+                raise ConfigError(
+                    f"the collection {ref.collection!r} ({ref.type}) was not named through a connection when the "
+                    "migration began, so agents may not touch it; use the command line, or add a connection to "
+                    "vectormigrate.toml and start anew"
+                )
+
+    def _require(self, name: str, collection: str) -> None:
+        found = self._open(name)
+        if found.problem:
+            raise ConfigError(found.problem)
+        if not any(fnmatchcase(collection, pattern) for pattern in found.patterns):
+            now = ", ".join(found.patterns) or "none"
+            raise ConfigError(
+                f"the collection {collection!r} of connection {name!r} is not open to agents (open: {now}); ask the "
+                f"operator to add it to collections = [...] under [connections.{name}] in vectormigrate.toml"
+            )
+
+    def _names(self) -> str:
+        return ", ".join(self.settings.connections.names) or "there are none; the operator adds them to the file"
+
+    @staticmethod
+    def _argument(side: Side) -> str:
+        return f"{side}_collection" if side else "collection"
+
+
+def _patterns(entry: Connection) -> Sequence[str]:
+    if entry.collections is not None:
+        return tuple(entry.collections)
+    return (entry.collection,) if entry.collection else ()
+
+
+def _keep(value: Any, key: str = "") -> None:
+    """Remember what may be secret in an entry as it stands in the file: the key, the variables, the URL's password."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            _keep(item, str(name))
+    elif isinstance(value, list):
+        for item in value:
+            _keep(item)
+    elif isinstance(value, str):
+        for variable in findall(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value):
+            _keep_text(environ.get(variable))
+        if key == "api_key" and "${" not in value:
+            _keep_text(value)
+        if "://" in value:
+            _keep_url(value)
+
+
+def _keep_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        _keep_text(parts.password)
+    except ValueError:
+        return
+    _keep_text(parts.query)
+
+
+def _keep_text(text: str | None) -> None:
+    if text and len(text) >= SHORTEST_SECRET:
+        keep_secret(text)

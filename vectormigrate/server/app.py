@@ -1,0 +1,112 @@
+"""The composition: desk, tools, resources and the SDK's server, on whatever transport.
+
+Nothing here runs until `App.run` is entered, once per process: it owns the jobs. The lifespan of the SDK's server is
+not used, for the SDK enters it once per SSE connection.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from mcp.server.mcpserver import MCPServer
+
+from vectormigrate.server.access import Access
+from vectormigrate.server.auth import KeyVerifier, auth_settings
+from vectormigrate.server.desk import Desk
+from vectormigrate.server.feed import Bus, Feed
+from vectormigrate.server.operations import Operations, closing, mcp_middleware
+from vectormigrate.server.resources import add_completions, add_prompts, add_resources
+from vectormigrate.server.tooling import CheckedTool
+from vectormigrate.server.tools_look import LookTools
+from vectormigrate.server.tools_run import RunTools
+from vectormigrate.server.tools_undo import undo_tools
+from vectormigrate.settings import Settings
+
+NAME = "vectormigrate"
+
+INSTRUCTIONS = """\
+Moves vector collections between databases and proves that nothing was lost. Connections are named on this server \
+(list_connections); never ask the user for a key or URL. Always plan first: start_migration with dry_run=true, show \
+the losses to the user, then call it again with plan_id and dry_run=false. Work goes on in the background: \
+wait_migration, then validate_migration with full=true. rollback_migration destroys and needs the user's own \
+confirmation."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, kw_only=True)
+class App:
+    """A server, ready to be put on a transport."""
+
+    desk: Desk
+    mcp: MCPServer
+    feed: Feed
+    operations: Operations
+    tools: dict[str, CheckedTool]
+    resume_on_start: bool = False
+
+    @asynccontextmanager
+    async def run(self, grace: float = 2.0) -> AsyncGenerator[App]:
+        """Own the jobs. Leaving stops them with a checkpoint, within about twice `grace` seconds."""
+        async with closing(self.operations), self.desk.jobs.run(grace), self.feed.run():
+            if self.resume_on_start:
+                taken = await self.desk.resume_served()
+                log.info("resumed %d migrations: %s", len(taken), ", ".join(taken) or "none")
+            yield self
+
+
+def build(
+    settings: Settings,
+    *,
+    operations: Operations | None = None,
+    local: bool = True,
+    read_only: bool = False,
+    inline: bool = False,
+    resume_on_start: bool = False,
+) -> App:
+    """The server over these settings. `local`: on stdio or in memory, for who started the process; otherwise on HTTP,
+    where `operations` knows the keys. `inline`: tools take `TYPE=URL` for a connection, only on stdio.
+
+    Raises ConfigError for a connections file that cannot be read.
+    """
+    desk = Desk(settings=settings, access=Access(settings, inline=inline and local), read_only=read_only)
+    desk.access.keep_secrets()
+    tools = {tool.name: tool for tool in all_tools(desk)}
+    operations = operations or Operations()
+
+    def arguments_of(name: str) -> frozenset[str] | None:
+        return tools[name].argument_names if name in tools else None
+
+    operations.arguments_of = arguments_of
+    operations.metrics.tools.update(tools)
+    desk.listen = operations.metrics.listen
+    bus = Bus()
+    keyed = bool(operations.ring) and not local
+    mcp = MCPServer(
+        NAME,
+        title="vectormigrate",
+        description="Moves vector collections between databases and proves that nothing was lost.",
+        instructions=INSTRUCTIONS,
+        version=version("vectormigrate"),
+        tools=list(tools.values()),
+        subscriptions=bus,
+        token_verifier=KeyVerifier(operations.ring) if keyed else None,
+        auth=auth_settings() if keyed else None,
+    )
+    mcp.middleware.insert(0, mcp_middleware(operations, local=local))
+    feed = Feed(desk, bus)
+    feed.serve_subscriptions(mcp)
+    add_resources(mcp, desk)
+    add_prompts(mcp, desk)
+    add_completions(mcp, desk)
+    return App(desk=desk, mcp=mcp, feed=feed, operations=operations, tools=tools, resume_on_start=resume_on_start)
+
+
+def all_tools(desk: Desk) -> Sequence[CheckedTool]:
+    """The tools that this server offers."""
+    looking = LookTools(desk).tools()
+    return looking if desk.read_only else [*looking, *RunTools(desk).tools(), *undo_tools(desk)]

@@ -1,0 +1,190 @@
+"""What all tools, resources and prompts work on: the service, the jobs of this process, and the gate to collections."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from vectormigrate.errors import ConfigError, Interrupted, VectorMigrateError
+from vectormigrate.model.status import MigrationStatus, Status
+from vectormigrate.server.access import Access
+from vectormigrate.server.jobs import Job, Jobs
+from vectormigrate.server.telling import told
+from vectormigrate.settings import Settings
+
+if TYPE_CHECKING:
+    from vectormigrate.engine.events import Event
+    from vectormigrate.model.plan import MigrationPlan
+    from vectormigrate.service import Service
+    from vectormigrate.state.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def unheard(event: Event) -> None:
+    """The listener for engine events where nobody counts them."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Desk:
+    """One per process. `listen` hears the events of every run, for the metrics."""
+
+    settings: Settings
+    access: Access
+    jobs: Jobs = field(default_factory=Jobs)
+    listen: Callable[[Event], None] = unheard
+    read_only: bool = False
+
+    def service(self) -> Service:
+        """A service of its own for each piece of work: asking one to stop stops no other."""
+        # It loads numpy and the whole engine, which the first answer to a client need not wait for.
+        from vectormigrate.service import Service
+
+        return Service(self.settings)
+
+    def store(self, *, read_only: bool = True) -> Any:
+        """The state file as an async context manager of a Store."""
+        from vectormigrate.state.store import open_store
+
+        return open_store(self.settings.state, read_only=read_only)
+
+    # -- looking
+
+    async def status(self, migration_id: str) -> MigrationStatus:
+        """One migration. Raises MigrationNotFound."""
+        return await self.service().status(migration_id)
+
+    async def plan(self, name: str) -> MigrationPlan:
+        """The plan of a migration, or of a proposal that was not started yet. Raises MigrationNotFound."""
+        store: Store
+        async with self.store() as store:
+            waiting = await store.proposal(name)
+            return waiting.plan if waiting is not None else (await store.load(name)).plan
+
+    async def require_access(self, migration_id: str) -> MigrationPlan:
+        """The plan, if agents may touch both ends. Raises MigrationNotFound, ConfigError."""
+        plan = await self.service().stored_plan(migration_id)
+        self.access.require(plan.spec.source, plan.spec.target)
+        return plan
+
+    # -- jobs
+
+    def run(self, migration_id: str, owner: str, *, retry_rejects: bool = False) -> Job:
+        """Start or go on with a stored migration in the background. Raises LeaseHeld."""
+        return self.jobs.start("run", migration_id, owner, lambda job: self._run(job, retry_rejects))
+
+    async def _run(self, job: Job, retry_rejects: bool) -> MigrationStatus:
+        service = self.service()
+        job.stop = service.stop_now
+        await self._note(job, running=True)
+        try:
+            options = await service.stored_options(job.migration_id) if retry_rejects else None
+            changed = options and replace(options, retry_rejects=True)
+            status = await service.resume(job.migration_id, changed, self.listen)
+        except Interrupted:
+            # This process ends: the next one may take it up again.
+            raise
+        except Exception:
+            await self._note(job, running=False)
+            raise
+        await self._note(job, running=False)
+        if status.status is Status.STOPPED:
+            raise Interrupted("stopped on request")
+        return status
+
+    async def _note(self, job: Job, *, running: bool) -> None:
+        """Keep in the state file whether a server is responsible for the migration."""
+        store: Store
+        async with self.store(read_only=False) as store:
+            if running:
+                await store.serve(job.migration_id, job.owner)
+            else:
+                await store.unserve(job.migration_id)
+
+    def validate(self, migration_id: str, owner: str, **wanted: Any) -> Job:
+        """Compare source and target in the background; a validation that runs already is joined."""
+        found = self.jobs.find(migration_id)
+        if found is not None and found.running and found.kind == "validate":
+            return found
+
+        async def work(job: Job) -> Any:
+            from vectormigrate.engine.events import Checking
+
+            def listen(event: Event) -> None:
+                self.listen(event)
+                if isinstance(event, Checking):
+                    job.stage, job.done, job.total = event.stage, event.done, event.total
+
+            job.stop = job.scope.cancel
+            return await self.service().validate(migration_id, listener=listen, **wanted)
+
+        return self.jobs.start("validate", migration_id, owner, work)
+
+    def rollback(self, migration_id: str, owner: str) -> Job:
+        """Remove what a migration wrote, in the background. Raises LeaseHeld."""
+
+        async def work(job: Job) -> Any:
+            job.stop = job.scope.cancel
+            result = await self.service().rollback(migration_id, listener=self.listen)
+            await self._note(job, running=False)
+            return result
+
+        return self.jobs.start("rollback", migration_id, owner, work)
+
+    async def resume_served(self) -> list[str]:
+        """Take up what servers were running when they ended; the ids. What cannot be taken up is logged and left."""
+        store: Store
+        async with self.store() as store:
+            served = await store.served()
+        taken: list[str] = []
+        for migration_id, owner in served:
+            try:
+                if await self._resumable(migration_id):
+                    await self.require_access(migration_id)
+                    self.run(migration_id, owner)
+                    taken.append(migration_id)
+            except VectorMigrateError as error:
+                log.warning("migration %r is not resumed: %s", migration_id, told(error))
+        return taken
+
+    async def _resumable(self, migration_id: str) -> bool:
+        status = await self.status(migration_id)
+        if status.status in (Status.COMPLETED, Status.ROLLED_BACK):
+            store: Store
+            async with self.store(read_only=False) as store:
+                await store.unserve(migration_id)
+            return False
+        return not status.runner_alive
+
+    async def usable(self) -> list[str]:
+        """What keeps this server from working, nothing connected to: the state file, connections without their
+        variables. Empty when all is fine."""
+        problems = [f"connection {item.name!r}: {item.problem}" for item in self.access.connections() if item.problem]
+        try:
+            await self.service().list()
+        except VectorMigrateError as error:
+            problems.append(str(error))
+        return problems
+
+
+async def settle(job: Job, seconds: float, tick: Callable[[], Any] | None = None) -> None:
+    """Wait until the job has ended, at most this long; `tick` is awaited about once a second meanwhile."""
+    with anyio.move_on_after(seconds):
+        while job.running:
+            with anyio.move_on_after(1.0):
+                await job.ended.wait()
+            if tick is not None and job.running:
+                await tick()
+
+
+def result_of(job: Job) -> Any:
+    """What the job returned, None while it runs. Raises ConfigError with its error when it failed."""
+    if job.state == "failed":
+        raise ConfigError(job.error or "it failed")
+    if job.state == "stopped":
+        raise Interrupted("it was stopped before its end; call again to go on")
+    return job.result

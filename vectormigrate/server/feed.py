@@ -1,0 +1,144 @@
+"""Word of changes to clients that asked for it, whoever makes the change: this server, or a command in a shell.
+
+The state file is looked at once a second, and only while somebody listens. That is also the throttle: at most one
+notification per second and resource. Clients of both protocol eras are served: `subscriptions/listen` reads the bus,
+`resources/subscribe` (handshake era) is answered here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.server.mcpserver import MCPServer
+from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
+from mcp.types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
+
+from vectormigrate.errors import VectorMigrateError
+from vectormigrate.server.desk import Desk
+
+if TYPE_CHECKING:
+    from vectormigrate.state.proposals import Mark
+    from vectormigrate.state.store import Store
+
+INDEX = "migration://index"
+LOOK_SECONDS = 1.0
+
+MOST_SUBSCRIPTIONS = 200
+"""Resources that one connection may subscribe to."""
+
+log = logging.getLogger(__name__)
+
+
+class Bus(InMemorySubscriptionBus):
+    """The SDK's bus, which also says when the first listener comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listeners = 0
+        self.heard: Callable[[], None] = lambda: None
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        """Register, and give what unregisters; that may be called more than once."""
+        leave = super().subscribe(listener)
+        self.listeners += 1
+        self.heard()
+        left = False
+
+        def unsubscribe() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self.listeners -= 1
+                leave()
+
+        return unsubscribe
+
+
+class Feed:
+    """Looks for changes and tells them."""
+
+    def __init__(self, desk: Desk, bus: Bus) -> None:
+        self.desk = desk
+        self.bus = bus
+        self._sessions: dict[int, tuple[Any, set[str]]] = {}
+        self._seen: dict[str, Mark] = {}
+        self._wanted = anyio.Event()
+        bus.heard = lambda: self._wanted.set()
+
+    @asynccontextmanager
+    async def run(self) -> AsyncGenerator[None]:
+        """Tell changes inside."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            if not (self.bus.listeners or self._sessions):
+                self._wanted = anyio.Event()
+                await self._wanted.wait()
+                await self._look()
+            await anyio.sleep(LOOK_SECONDS)
+            for uri in await self._look():
+                await self._tell(uri)
+
+    async def _look(self) -> list[str]:
+        """Resources that changed since the last look."""
+        store: Store
+        try:
+            async with self.desk.store() as store:
+                marks = await store.marks()
+        except VectorMigrateError as error:
+            log.warning("changes cannot be told: %s", error)
+            return []
+        before, self._seen = self._seen, marks
+        changed: list[str] = []
+        if {name: mark.outline for name, mark in before.items()} != {n: m.outline for n, m in marks.items()}:
+            changed.append(INDEX)
+        for name, mark in marks.items():
+            old = before.get(name)
+            if old is None or old.state != mark.state:
+                changed.append(f"migration://{name}/status")
+            if old is None or (old.report, old.outline) != (mark.report, mark.outline):
+                changed.append(f"migration://{name}/report")
+        return changed
+
+    async def _tell(self, uri: str) -> None:
+        await self.bus.publish(ResourceUpdated(uri=uri))
+        for session, uris in list(self._sessions.values()):
+            if uri in uris:
+                await session.send_resource_updated(uri)
+
+    # -- the handshake era
+
+    def serve_subscriptions(self, mcp: MCPServer) -> None:
+        """Answer `resources/subscribe` and `resources/unsubscribe`, which MCPServer of the SDK does not offer."""
+        server: Any = mcp._lowlevel_server
+        server.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
+        server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+
+    async def _subscribe(self, ctx: Any, params: SubscribeRequestParams) -> EmptyResult:
+        connection = ctx.session._connection
+        key = id(connection)
+        if key not in self._sessions:
+            # The connection, not the session, which is made anew for each message; it forgets us when it closes.
+            self._sessions[key] = (connection, set())
+            connection.exit_stack.callback(self._sessions.pop, key, None)
+        _, uris = self._sessions[key]
+        if len(uris) < MOST_SUBSCRIPTIONS:
+            uris.add(str(params.uri))
+        self._wanted.set()
+        return EmptyResult()
+
+    async def _unsubscribe(self, ctx: Any, params: UnsubscribeRequestParams) -> EmptyResult:
+        found = self._sessions.get(id(ctx.session._connection))
+        if found is not None:
+            found[1].discard(str(params.uri))
+        return EmptyResult()

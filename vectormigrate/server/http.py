@@ -1,0 +1,64 @@
+"""One ASGI application: `/mcp`, `/sse` with `/messages/`, `POST /`, `/healthz`, `/readyz`, `/metrics`.
+
+The guard is around all of it, so Host, Origin, keys, limits and sizes are checked on every route alike. The lifespan
+owns the jobs; the application serves one process, for sessions, limits and jobs live in its memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from vectormigrate.server.app import App
+from vectormigrate.server.guard import SDK_SECURITY, Guard
+from vectormigrate.server.hosts import HostPolicy
+from vectormigrate.server.metrics import CONTENT_TYPE
+from vectormigrate.server.rpc import Rpc
+
+GRACE_SECONDS = 1.5
+"""For the jobs to stop at shutdown, after they were asked to when the signal came."""
+
+log = logging.getLogger(__name__)
+
+
+def http_app(app: App, hosts: HostPolicy) -> ASGIApp:
+    """The application of a server on HTTP."""
+    streamable = app.mcp.streamable_http_app(transport_security=SDK_SECURITY)
+    sse = app.mcp.sse_app(transport_security=SDK_SECURITY)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with app.run(GRACE_SECONDS), app.mcp.session_manager.run():
+            yield
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    async def readyz(request: Request) -> Response:
+        problems = await app.desk.usable()
+        for problem in problems:
+            log.warning("not ready: %s", problem)
+        if not app.operations.audit_is_written:
+            problems.append("audit")
+        return JSONResponse({"ready": not problems}, status_code=503 if problems else 200)
+
+    async def metrics(request: Request) -> Response:
+        text = await app.operations.metrics.exposition(app.desk.service())
+        return Response(text, media_type=CONTENT_TYPE)
+
+    routes = [
+        *streamable.routes,
+        *sse.routes,
+        Route("/", Rpc(app), methods=["POST"]),
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+        Route("/metrics", metrics, methods=["GET"]),
+    ]
+    return Guard(Starlette(routes=routes, lifespan=lifespan), operations=app.operations, hosts=hosts)

@@ -1,0 +1,143 @@
+"""Resources, prompts and completions. Every resource has a tool that tells the same, for hosts that read none."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.types import Completion
+from pydantic import Field
+
+from vectormigrate import registry
+from vectormigrate.errors import LookupFailed, VectorMigrateError
+from vectormigrate.server import auth, views
+from vectormigrate.server.desk import Desk
+from vectormigrate.server.feed import INDEX
+from vectormigrate.server.keys import Scope
+from vectormigrate.server.telling import told
+
+JSON = "application/json"
+MOST_LISTED = 200
+MOST_COMPLETIONS = 100
+
+
+@contextmanager
+def _reading() -> Generator[None]:
+    """As a caller who may read; failures as the SDK tells them."""
+    try:
+        auth.require(Scope.READ)
+        yield
+    except LookupFailed as error:
+        raise ResourceNotFoundError(told(error)) from error
+    except (VectorMigrateError, OSError) as error:
+        raise ResourceError(told(error)) from error
+
+
+def add_resources(mcp: MCPServer, desk: Desk) -> None:
+    """`migration://index` and, per migration, `status`, `report` and `plan`."""
+
+    @mcp.resource(INDEX, name="index", title="All migrations", mime_type=JSON)
+    async def index() -> dict[str, Any]:
+        """The newest migrations with their progress."""
+        with _reading():
+            found = (await desk.service().list())[::-1]
+        items = [views.list_item(item).model_dump() for item in found[:MOST_LISTED]]
+        return {"migrations": items, "total": len(found)}
+
+    @mcp.resource("migration://{migration_id}/status", name="status", title="Migration status", mime_type=JSON)
+    async def status(migration_id: str) -> dict[str, Any]:
+        """How far a migration is, and what to do next."""
+        with _reading():
+            found = await desk.status(migration_id)
+        return views.status_answer(found, desk.jobs.find(migration_id)).model_dump()
+
+    @mcp.resource("migration://{migration_id}/report", name="report", title="Validation report", mime_type=JSON)
+    async def report(migration_id: str) -> dict[str, Any]:
+        """The last validation of a migration, in short, and its refused records by code."""
+        with _reading():
+            service = desk.service()
+            last = await service.last_validation(migration_id)
+            counts = await service.reject_counts(migration_id)
+        summary = None if last is None else views.report_summary(last).model_dump()
+        return {"migration_id": migration_id, "validation": summary, "rejects_by_code": views.by_code(counts)}
+
+    @mcp.resource("migration://{migration_id}/plan", name="plan", title="Migration plan", mime_type=JSON)
+    async def plan(migration_id: str) -> dict[str, Any]:
+        """The whole plan of a migration, or of a plan_id: schemas, field mappings, every loss."""
+        with _reading():
+            found = await desk.plan(migration_id)
+        whole = found.to_json()
+        # Positions inside the source mean something to its adapter only, and there may be thousands.
+        whole["partitions"] = len(found.partitions)
+        return {**whole, "unaccepted": found.unaccepted}
+
+
+def add_prompts(mcp: MCPServer, desk: Desk) -> None:
+    """Ways to go about the two things that people ask for."""
+
+    @mcp.prompt(title="Plan a migration")
+    def plan_migration(
+        source: Annotated[str, Field(description="Connection to copy from.")],
+        target: Annotated[str, Field(description="Connection to copy to.")],
+        source_collection: Annotated[str, Field(description="Collection; empty: the connection's own.")] = "",
+    ) -> str:
+        """Plan moving a collection to another database, with every loss explained before anything is written."""
+        what = f"the collection {source_collection!r}" if source_collection else "the default collection"
+        return (
+            f"Plan moving {what} of connection {source!r} to connection {target!r}.\n"
+            "1. list_connections: check that both exist and that agents may touch these collections.\n"
+            "2. describe_collection on the source: size, vectors, fields.\n"
+            "3. start_migration with dry_run=true. Explain each loss of the answer in plain words: what is kept aside "
+            "and comes back, what is gone.\n"
+            "4. If unaccepted_losses is not empty, ask me which I accept, and plan again with accept_losses.\n"
+            "5. Show records, estimated time and warnings, and ask me before the second call with plan_id and "
+            "dry_run=false.\n"
+            "6. Then wait_migration until it is finished, and validate_migration with full=true. Tell me what was "
+            "proved."
+        )
+
+    @mcp.prompt(title="Diagnose a stuck migration")
+    async def diagnose_migration(
+        migration_id: Annotated[str, Field(description="Id of the migration.")],
+    ) -> str:
+        """Find out why a migration does not get on, and what to do about it."""
+        try:
+            found = views.status_answer(await desk.status(migration_id), desk.jobs.find(migration_id))
+            now = found.model_dump_json(indent=2)
+        except VectorMigrateError as error:
+            now = told(error)
+        return (
+            f"Find out why migration {migration_id!r} does not get on. Its status now:\n{now}\n"
+            "1. in_progress with runner_alive false: its process died; resume_migration goes on from the checkpoint.\n"
+            "2. failed: error and job.error say why; a database that cannot be reached is the operator's to mend, then "
+            "resume_migration.\n"
+            "3. rejects above 0: list_rejects groups them by code; explain the codes, and resume_migration with "
+            "retry_rejects=true once the cause is gone.\n"
+            "4. Running with rate 0: wait_migration for a minute and compare; retries and rate limits of a database "
+            "slow it down.\n"
+            "Say what you found and what you propose, and ask me before you stop or roll back anything."
+        )
+
+
+def add_completions(mcp: MCPServer, desk: Desk) -> None:
+    """Ids, connections and types, by what was typed so far."""
+
+    @mcp.completion()
+    async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
+        values: Iterable[str]
+        match argument.name:
+            case "migration_id":
+                values = [item.id for item in (await desk.service().list())[::-1]]
+            case "source" | "target" | "connection":
+                values = desk.settings.connections.names
+            case "source_type" | "target_type":
+                values = registry.names()
+            case "source_collection" | "target_collection":
+                values = sorted({item.collection for item in desk.access.connections() if item.collection})
+            case _:
+                return None
+        found = [value for value in values if value.startswith(argument.value)]
+        return Completion(values=found[:MOST_COMPLETIONS], total=len(found), has_more=len(found) > MOST_COMPLETIONS)

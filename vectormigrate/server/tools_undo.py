@@ -1,0 +1,97 @@
+"""The tool that destroys: rollback, after the user's word for it.
+
+Without `from __future__ import annotations`: the SDK reads the annotations of functions that are made inside others.
+"""
+
+from typing import Annotated
+
+from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import BaseModel, Field
+
+from vectormigrate.engine.lifecycle import Verb, next_state
+from vectormigrate.errors import ConfigError
+from vectormigrate.model.plan import MigrationPlan
+from vectormigrate.server import wire
+from vectormigrate.server.auth import caller
+from vectormigrate.server.desk import Desk, result_of, settle
+from vectormigrate.server.keys import Scope
+from vectormigrate.server.telling import telling
+from vectormigrate.server.tooling import CheckedTool, MigrationId, Wait, form_wanted, make_tool
+
+
+class Confirmation(BaseModel):
+    """What the user types."""
+
+    target_collection: str = Field(description="Name of the target collection, typed to confirm.")
+
+
+def undo_tools(desk: Desk) -> list[CheckedTool]:
+    """Tools of the scope migrations:admin."""
+
+    async def confirm(
+        migration_id: MigrationId, ctx: Context, confirm_target: str | None = None
+    ) -> Confirmation | Elicit[Confirmation]:
+        """The typed name: from the argument, or from a form where the host can show one."""
+        with telling():
+            plan = await desk.require_access(migration_id)
+            status = await desk.status(migration_id)
+            desk.jobs.require_idle(migration_id)
+            next_state(Verb.ROLLBACK, migration_id, status.status, status.phase)
+        if confirm_target is not None:
+            return Confirmation(target_collection=confirm_target)
+        if form_wanted(ctx):
+            return Elicit(_question(plan), Confirmation)
+        raise ToolError(
+            f"{_question(plan)} Ask the user; if they agree, call again with confirm_target set to that name, typed by "
+            "them"
+        )
+
+    async def rollback_migration(
+        migration_id: MigrationId,
+        confirmed: Annotated[ElicitationResult[Confirmation], Resolve(confirm)],
+        confirm_target: Annotated[
+            str | None, Field(max_length=300, description="Name of the target collection, typed by the user.")
+        ] = None,
+        max_wait_seconds: Wait = 30.0,
+    ) -> wire.RollbackAnswer:
+        """Remove what a migration wrote and nothing else: the collection if it made it, else the records that it added.
+        Needs the user's confirmation: a form, or the target collection's name in confirm_target."""
+        with telling():
+            plan = await desk.require_access(migration_id)
+            if not isinstance(confirmed, AcceptedElicitation):
+                raise ConfigError("the user did not confirm; nothing was removed")
+            if confirmed.data.target_collection != plan.spec.target.collection:
+                raise ConfigError(
+                    f"the typed name is not that of the target collection {plan.spec.target.collection!r}; nothing was "
+                    "removed"
+                )
+            job = desk.rollback(migration_id, caller().name)
+            await settle(job, max_wait_seconds)
+            result = result_of(job)
+        if result is None:
+            return wire.RollbackAnswer(
+                migration_id=migration_id,
+                state="running",
+                dropped_collection=None,
+                deleted_records=None,
+                kept_records=None,
+                next_step=f"wait_migration(migration_id={migration_id!r})",
+            )
+        return wire.RollbackAnswer(
+            migration_id=migration_id,
+            state="finished",
+            dropped_collection=result.dropped_collection,
+            deleted_records=result.deleted_records,
+            kept_records=result.kept_records,
+            next_step="nothing is left to do",
+        )
+
+    return [make_tool(rollback_migration, "Roll back a migration", Scope.ADMIN, "destroys")]
+
+
+def _question(plan: MigrationPlan) -> str:
+    """Of nothing that changes while the user thinks: the question is asked again and must be the same."""
+    name, where = plan.spec.target.collection, plan.spec.target.location
+    what = "deletes the records that it added to" if plan.target_exists else "deletes the whole collection"
+    return f"Rolling back migration {plan.spec.id!r} {what} {name!r} ({where}). To confirm, type the name {name}."

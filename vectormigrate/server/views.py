@@ -1,0 +1,212 @@
+"""From the model to what the tools answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from vectormigrate.model.ids import id_key
+from vectormigrate.model.plan import MigrationPlan
+from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
+from vectormigrate.redaction import scrub
+from vectormigrate.server import wire
+from vectormigrate.server.jobs import Job
+from vectormigrate.server.telling import in_tool_words
+
+if TYPE_CHECKING:
+    from vectormigrate.requests import CollectionReport, Recommendation
+
+MOST_FIELDS = 100
+MOST_NAMESPACES = 50
+MOST_CONVERTED = 20
+MOST_DIFFERENCES = 10
+
+
+def job_view(job: Job | None) -> wire.JobView | None:
+    """What this process does for a migration."""
+    if job is None:
+        return None
+    return wire.JobView(
+        kind=job.kind, state=job.state, stage=job.stage, done=job.done, total=job.total, error=job.error
+    )
+
+
+def status_answer(status: MigrationStatus, job: Job | None) -> wire.StatusAnswer:
+    """One migration."""
+    return wire.StatusAnswer(
+        migration_id=status.id,
+        status=str(status.status),
+        progress=wire.Progress(
+            total_records=status.total_records,
+            migrated_records=status.migrated_records,
+            percentage=status.percentage,
+        ),
+        batches_processed=status.batches,
+        started_at=status.started_at,
+        ended_at=status.ended_at,
+        phase=str(status.phase),
+        source=status.source,
+        target=status.target,
+        rate=status.rate,
+        eta_seconds=status.eta_seconds,
+        rejects=status.rejected_records,
+        lag=None,
+        runner_alive=status.runner_alive,
+        stop_requested=status.stop_requested,
+        error=scrub(in_tool_words(status.error)) if status.error else None,
+        job=job_view(job),
+        next_step=next_step(status, job),
+    )
+
+
+def next_step(status: MigrationStatus, job: Job | None) -> str:
+    """What an agent would do next."""
+    name = f"migration_id={status.id!r}"
+    busy = job is not None and job.running
+    failed = f" after looking at job.error: {job.error}" if job is not None and job.error else ""
+    if busy or (status.status is Status.IN_PROGRESS and status.runner_alive):
+        return f"wait_migration({name})"
+    match status.status:
+        case Status.COMPLETED:
+            return f"validate_migration({name}, full=true) proves it; rollback_migration({name}) undoes it"
+        case Status.ROLLED_BACK:
+            return "nothing is left to do; start_migration begins a new one under another id"
+        case Status.IN_PROGRESS:
+            return f"its process died: resume_migration({name}) goes on from the last checkpoint"
+        case _:
+            return f"resume_migration({name}){failed}"
+
+
+def finished(status: MigrationStatus, job: Job | None) -> bool:
+    """Nothing runs any more, here or in another process."""
+    if job is not None and job.running:
+        return False
+    return not status.runner_alive
+
+
+def list_item(status: MigrationStatus) -> wire.ListItem:
+    """One line of the list."""
+    return wire.ListItem(
+        migration_id=status.id,
+        status=str(status.status),
+        created_at=status.created_at,
+        progress=wire.ListProgress(
+            total=status.total_records, current=status.migrated_records, percent=status.percentage
+        ),
+    )
+
+
+def plan_summary(plan: MigrationPlan) -> wire.PlanSummary:
+    """A plan in short."""
+    converted = [line.source_field for line in plan.field_mappings if line.conversion_needed]
+    return wire.PlanSummary(
+        source=plan.spec.source.location,
+        target=plan.spec.target.location,
+        total_records=plan.total_records,
+        namespaces=len(plan.namespaces),
+        estimated_seconds=plan.seconds_estimate,
+        target_exists=plan.target_exists,
+        collisions=plan.collisions,
+        losses=[
+            wire.LossLine(name=loss.name, outcome=str(loss.outcome), records=loss.count, detail=loss.detail)
+            for loss in plan.losses
+        ],
+        unaccepted_losses=plan.unaccepted,
+        converted_fields=converted[:MOST_CONVERTED],
+        warnings=[in_tool_words(text) for text in plan.warnings],
+    )
+
+
+def report_summary(report: ValidationReport) -> wire.ReportSummary:
+    """A validation in short."""
+    diff = report.diff
+    return wire.ReportSummary(
+        passed=report.passed,
+        started_at=report.started_at,
+        ended_at=report.ended_at,
+        full=diff is not None and diff.full,
+        statement=diff.statement if diff else "only the counts were compared",
+        source_records=sum(check.source for check in report.counts),
+        target_records=sum(check.target for check in report.counts),
+        rejected_records=report.rejected,
+        compared=diff.compared if diff else 0,
+        identical=diff.identical if diff else 0,
+        within_bound=diff.within_bound if diff else 0,
+        missing=diff.missing if diff else 0,
+        extra=diff.extra if diff else 0,
+        different=diff.different if diff else 0,
+        unreadable=diff.unreadable if diff else 0,
+        search=[
+            wire.SearchLine(
+                vector=check.vector,
+                namespace=check.namespace,
+                queries=check.queries,
+                k=check.k,
+                recall_source=check.recall_source,
+                recall_target=check.recall_target,
+                overlap=check.overlap,
+            )
+            for check in report.search
+        ],
+        differences=[
+            wire.DifferenceLine(
+                kind=str(item.kind),
+                namespace=item.namespace,
+                source_id=None if item.source_id is None else id_key(item.source_id),
+                target_id=id_key(item.target_id),
+                fields=list(item.fields),
+                similarity=item.similarity,
+            )
+            for item in (diff.differences[:MOST_DIFFERENCES] if diff else ())
+        ],
+        errors=[scrub(in_tool_words(text)) for text in report.errors],
+    )
+
+
+def schema_answer(found: Recommendation) -> wire.SchemaAnswer:
+    """The original answer of schema_recommendation."""
+    data = found.to_json()
+    return wire.SchemaAnswer.model_validate({**data, "warnings": [in_tool_words(text) for text in data["warnings"]]})
+
+
+def collection_answer(connection: str, found: CollectionReport) -> wire.CollectionAnswer:
+    """A collection."""
+    schema = found.collection
+    declared = {field.name: field for field in schema.fields}
+    seen = {line.source_field: line for line in found.fields}
+    names = [*declared, *(name for name in seen if name not in declared)]
+    return wire.CollectionAnswer(
+        connection=connection,
+        collection=schema.name,
+        server=found.server,
+        records=sum(found.namespaces.values()),
+        namespaces=dict(sorted(found.namespaces.items())[:MOST_NAMESPACES]),
+        namespaces_total=len(found.namespaces),
+        id_kinds=sorted(str(kind) for kind in schema.id_kinds),
+        vectors=[
+            wire.VectorLine(
+                name=field.name,
+                kind=str(field.kind),
+                dim=field.dim,
+                metric=str(field.metric),
+                stored_as=str(field.dtype),
+            )
+            for field in schema.vectors
+        ],
+        fields=[
+            wire.FieldLine(
+                name=name,
+                type=str(declared[name].type) if name in declared else seen[name].source_type,
+                indexed=name in declared and declared[name].indexed,
+                notes=seen[name].notes if name in seen else "",
+            )
+            for name in names[:MOST_FIELDS]
+        ],
+        fields_total=len(names),
+        sampled=found.sampled,
+    )
+
+
+def by_code(counts: Mapping[str, int]) -> dict[str, int]:
+    """Rejects by code, the most frequent first."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
