@@ -92,7 +92,8 @@ class Harness:
     exclusive = False
     """Only one process at a time can open a collection."""
     in_matrix = True
-    """Whether it stands for its database in the matrix of pairs; one way of running is enough there."""
+    """Whether it stands for its database in the matrix of pairs, where one way of running is enough; others join when
+    VECTORMIGRATE_TEST_ONLY names them."""
     empty_sparse = True
     """A sparse vector may be there without a component."""
     scale = 1.0

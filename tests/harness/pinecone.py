@@ -41,6 +41,7 @@ class PineconeHarness(Harness):
 
     def __init__(self, name: str, kind: Literal["vector", "document"]) -> None:
         self.name = name
+        self.in_matrix = name in ("qdrant", "pinecone")
         self._kind: Literal["vector", "document"] = kind
         self._url = DEFAULT_URL
 

@@ -28,6 +28,7 @@ class QdrantHarness(Harness):
 
     def __init__(self, name: str, *, prefer_grpc: bool) -> None:
         self.name = name
+        self.in_matrix = name in ("qdrant", "pinecone")
         self._prefer_grpc = prefer_grpc
         self._url, self._grpc_port = "", 0
         self._capabilities: Capabilities | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import ExitStack
 from itertools import product
@@ -10,7 +11,8 @@ import pytest
 
 from tests.harness.base import Harness, all_harnesses
 
-ENGINES = [harness for harness in all_harnesses() if harness.in_matrix]
+NAMED = os.environ.get("VECTORMIGRATE_TEST_ONLY", "").split(",")
+ENGINES = [harness for harness in all_harnesses() if harness.in_matrix or harness.name in NAMED]
 """The memory adapter with another's limits belongs to the conformance suite: its limits cannot be stored in a plan."""
 
 
