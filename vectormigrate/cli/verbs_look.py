@@ -40,6 +40,7 @@ from vectormigrate.cli.render_report import show_report
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.redaction import keep_secret
+from vectormigrate.server.install_check import host_checks
 from vectormigrate.service import Service, open_service
 
 WATCH_SECONDS = 1.0
@@ -283,7 +284,9 @@ async def doctor(common: Common, places: list[Place]) -> int:
     settings = settings_of(common)
     endpoints = [endpoint_of(settings, place, collection_needed=False) for place in places]
     async with open_service(settings) as service:
-        checks = await service.doctor(endpoints)
+        checks = list(await service.doctor(endpoints))
+    if not endpoints:
+        checks += await anyio.to_thread.run_sync(host_checks)
     if common.as_json:
         document(checks_document(checks))
     else:

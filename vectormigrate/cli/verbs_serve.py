@@ -126,6 +126,7 @@ def _operations(asked: Serve, table: Mapping[str, Json], settings: Settings, *, 
     from vectormigrate.server.limiter import CALLS_PER_MINUTE, OPEN_STREAMS, Limiter
     from vectormigrate.server.operations import Operations
 
+    table = settings.connections.server
     calls = asked.calls_per_minute if asked.calls_per_minute is not None else _number(table, "calls_per_minute")
     streams = _number(table, "open_streams")
     ring = None

@@ -22,14 +22,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vectormigrate.errors import VectorMigrateError
+from vectormigrate.errors import ConfigError, VectorMigrateError
 from vectormigrate.model.schema import Json
+from vectormigrate.settings import Settings
 
 ROTATE_BYTES = 16 * 1024 * 1024
 LONGEST_LINE = 64 * 1024
 GENESIS = "0" * 64
 
 _ROTATED = re.compile(r"\.(\d{6,})$")
+
+
+def default_log(settings: Settings) -> Path:
+    """The log that `[server] audit` of the connections file names, else `audit.jsonl` beside the state file."""
+    named = settings.connections.server.get("audit")
+    if named is not None and not isinstance(named, str):
+        raise ConfigError(f"{settings.connections.where('server', 'audit')}: server.audit must be text in quotes")
+    if named and settings.connections.path is not None:
+        return settings.connections.path.parent / Path(named).expanduser()
+    return settings.state.expanduser().absolute().parent / "audit.jsonl"
 
 
 class AuditUnwritable(VectorMigrateError):

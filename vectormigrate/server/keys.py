@@ -109,7 +109,11 @@ def parse_key(text: str, *, origin: str, insecure_short_key: bool = False) -> Ke
         )
     if not secret.isascii() or any(char.isspace() or not char.isprintable() for char in secret):
         raise ConfigError(f"{origin}: the key {name!r} holds characters that a header cannot carry")
-    return Key(name=name, digest=digest_of(secret), scopes=with_lower([scope_of(scope)]) if scope else ALL_SCOPES)
+    try:
+        scopes = with_lower([scope_of(scope)]) if scope else ALL_SCOPES
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: the key {name!r}: {error}") from error
+    return Key(name=name, digest=digest_of(secret), scopes=scopes)
 
 
 def keys_of_environment(*, insecure_short_key: bool = False) -> list[Key]:

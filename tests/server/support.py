@@ -1,0 +1,39 @@
+"""What the tests of the server share: keys, and operations with an audit log that can be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vectormigrate.server.audit import AuditLog
+from vectormigrate.server.auth import KeyRing
+from vectormigrate.server.keys import parse_key
+from vectormigrate.server.limiter import Limiter
+from vectormigrate.server.operations import Operations
+
+ALICE = "alice-key-" + "a" * 30
+ALICE_NEXT = "alice-next-" + "n" * 30
+BOB = "bob-key-" + "b" * 32
+READER = "reader-key-" + "r" * 30
+
+
+def ring(*texts: str) -> KeyRing:
+    """A ring of keys as written in a flag."""
+    given = texts or (f"alice={ALICE}", f"alice={ALICE_NEXT}", f"bob={BOB}", f"reader:read={READER}")
+    return KeyRing([parse_key(text, origin="test") for text in given])
+
+
+def operations(
+    folder: Path | None = None, *, keys: KeyRing | None = None, calls: int = 1000, streams: int = 32
+) -> Operations:
+    return Operations(
+        ring=ring() if keys is None else keys,
+        limiter=Limiter(calls_per_minute=calls, open_streams=streams),
+        audit=None if folder is None else AuditLog(folder / "audit.jsonl"),
+    )
+
+
+def audit_lines(folder: Path) -> list[dict[str, Any]]:
+    text = (folder / "audit.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
