@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.emulators.weaviate.faults import Refusal
+from tests.emulators.weaviate.rules import lower
 from tests.emulators.weaviate.store import Class, Object, is_reference
 from vectormigrate.adapters.weaviate.proto import base, properties, search
 
@@ -98,13 +99,14 @@ def _metadata(into: Any, owner: Class, item: Object, wanted: Any, near: float | 
 
 
 def _object(into: properties.Properties, declared: Mapping[str, Any], held: Mapping[str, Any], request: Any) -> None:
-    """Members that are asked for and there; an absent one is left out, unlike at the top."""
+    """Members that are asked for and there; an absent one is left out, unlike at the top. The server lowers the first
+    letter of what is asked for, so that it misses members whose name begins with a capital."""
     nested = {inner["name"]: inner for inner in declared["nestedProperties"]}
-    for name in request.primitive_properties:
+    for name in map(lower, request.primitive_properties):
         if name in held:
             _value(into.fields[name], nested[name]["dataType"][0], held[name])
     for inner in request.object_properties:
-        name = inner.prop_name
+        name = lower(inner.prop_name)
         if name not in held:
             continue
         value = into.fields[name]

@@ -23,13 +23,13 @@ Decode = Callable[[Any], Value]
 
 
 def request_of(layout: Layout, *, metadata: bool = True) -> search.PropertiesRequest:
-    """Asks for every property by name, blobs and what is inside objects too; references are read elsewhere. An empty
-    request yields none."""
+    """Asks for every property by name, blobs and what is inside objects too, except for those that are read over REST
+    (Layout.by_rest). An empty request yields none."""
     if not metadata:
         return search.PropertiesRequest()
     return search.PropertiesRequest(
         non_ref_properties=[item.name for item in layout.plain if not item.is_object],
-        object_properties=[_object_request(item) for item in layout.plain if item.is_object],
+        object_properties=[_object_request(item) for item in layout.plain if item.is_object and not item.hides_members],
     )
 
 
@@ -210,14 +210,37 @@ def _inner_value(value: Any) -> Any:
     return _INSIDE[kind](value) if kind is not None else None
 
 
-def references_of(items: Iterable[Mapping[str, Any]], layout: Layout) -> dict[UUID, dict[str, Value]]:
-    """Per id the beacons of every reference property that the record has, from objects as REST gives them."""
+def rest_values(items: Iterable[Mapping[str, Any]], layout: Layout) -> dict[UUID, dict[str, Value]]:
+    """Per id the values of `layout.by_rest` that the record has, from objects as REST gives them."""
     found: dict[UUID, dict[str, Value]] = {}
     for item in items:
         held: Mapping[str, Any] = item.get("properties") or {}
         found[UUID(item["id"])] = {
-            reference.name: [beacon_of(entry["beacon"], reference) for entry in held[reference.name]]
-            for reference in layout.references
-            if held.get(reference.name) is not None
+            wanted.name: _rest_value(wanted, held[wanted.name])
+            for wanted in layout.by_rest
+            if held.get(wanted.name) is not None
         }
     return found
+
+
+def _rest_value(item: Property, value: Any) -> Any:
+    if item.is_reference:
+        return [beacon_of(entry["beacon"], item) for entry in value]
+    return _rest_json(item, value)
+
+
+def _rest_json(item: Property, value: Any) -> Any:
+    """A member of an object from REST, which writes whole floats without a fraction."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_rest_json(item, entry) for entry in value]
+    match item.kind:
+        case "object":
+            return {key: _rest_json(item.nested[key], member) for key, member in value.items()}
+        case "int":
+            return int(value)
+        case "number":
+            return float(value)
+        case _:
+            return value

@@ -6,7 +6,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ SINGLE = base.Vectors.VectorType.VECTOR_TYPE_SINGLE_FP32
 MULTI = base.Vectors.VectorType.VECTOR_TYPE_MULTI_FP32
 
 Links = list[tuple[str, str | None, str]]
-"""References of one record: property, target class, target uuid."""
+"""References of one record: property, target class, target uuid; no uuid stands for an empty list that has to wait."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +47,7 @@ def encode(batch: RecordBatch, layout: Layout, dims: Mapping[str, int | None]) -
     last = {record_id: row for row, record_id in enumerate(batch.ids)}
     writers = {item.name: _writer(item) for item in layout.plain}
     references = {item.name: item for item in layout.references}
+    later = {item.name for item in layout.later}
     vectors = [(item, batch.vectors[item.name]) for item in layout.vectors if item.name in batch.vectors]
     for row, record_id in enumerate(batch.ids):
         if last[record_id] != row:
@@ -57,7 +58,7 @@ def encode(batch: RecordBatch, layout: Layout, dims: Mapping[str, int | None]) -
             if row in bad:
                 raise bad[row]
             item = pb.BatchObject(collection=layout.name, tenant=batch.namespace, uuid=str(record_id))
-            links = _properties(item.properties, batch.metadata[row], writers, references)
+            links = _properties(item.properties, batch.metadata[row], writers, references, later)
         except BadValue as error:
             encoded.rejects.append(Reject(record_id, batch.namespace, error.code, error.reason))
             continue
@@ -126,7 +127,11 @@ Writer = Callable[[Any, Any, str], None]
 
 
 def _properties(
-    into: Any, metadata: Metadata, writers: Mapping[str, Writer], references: Mapping[str, Property]
+    into: Any,
+    metadata: Metadata,
+    writers: Mapping[str, Writer],
+    references: Mapping[str, Property],
+    later: Collection[str],
 ) -> Links:
     into.SetInParent()
     links: Links = []
@@ -138,8 +143,10 @@ def _properties(
             writer(into, value, key)
         elif key in references:
             links.extend(links_of(value, references[key]))
-            if not value:
-                # An empty list of references is kept, unlike a missing one.
+            # An empty list of references is kept, unlike a missing one.
+            if not value and key in later:
+                links.append((key, None, ""))
+            elif not value:
                 into.empty_list_props.append(key)
         else:
             raise v.unknown_key(key, {**dict.fromkeys(writers), **references})  # pyright: ignore[reportArgumentType]

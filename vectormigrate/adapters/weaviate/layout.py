@@ -50,6 +50,11 @@ class Property:
     def is_object(self) -> bool:
         return self.kind == "object"
 
+    @property
+    def hides_members(self) -> bool:
+        """Whether gRPC leaves out members: it lowers the first letter of the names that are asked for (1.39.0)."""
+        return any(name[:1].isupper() or inner.hides_members for name, inner in self.nested.items())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vector:
@@ -84,6 +89,11 @@ class Layout:
     @property
     def references(self) -> list[Property]:
         return [item for item in self.properties.values() if item.is_reference]
+
+    @property
+    def by_rest(self) -> list[Property]:
+        """The properties that only REST returns in full."""
+        return [item for item in self.properties.values() if item.is_reference or item.hides_members]
 
     def vector(self, name: str) -> Vector | None:
         return next((item for item in self.vectors if item.name == name), None)

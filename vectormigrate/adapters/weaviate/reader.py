@@ -150,7 +150,7 @@ class Reader:
         results = await self._search(namespace, last, asked, vectors=vectors)
         inside = [result for result in results if upto is None or id_of(result) <= upto]
         batch = await self._batch(layout, inside, namespace, vectors=vectors)
-        if layout.references and inside:
+        if layout.by_rest and inside:
             batch = await self._references.added(layout, batch, last, len(results))
         end = id_of(inside[-1]) if inside and len(inside) == len(results) else None
         return batch, end
@@ -235,7 +235,7 @@ class Reader:
                 results |= found
         present = [item for item in wanted if item in results]
         batch = await self._batch(layout, [results[item] for item in present], namespace, vectors=vectors)
-        if layout.references and present:
+        if layout.by_rest and present:
             batch = await self._references.added_each(layout, batch)
         row_of = {record_id: row for row, record_id in enumerate(batch.ids)}
         rows = [row_of[item] for item in ids if isinstance(item, UUID) and item in row_of]

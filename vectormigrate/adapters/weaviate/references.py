@@ -1,6 +1,7 @@
 """Cross-references: read as raw beacons, written after their objects, and kept aside where Weaviate refuses them.
 
-- gRPC leaves out references whose target is gone, so they are read over REST, a page of the same ids beside each page.
+- gRPC leaves out references whose target is gone, and members of objects whose name begins with a capital, so both are
+  read over REST, a page of the same ids beside each page.
 - An object with a reference to a missing object is refused, so objects are written without, and their references are
   appended afterwards. An upsert erases old references, so doing both again after a crash gives the same.
 - With multi-tenancy a reference needs its target at once, and a reference property needs its target class. What has to
@@ -15,10 +16,10 @@ from collections.abc import Sequence
 from urllib.parse import quote
 from uuid import UUID
 
-from vectormigrate.adapters.weaviate.beacons import START
+from vectormigrate.adapters.weaviate.beacons import START, links_of
 from vectormigrate.adapters.weaviate.client import class_path
 from vectormigrate.adapters.weaviate.config import Dangling
-from vectormigrate.adapters.weaviate.decode import references_of
+from vectormigrate.adapters.weaviate.decode import rest_values
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, TextError
 from vectormigrate.adapters.weaviate.layout import Layout
 from vectormigrate.adapters.weaviate.pending import Pending, Waiting, pending_id
@@ -51,7 +52,7 @@ class References:
         # REST takes an empty `after` for the start.
         params["after"] = "" if after is None else str(after)
         answer = await self._session.client.rest("GET", "/objects", params=params)
-        found = references_of(answer["objects"], layout)
+        found = rest_values(answer["objects"], layout)
         return await self._joined(layout, batch, found)
 
     async def added_each(self, layout: Layout, batch: RecordBatch) -> RecordBatch:
@@ -86,7 +87,7 @@ class References:
         path = f"/objects/{quote(layout.name)}/{item}"
         params = {"tenant": namespace} if namespace else None
         try:
-            return references_of([await self._session.client.rest("GET", path, params=params)], layout)
+            return rest_values([await self._session.client.rest("GET", path, params=params)], layout)
         except RestError as error:
             if error.status != 404:
                 raise
@@ -95,7 +96,7 @@ class References:
     async def _waiting(self, layout: Layout, namespace: str, ids: Sequence[UUID]) -> dict[UUID, dict[str, Value]]:
         """Per id the references that wait."""
         found: dict[UUID, dict[str, Value]] = {}
-        if ids and await self.pending.exists():
+        if ids and layout.references and await self.pending.exists():
             for item in await self.pending.find(self._pending_ids(layout, namespace, ids)):
                 found.setdefault(item.owner, {})[item.name] = list(item.beacons)
         return found
@@ -114,6 +115,15 @@ class References:
         later = {item.name for item in layout.later}
         flat = [(owner, *link) for owner, links in records for link in links if link[0] not in later]
         put_off = {(owner, link[0]) for owner, links in records for link in links if link[0] in later}
+        put_off |= await self._send(layout, namespace, flat)
+        if put_off:
+            await self.pending.add(_grouped(namespace, records, put_off))
+
+    async def _send(
+        self, layout: Layout, namespace: str, flat: Sequence[tuple[UUID, str, str | None, str]]
+    ) -> set[tuple[UUID, str]]:
+        """Append references; (record, property) of those whose target is missing. Any other refusal raises."""
+        put_off: set[tuple[UUID, str]] = set()
         for start in range(0, len(flat), PER_CALL):
             part = flat[start : start + PER_CALL]
             request = pb.BatchReferencesRequest(consistency_level=self._session.consistency)
@@ -128,8 +138,7 @@ class References:
                 if _MISSING.search(failure.error) is None:
                     raise TextError(failure.error)
                 put_off.add(part[failure.index][:2])
-        if put_off:
-            await self.pending.add(_grouped(namespace, records, put_off))
+        return put_off
 
     async def settle(self, layout: Layout) -> None:
         """Write what waits. Raises InvalidRequest when something still has no target, unless such is to be dropped;
@@ -161,12 +170,31 @@ class References:
         """Replace the references of one property; False when a target is still missing."""
         if item.name in {reference.name for reference in layout.later}:
             return self._session.config.dangling_references is Dangling.DROP
+        if not layout.divided and item.beacons:
+            return await self._append(layout, item)
         if await self._put(layout, item, item.beacons):
             return True
         if self._session.config.dangling_references is Dangling.FAIL:
             return False
         present = [text for text in item.beacons if await self._target_exists(item.tenant, text)]
         return await self._put(layout, item, present)
+
+    async def _append(self, layout: Layout, item: Waiting) -> bool:
+        """Without tenants: targets may be missing when references are appended, not when they are replaced. What an
+        earlier try left is looked at first, so that nothing comes twice."""
+        reference = layout.properties[item.name]
+        found = await self._one(layout, item.owner, "")
+        if found is None:
+            return True
+        held = found[item.owner].get(item.name)
+        if held == list(item.beacons):
+            return True
+        if held is not None:
+            path = f"/objects/{quote(layout.name)}/{item.owner}"
+            body = {"class": layout.name, "id": str(item.owner), "properties": {item.name: None}}
+            await self._session.client.rest("PATCH", path, body, params=self._levels(""))
+        await self._send(layout, "", [(item.owner, *link) for link in links_of(list(item.beacons), reference)])
+        return True
 
     async def _put(self, layout: Layout, item: Waiting, beacons: Sequence[str]) -> bool:
         path = f"/objects/{quote(layout.name)}/{item.owner}/references/{quote(item.name)}"
@@ -228,7 +256,7 @@ def _grouped(namespace: str, records: Sequence[tuple[UUID, Links]], put_off: set
     found: dict[tuple[UUID, str], list[str]] = {key: [] for key in put_off}
     for owner, links in records:
         for name, target, to in links:
-            if (owner, name) in found:
+            if to and (owner, name) in found:
                 found[owner, name].append(f"{START}{target}/{to}" if target else f"{START}{to}")
     return [
         Waiting(tenant=namespace, owner=owner, name=name, beacons=tuple(beacons))
