@@ -22,6 +22,7 @@ VECTORS = (
     VectorField(name="small", kind=VectorKind.DENSE, dim=4, metric=Metric.DOT, dtype=DType.UINT8),
     VectorField(name="words", kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT),
     VectorField(name="parts", kind=VectorKind.MULTI, dim=2, metric=Metric.DOT),
+    VectorField(name="bytes", kind=VectorKind.MULTI, dim=2, metric=Metric.DOT, dtype=DType.UINT8),
 )
 METADATA: list[Metadata] = [
     {"text": "é", "n": 3, "f": 0.5, "list": [1, "a", None], "obj": {"x": {"y": True}}, "null": None},
@@ -40,6 +41,8 @@ BATCH = RecordBatch(
             np.array([True, False]),
         ),
         "parts": MultiColumn(np.array([0, 2, 3], np.int64), np.arange(6, dtype=np.float32).reshape(3, 2)),
+        # Two rows of whole numbers are what the REST interface mistakes for a sparse vector.
+        "bytes": MultiColumn(np.array([0, 2, 4], np.int64), np.arange(8, dtype=np.uint8).reshape(4, 2), DType.UINT8),
     },
     METADATA,
 )
@@ -61,7 +64,8 @@ async def test_the_vendors_client_reads_what_we_wrote(server: Emulator, prefer_g
         assert first["small"] == [0, 1, 2, 255]
         assert (first["words"].indices, first["words"].values) == ([3, 70_000], [0.5, 2])
         assert first["parts"] == [[0, 1], [2, 3]]
-        assert set(second) == {"plain", "small", "parts"}
+        assert first["bytes"] == [[0, 1], [2, 3]]
+        assert set(second) == {"plain", "small", "parts", "bytes"}
         assert points[0].payload == METADATA[0]
         if not grpc:
             assert points[1].payload == METADATA[1]

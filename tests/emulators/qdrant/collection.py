@@ -84,7 +84,7 @@ class Collection:
     def close(self) -> None:
         for shard in self._shards.values():
             shard.close()
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def make_key(self, key: ShardKey) -> None:
         if not self.custom:
@@ -107,7 +107,7 @@ class Collection:
 
     def _shard(self, key: Any) -> Any:
         if key not in self._shards:
-            raise Refused(404, f"Not found: Shard key {key} not found")
+            raise bad_input(f'Shard key "{key}" not found')
         return self._shards[key]
 
     def _target(self, body: Json) -> Any:
@@ -117,7 +117,7 @@ class Collection:
         if self.custom and key is None:
             raise bad_input("Shard key not specified")
         if not self.custom and key is not None:
-            raise bad_request(f"Shard key {key} not found")
+            raise bad_input(f'Shard key "{key}" not found')
         return self._shard(key)
 
     # Indexes
@@ -180,7 +180,7 @@ class Collection:
         found: dict[Any, Any] = {}
         for key, shard in self._pairs(body):
             for record in shard.retrieve(
-                ids, bool(body.get("with_payload", True)), bool(body.get("with_vector", False))
+                ids, bool(body.get("with_payload", False)), bool(body.get("with_vector", False))
             ):
                 found.setdefault(record.id, (key, record))
         return [found[item] for item in ids if item in found]
@@ -195,7 +195,7 @@ class Collection:
         strict.limit(self.strict, "max_query_limit", limit, "limit")
         self._check_read(body)
         if body["key"] not in self.payload_schema:
-            raise bad_request(
+            raise bad_input(
                 f"No appropriate index for faceting: `{body['key']}`. Please create one to facet on this field."
             )
         counts: dict[Any, int] = {}
@@ -248,6 +248,10 @@ class Collection:
 
     def upsert(self, body: Json) -> None:
         points = body["points"]
+        if not points:
+            raise bad_request("Empty update request")
+        if any("vector" not in item for item in points):
+            raise Refused(400, "Format error in JSON body: missing field `vector`")
         strict.limit(self.strict, "upsert_max_batchsize", len(points), "upsert limit")
         if body.get("update_filter") or body.get("update_mode") not in (None, "upsert"):
             raise Refused(400, "the emulator does not know conditional upserts")

@@ -12,7 +12,7 @@ from tests.emulators.qdrant.errors import Refused, bad_input
 from vectormigrate.adapters.qdrant.floats import as_returned
 
 Json = dict[str, Any]
-INT64 = 2**63
+VALID = "valid values are either an unsigned integer or a UUID"
 
 
 def native_id(value: Any) -> int | UUID:
@@ -21,12 +21,12 @@ def native_id(value: Any) -> int | UUID:
         raise Refused(400, "Format error in JSON body: data did not match any variant of untagged enum ExtendedPointId")
     if isinstance(value, int):
         if not 0 <= value < 2**64:
-            raise Refused(400, "Format error in JSON body: point id out of range")
+            raise Refused(400, f"Format error in JSON body: value {value} is not a valid point ID, {VALID}")
         return value
     try:
         return UUID(value)
     except ValueError as error:
-        message = f"Format error in JSON body: value {value} is not a valid point ID"
+        message = f"Format error in JSON body: value {value} is not a valid point ID, {VALID}"
         raise Refused(400, message) from error
 
 
@@ -66,6 +66,9 @@ def native_vector(vector: Any) -> Any:
             raise Refused(422, "Validation error in JSON body: indices must be unique")
         return edge.SparseVector(indices, floats(list(vector["values"])).tolist())
     if isinstance(vector, list) and vector and isinstance(vector[0], list | array):
+        if len(vector) == 2 and isinstance(vector[0], list) and all(type(item) is int for item in vector[0]):
+            # The server reads such JSON as the two fields of a sparse vector.
+            raise bad_input("Conversion between sparse and regular vectors failed")
         if len({len(row) for row in vector}) > 1 or not vector[0]:
             raise Refused(422, "Validation error in JSON body: all vectors must have the same dimension")
         return [floats(row) for row in vector]

@@ -203,7 +203,7 @@ class Front:
         try:
             collection.batch([{operation: to.shard(request, body)}])
         except Refused as refused:
-            if waits or refused.status not in (400, 404) or "Shard key" in refused.text:
+            if waits or self._store.since(19) or refused.status not in (400, 404) or "Shard key" in refused.text:
                 raise
         status = STATUSES["completed" if waits else "acknowledged"]
         result = pb.UpdateResult(operation_id=collection.applied, status=cast(Any, status))

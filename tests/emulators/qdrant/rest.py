@@ -176,7 +176,6 @@ class Rest:
 
     def _aliases(self, request: Request, body: Json) -> Any:
         name = _name(request)
-        self._store.get(name)
         return {"aliases": [item for item in self._alias_list() if item["collection_name"] == name]}
 
     def _all_aliases(self, request: Request, body: Json) -> Any:
@@ -207,9 +206,11 @@ class Rest:
         if not self._store.since(17):
             raise Refused(404, "")
         keys = [key for key in self._named(request).keys if key is not None]
-        return {"shard_keys": [{"key": key} for key in keys] or None}
+        return {"shard_keys": [{"key": key} for key in keys]} if self._named(request).custom else {}
 
     def _make_shard(self, request: Request, body: Json) -> Any:
+        if not self._store.clustered:
+            raise Refused(405, "Qdrant is running in standalone mode")
         self._named(request).make_key(body["shard_key"])
         return True
 
@@ -228,6 +229,8 @@ class Rest:
     # Points
 
     def _retrieve(self, request: Request, body: Json) -> Any:
+        # Whatever its schema says, the server leaves payloads out unless they are asked for.
+        body = {"with_payload": False, **body}
         return [_point(key, record, body) for key, record in self._named(request).retrieve(body)]
 
     def _scroll(self, request: Request, body: Json) -> Any:
@@ -272,8 +275,13 @@ class Rest:
         try:
             self._named(request).batch([{operation: body}])
         except Refused as refused:
-            # Without wait=true the engine's refusal comes after the answer.
-            if _waits(request) or refused.status not in (400, 404) or "Shard key" in refused.text:
+            # Before 1.19 the engine looks at vectors after the answer, unless that waits for it.
+            if (
+                _waits(request)
+                or self._store.since(19)
+                or refused.status not in (400, 404)
+                or "Shard key" in refused.text
+            ):
                 raise
             if "Format error" in refused.text or "Collection" in refused.text:
                 raise

@@ -73,8 +73,6 @@ class Store:
             raise Refused(409, f"Wrong input: Collection `{name}` already exists!")
         if name in self.aliases:
             raise bad_input(f"Can't create collection with name {name}. Alias with the same name already exists")
-        if body.get("sharding_method") == "custom" and not self.clustered:
-            raise bad_input("Custom sharding requires distributed mode")
         config = self._config(body)
         self._made += 1
         folder = self._root / f"collection{self._made}"
@@ -83,7 +81,10 @@ class Store:
     def _config(self, body: Json) -> Json:
         vectors = deepcopy(body.get("vectors") or {})
         for item in [vectors] if "size" in vectors else vectors.values():
-            if not 1 <= item["size"] <= 65536:
+            if item["size"] < 1 or item["distance"] not in ("Cosine", "Dot", "Euclid", "Manhattan"):
+                message = "data did not match any variant of untagged enum VectorsConfig"
+                raise Refused(400, f"Format error in JSON body: {message}")
+            if item["size"] > 65536:
                 raise Refused(422, f"Validation error in JSON body: [size: value {item['size']} invalid]")
             _datatype(item.get("datatype"), self.version)
         params: Json = {
@@ -110,7 +111,8 @@ class Store:
             config["optimizer_config"].pop("prevent_unoptimized")
         if not self.since(16):
             config["wal_config"].pop("wal_retain_closed")
-        config["strict_mode_config"] = {"enabled": False, **_set(body.get("strict_mode_config"))}
+        if body.get("strict_mode_config"):
+            config["strict_mode_config"] = _set(body["strict_mode_config"])
         if body.get("metadata") is not None and self.since(16):
             config["metadata"] = dict(body["metadata"])
         return config
@@ -124,7 +126,10 @@ class Store:
         if body.get("quantization_config"):
             config["quantization_config"] = body["quantization_config"]
         if body.get("strict_mode_config"):
-            config["strict_mode_config"] = {**config["strict_mode_config"], **_set(body["strict_mode_config"])}
+            config["strict_mode_config"] = {
+                **(config.get("strict_mode_config") or {}),
+                **_set(body["strict_mode_config"]),
+            }
         config["params"] = {**config["params"], **_set(body.get("params"))}
         for key, change in (body.get("vectors") or {}).items():
             found = config["params"]["vectors"]
@@ -167,13 +172,13 @@ class Store:
             "indexed_vectors_count": 0,
             "points_count": collection.points_count(),
             "segments_count": 1,
-            "config": _without_unset(collection.config),
+            "config": deepcopy(collection.config),
             "payload_schema": schema,
         }
         if self.since(17):
             queue: Json = {"length": collection.queue}
-            if self.since(18):
-                queue["deferred_points"] = collection.deferred or None
+            if self.since(18) and collection.deferred:
+                queue["deferred_points"] = collection.deferred
             found["update_queue"] = queue
         return found
 
@@ -203,15 +208,7 @@ def _merged(old: Json, new: Json) -> Json:
     return {key: value for key, value in merged.items() if not (key in new and value is None)}
 
 
-def _without_unset(config: Json) -> Json:
-    """`prevent_unoptimized` is not shown unless it was set."""
-    shown = deepcopy(config)
-    if shown["optimizer_config"].get("prevent_unoptimized") is None:
-        shown["optimizer_config"].pop("prevent_unoptimized", None)
-    return shown
-
-
 def _datatype(name: str | None, version: tuple[int, int]) -> None:
     known = {"float32": 0, "float16": 0, "uint8": 0, "turbo4": 19, "turbo8": 20, "turbo16": 20}
     if name is not None and version < (1, known.get(name, 99)):
-        raise Refused(400, f"Format error in JSON body: unknown variant `{name}`, expected one of `float32`, `float16`")
+        raise Refused(400, "Format error in JSON body: data did not match any variant of untagged enum VectorsConfig")

@@ -35,8 +35,9 @@ from vectormigrate.model.schema import VectorField, VectorKind
 
 COLUMN_CLASS = {VectorKind.DENSE: DenseColumn, VectorKind.SPARSE: SparseColumn, VectorKind.MULTI: MultiColumn}
 
-MAX_LEVELS = 100
-"""Deepest payload, counting itself. The JSON and CBOR readers of the server stop at 128 with what is around it."""
+MAX_LEVELS = 110
+"""Deepest payload, counting itself. The server takes 124 levels, but from 124 on it can never read its own log again:
+after a crash it does not start any more (measured on 1.19). The rest is a margin for other versions."""
 
 Problem = tuple[str, str]
 """A reject's code and reason."""

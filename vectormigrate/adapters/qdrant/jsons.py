@@ -56,9 +56,8 @@ def _column(item: VectorField, found: list[Any]) -> VectorColumn:
 
 
 def numbers(values: Any) -> Any:
-    """An array as orjson is to write it."""
-    if values.dtype.kind != "f":
-        return np.ascontiguousarray(values, np.uint8 if values.dtype == np.uint8 else np.float32)
+    """An array as orjson is to write it: always with a decimal point, because the server takes a multivector of two
+    rows of whole numbers for the indices and values of a sparse vector."""
     found = np.ascontiguousarray(values, np.float32)
     sizes = np.abs(found)
     risky = (sizes >= EXACT_DIGITS[1]) | ((sizes < EXACT_DIGITS[0]) & (sizes > 0))
