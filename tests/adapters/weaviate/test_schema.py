@@ -73,7 +73,9 @@ def records() -> RecordBatch:
 
 
 def settings(raw: dict[str, Any]) -> dict[str, Any]:
-    """The class without name and marker, and without the flag that keeps the server from choosing a quantizer."""
+    """The class without name and marker, and without the flag that keeps the server from choosing a quantizer. The
+    order of the properties has no meaning, and the server does not keep it."""
+    raw["properties"] = sorted(raw["properties"], key=str)
     found = {key: value for key, value in raw.items() if key not in ("class", "description")}
     for config in found.get("vectorConfig", {}).values():
         config["vectorIndexConfig"].pop("skipDefaultQuantization", None)

@@ -52,7 +52,8 @@ def schema_of(
         name=name,
         id_kinds=frozenset({IdKind.UUID}),
         vectors=tuple(_vector(item, dims[item.name]) for item in held),
-        fields=tuple(field for item in layout.properties.values() for field in _fields(item)),
+        # By name: a changed class gives its properties in any order.
+        fields=tuple(field for _, item in sorted(layout.properties.items()) for field in _fields(item)),
         dynamic=False,
         divided=layout.divided,
         extras={NAME: _extras(layout)},
