@@ -18,7 +18,6 @@ import anyio
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,11 +53,8 @@ PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
 SDK_SECURITY = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """For the transports of the SDK: this layer checks Host and Origin, for them and for every other route."""
 
-_ENVELOPE = {
-    "io.modelcontextprotocol/protocolVersion": MODERN_PROTOCOL_VERSIONS[-1],
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-"""What every message of the newer protocol must carry; the older one does not mind."""
+_MODERN = re.compile(rb'"io\.modelcontextprotocol/protocolVersion"\s*:\s*"([0-9-]{1,20})"')
+"""Which protocol a message says it speaks; messages of the older one say nothing."""
 
 _ID = r'("(?:[^"\\]|\\.){1,128}"|-?\d{1,18})'
 _ID_FIRST = re.compile(rf'^\s*\{{(?:\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]{{1,64}}"\s*,)*\s*"id"\s*:\s*{_ID}\s*,')
@@ -104,7 +100,18 @@ class TooLarge(Refused):
 
     def __init__(self, limit: int, head: bytes, tail: bytes) -> None:
         super().__init__(413, "too_large", f"the request is longer than {limit} bytes", code=TOO_LARGE)
-        self.message_id = id_of(head, tail)
+        self.message_id = id_of(head[:END_BYTES], tail)
+        version = _MODERN.search(head) or _MODERN.search(tail)
+        self.version = None if version is None else version[1].decode()
+
+    def stand_in(self) -> bytes:
+        """The message that has itself refused, by the protocol of the one that was too long."""
+        params: dict[str, Json] = {"code": self.code, "message": self.message}
+        if self.version is not None:
+            prefix = "io.modelcontextprotocol"
+            params["_meta"] = {f"{prefix}/protocolVersion": self.version, f"{prefix}/clientCapabilities": {}}
+        message = {"jsonrpc": "2.0", "id": self.message_id, "method": REFUSED_METHOD, "params": params}
+        return json.dumps(message).encode()
 
 
 class Guard:
@@ -199,10 +206,7 @@ class Guard:
             if error.message_id is None or not scope["path"].startswith(self.paths.messages.rstrip("/")):
                 raise
             self.operations.metrics.refused.labels(error.reason).inc()
-            params = {"code": error.code, "message": error.message, "_meta": _ENVELOPE}
-            body = json.dumps(
-                {"jsonrpc": "2.0", "id": error.message_id, "method": REFUSED_METHOD, "params": params}
-            ).encode()
+            body = error.stand_in()
             _set_length(scope, len(body))
         return _replay(body, receive)
 
@@ -221,29 +225,30 @@ class Guard:
                 tail = (tail + chunk)[-END_BYTES:]
                 more = message.get("more_body", False)
         if max(size, declared) > self.body_bytes:
-            raise TooLarge(self.body_bytes, bytes(body[:END_BYTES]), b"" if more else tail)
+            raise TooLarge(self.body_bytes, bytes(body), b"" if more else tail)
         if waiting.cancelled_caught:
             raise Refused(408, "slow_body", f"the request took longer than {self.body_seconds:g} s to arrive")
         return bytes(body)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
-        """Run the application. The stream of a key that was taken out is cut off at its next event."""
+        """Run the application. The stream of a key that was taken out ends at its next event: the client gets no more,
+        and the application is told that the client has gone."""
         streaming = False
-        over = False
-        with anyio.CancelScope() as running:
+        over = anyio.Event()
 
-            async def watched(message: Message) -> None:
-                nonlocal streaming, over
-                if message["type"] == "http.response.start":
-                    streaming = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
-                elif streaming and not over and self._revoked(caller):
-                    over = True
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-                    running.cancel()
-                if not over:
-                    await send(message)
+        async def watched(message: Message) -> None:
+            nonlocal streaming
+            if over.is_set():
+                return
+            if message["type"] == "http.response.start":
+                streaming = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
+            elif streaming and self._revoked(caller):
+                over.set()
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            await send(message)
 
-            await self.app(scope, receive, watched)
+        long = scope["method"] == "GET" and scope["path"] in (self.paths.mcp, self.paths.sse)
+        await self.app(scope, _ended_by(over, receive) if long else receive, watched)
 
     def _revoked(self, caller: Caller) -> bool:
         return bool(self.operations.ring) and not self.operations.ring.holds(caller)
@@ -313,6 +318,25 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
+
+
+def _ended_by(over: anyio.Event, receive: Receive) -> Receive:
+    """`receive` that tells of a disconnection once `over` is set."""
+
+    async def ended() -> Message:
+        got: list[Message] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def wait() -> None:
+                await over.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(wait)
+            got.append(await receive())
+            tasks.cancel_scope.cancel()
+        return got[0] if got else {"type": "http.disconnect"}
+
+    return ended
 
 
 @contextmanager
