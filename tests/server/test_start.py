@@ -1,0 +1,137 @@
+"""Plan first: what a plan shows, who may start it, and that nothing is started twice."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from mcp import Client
+
+from tests.server.requirements import requirement
+from tests.server.toy import connected
+from tests.server.world import ADMIN_KEY, OTHER_KEY, Failed, World, call, on_http, plan, refused
+from vectormigrate import registry
+from vectormigrate.adapters.memory import register_profile
+from vectormigrate.errors import CollectionNotFound
+from vectormigrate.server.app import App
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def app(world: World) -> AsyncGenerator[App]:
+    made = world.app()
+    async with made.run():
+        yield made
+
+
+@pytest.fixture
+async def client(app: App) -> AsyncGenerator[Client]:
+    async with Client(app.mcp) as made:
+        yield made
+
+
+async def ids(client: Client) -> list[str]:
+    return [item["migration_id"] for item in (await call(client, "list_migrations"))["migrations"]]
+
+
+@requirement("start:plan-first")
+async def test_a_dry_run_writes_nothing_to_the_databases_and_lists_nothing(world: World, client: Client) -> None:
+    planned = await plan(client)
+    assert planned["plan_id"] in planned["next_step"]
+    assert await ids(client) == []
+    with pytest.raises(CollectionNotFound):
+        await world.count()
+    again = await call(client, "start_migration", plan_id=planned["plan_id"])
+    assert again == planned
+
+
+@requirement("start:plan-first")
+async def test_without_a_plan_nothing_starts(client: Client) -> None:
+    text = await refused(
+        client, "start_migration", source="here", target="there", target_collection="docs", dry_run=False
+    )
+    assert "plan first" in text
+    assert "no plan 'plan-x' of yours" in await refused(client, "start_migration", plan_id="plan-x", dry_run=False)
+
+
+@requirement("start:losses")
+async def test_a_plan_with_losses_is_started_only_after_they_were_accepted(world: World, client: Client) -> None:
+    register_profile("narrow", registry.load("pinecone").capabilities)
+    lossy = await plan(client, target="narrow", plain=True)
+    losses = lossy["plan"]["unaccepted_losses"]
+    assert losses
+    assert "accept_losses=" in lossy["next_step"]
+    text = await refused(client, "start_migration", plan_id=lossy["plan_id"], dry_run=False)
+    assert f'accept_losses=["{losses[0]}"' in text
+    accepted = await plan(client, target="narrow", plain=True, accept_losses=losses)
+    assert accepted["plan"]["unaccepted_losses"] == []
+    started = await call(client, "start_migration", plan_id=accepted["plan_id"], dry_run=False)
+    assert started["state"] == "started"
+    assert (await call(client, "wait_migration", migration_id="docs"))["status"] == "completed"
+
+
+@requirement("start:idempotent")
+async def test_a_repeated_start_starts_nothing_twice_even_after_a_restart(world: World) -> None:
+    app = world.app()
+    async with app.run(), Client(app.mcp) as client:
+        planned = await plan(client)
+        given = {"plan_id": planned["plan_id"], "dry_run": False, "request_id": "r-1"}
+        assert (await call(client, "start_migration", **given))["state"] == "started"
+        assert (await call(client, "start_migration", **given))["state"] == "already_started"
+        assert (await call(client, "wait_migration", migration_id="docs"))["status"] == "completed"
+    later = world.app()
+    async with later.run(), Client(later.mcp) as client:
+        by_request = await call(client, "start_migration", dry_run=False, request_id="r-1")
+        by_plan = await call(client, "start_migration", plan_id=planned["plan_id"], dry_run=False)
+        assert by_request == by_plan
+        assert (by_plan["state"], by_plan["migration_id"]) == ("already_started", "docs")
+        assert await ids(client) == ["docs"]
+
+
+@requirement("start:own-plan")
+async def test_a_plan_can_be_started_by_its_owner_only(world: World) -> None:
+    async with on_http(world) as (_, url):
+        async with connected(url, "http", "auto", ADMIN_KEY) as ada:
+            planned = await plan(ada)
+        async with connected(url, "http", "auto", OTHER_KEY) as bob:
+            text = await refused(bob, "start_migration", plan_id=planned["plan_id"], dry_run=False)
+            assert "of yours" in text
+            assert "of yours" in await refused(bob, "start_migration", plan_id=planned["plan_id"])
+
+
+@requirement("start:own-plan")
+async def test_a_plan_is_started_as_it_was_shown(client: Client) -> None:
+    planned = await plan(client, batch_size=7)
+    text = await refused(
+        client, "start_migration", plan_id=planned["plan_id"], dry_run=False, source="there", batch_size=8
+    )
+    assert "another source, batch_size" in text
+    started = await call(
+        client, "start_migration", plan_id=planned["plan_id"], dry_run=False, source="here", batch_size=7
+    )
+    assert started["state"] == "started"
+
+
+async def test_an_id_is_made_up_where_none_is_given(client: Client) -> None:
+    planned = await call(client, "start_migration", source="here", target="there", target_collection="docs")
+    assert planned["migration_id"].startswith("docs-")
+
+
+async def test_a_plan_that_takes_long_is_waited_for_with_further_calls(client: Client) -> None:
+    answer = await plan(client, max_wait_seconds=0)
+    assert (answer["state"], answer["plan"]) == ("planning", None)
+    while answer["state"] == "planning":
+        answer = await call(client, "start_migration", plan_id=answer["plan_id"])
+    assert (answer["state"], answer["migration_id"]) == ("planned", "docs")
+
+
+async def test_a_plan_that_failed_says_why_when_asked_for_again(client: Client) -> None:
+    answer = await plan(client, source_collection="docs-missing", max_wait_seconds=0)
+    text = ""
+    while not text:
+        try:
+            await call(client, "start_migration", plan_id=answer["plan_id"])
+        except Failed as error:
+            text = str(error)
+    assert "no collection 'docs-missing'" in text
