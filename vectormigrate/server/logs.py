@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
-from vectormigrate.redaction import scrub
+from vectormigrate.redaction import masked, scrub
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -29,7 +29,8 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": scrub(record.getMessage()),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        given = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        line |= masked(given)
         if record.exc_info:
             line["exception"] = scrub(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
@@ -45,3 +46,5 @@ def set_up(level: Level = "info", stream: TextIO | None = None) -> None:
     # At debug level the SSE transport writes down whole messages.
     for name in ("mcp.server.sse", "sse_starlette", "asyncio", "aiosqlite"):
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+    # Its lines hold whole URLs; requests are in the audit log.
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)

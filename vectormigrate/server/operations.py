@@ -242,7 +242,7 @@ def migration_of(inbound: Inbound, result: object) -> str | None:
                 return scrub(found)[:64]
     uri = inbound.arguments.get("uri")
     match = _MIGRATION_URI.match(uri) if isinstance(uri, str) else None
-    return match[1] if match and match[1] != "index" else None
+    return scrub(match[1]) if match and match[1] != "index" else None
 
 
 def mcp_middleware(operations: Operations, *, local: bool) -> ServerMiddleware[Any]:
