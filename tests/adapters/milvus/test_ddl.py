@@ -68,6 +68,7 @@ def test_capabilities_shrink_with_the_version() -> None:
     assert [caps.max_vectors for caps in at.values()] == [1, 4, 4, 10]
     assert [VectorKind.SPARSE in caps.vector_kinds for caps in at.values()] == [False, True, True, True]
     assert [DType.INT8 in caps.dtypes for caps in at.values()] == [False, False, True, True]
+    assert [DType.FLOAT16 in caps.dtypes for caps in at.values()] == [False, True, True, True]
     lite = narrowed(Server(label="", version=(3, 2), lite=True))
     assert (lite.dtypes, lite.ids_per_namespace, lite.writers) == ({DType.FLOAT32}, False, 1)
 

@@ -268,6 +268,7 @@ async def test_fields_that_an_old_server_cannot_hold_go_into_the_dynamic_field(c
     [
         VectorField(name="embedding", kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT),
         VectorField(name="embedding", kind=VectorKind.DENSE, dim=8, metric=Metric.L2, dtype=DType.BFLOAT16),
+        VectorField(name="embedding", kind=VectorKind.DENSE, dim=8, metric=Metric.L2, dtype=DType.FLOAT16),
         VectorField(name="embedding", kind=VectorKind.DENSE, dim=8, metric=Metric.L2, dtype=DType.INT8),
         VectorField(name="embedding", kind=VectorKind.DENSE, dim=12, metric=Metric.HAMMING, dtype=DType.BITS),
         VectorField(name="embedding", kind=VectorKind.DENSE, dim=8, metric=Metric.L1),
