@@ -56,7 +56,7 @@ def http_app(app: App, hosts: HostPolicy) -> ASGIApp:
     routes = [
         *streamable.routes,
         *sse.routes,
-        Route("/", Rpc(app), methods=["POST"]),
+        Route("/", Rpc(app).serve, methods=["POST"]),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),

@@ -64,7 +64,7 @@ class Rpc:
     def __init__(self, app: App) -> None:
         self.app = app
 
-    async def __call__(self, request: Request) -> Response:
+    async def serve(self, request: Request) -> Response:
         """Answer a message or a batch of them."""
         try:
             body = json.loads(await request.body(), parse_constant=_no_constant)
