@@ -1,0 +1,200 @@
+"""Metrics: true to the state file and to what happened, and the only ones that the dashboard uses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from mcp import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.server.support import BOB, operations
+from tests.server.toy import Seen, bearer, toy_server
+from tests.server.world import ADMIN_KEY, World, call, client_of, on_http, start
+from vectormigrate.engine.events import PageCommitted, PhaseChanged, Retrying
+from vectormigrate.model.status import Phase
+from vectormigrate.server import metrics as module
+from vectormigrate.server.metrics import Metrics
+from vectormigrate.service import Service
+from vectormigrate.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+DASHBOARD = json.loads((ROOT / "examples" / "grafana-dashboard.json").read_text(encoding="utf-8"))
+
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def series(text: str) -> Series:
+    """Every sample by name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(found: Series, name: str, **labels: str) -> float | None:
+    return found.get((f"vectormigrate_{name}", frozenset(labels.items())))
+
+
+async def scrape(url: str) -> Series:
+    async with httpx2.AsyncClient(headers=bearer(ADMIN_KEY)) as http:
+        answer = await http.get(f"{url}/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        return series(answer.text)
+
+
+async def test_a_migration_of_another_process_is_seen_and_its_validation_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FRESH_SECONDS", -1.0)
+    async with client_of(world, "memory", "auto") as client:
+        name = await start(client)
+        await call(client, "wait_migration", migration_id=name)
+        await call(client, "validate_migration", migration_id=name, full=True)
+    async with on_http(world) as (_, url):
+        found = await scrape(url)
+    assert value(found, "migration_records_total", migration=name) == 60
+    assert value(found, "migration_expected_records", migration=name) == 60
+    assert value(found, "migration_lag_records", migration=name) == 0
+    assert value(found, "migration_rejected_records", migration=name) == 0
+    assert value(found, "migration_running", migration=name) == 0
+    assert (value(found, "migration_batches_total", migration=name) or 0) >= 1
+    assert (value(found, "migration_bytes_total", migration=name) or 0) > 60 * 8 * 4
+    assert (value(found, "migration_ended_timestamp_seconds", migration=name) or 0) > 1.7e9
+    assert value(found, "migration_checkpoint_age_seconds", migration=name) is None
+    assert value(found, "validation_passed", migration=name) == 1
+    assert value(found, "validation_records", migration=name, result="identical") == 60
+    assert value(found, "validation_records", migration=name, result="missing") == 0
+    assert value(found, "validation_overlap", migration=name) == 1
+    assert value(found, "state_readable") == 1
+    info = [labels for name, labels in found if name == "vectormigrate_migration_info"]
+    assert ("status", "completed") in info[0]
+
+
+async def test_a_migration_in_progress_has_a_rate_and_the_age_of_its_checkpoint(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FRESH_SECONDS", -1.0)
+    from tests.server.toy import connected
+    from tests.server.world import MANY, SLOW, until_moving
+
+    await world.seed(MANY, "docs-many")
+    async with on_http(world) as (_, url), connected(url, "http", "auto", ADMIN_KEY) as client:
+        name = await start(client, source_collection="docs-many", **SLOW)
+        await until_moving(client, name)
+        found = await scrape(url)
+        assert value(found, "migration_running", migration=name) == 1
+        assert 0 < (value(found, "migration_lag_records", migration=name) or 0) < MANY
+        assert 0 <= (value(found, "migration_checkpoint_age_seconds", migration=name) or 0) < 60
+        assert (value(found, "migration_rate_records", migration=name) or 0) > 0
+        assert (value(found, "engine_commits_total", migration=name) or 0) >= 1
+        assert value(found, "tool_calls_total", tool="start_migration", transport="http", outcome="ok") == 2
+        assert value(found, "tool_seconds_count", tool="start_migration") == 2
+
+
+async def test_a_state_file_that_cannot_be_read_leaves_the_other_series(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_text("no database", encoding="utf-8")
+    found = series((await Metrics().exposition(Service(Settings(state=tmp_path / "state.db")))).decode())
+    assert value(found, "state_readable") == 0
+    assert value(found, "open_streams") == 0
+
+
+async def test_calls_are_counted_by_outcome_and_unknown_names_do_not_become_labels(tmp_path: Path) -> None:
+    running = operations(tmp_path, calls=5)
+    running.metrics.tools.update({"echo", "boom"})
+    async with Client(toy_server(running, Seen(), local=True), mode="legacy") as client:
+        await client.call_tool("echo", {"text": "x"})
+        await client.call_tool("boom", {"text": "x"})
+        for number in range(3):
+            await client.call_tool(f"made-up-{number}", {})
+        with pytest.raises(Exception, match="rate limit"):
+            await client.call_tool("echo", {"text": "x"})
+    got = running.metrics.registry.get_sample_value
+    labels = {"transport": "stdio"}
+    name = "vectormigrate_tool_calls_total"
+    assert got(name, {"tool": "echo", "outcome": "ok", **labels}) == 1
+    assert got(name, {"tool": "boom", "outcome": "tool_error", **labels}) == 1
+    assert got(name, {"tool": "other", "outcome": "tool_error", **labels}) == 3
+    assert got(name, {"tool": "echo", "outcome": "rate_limited", **labels}) == 1
+    assert got("vectormigrate_rate_limited_total", {"key": "local"}) == 1
+    assert BOB not in str(got)
+
+
+def test_events_of_the_engine_are_counted() -> None:
+    metrics = Metrics()
+    metrics.listen(Retrying(operation="upsert", attempt=1, delay=0.1, reason="busy"))
+    metrics.listen(PhaseChanged(migration_id="m", phase=Phase.COPYING))
+    page = PageCommitted(migration_id="m", namespace="", partition_id="p", written=5, rejected=0, checked=0)
+    metrics.listen(page)
+    got = metrics.registry.get_sample_value
+    assert got("vectormigrate_engine_retries_total", {"operation": "upsert"}) == 1
+    assert got("vectormigrate_engine_phases_total", {"phase": "copying"}) == 1
+    assert got("vectormigrate_engine_commits_total", {"migration": "m"}) == 1
+
+
+def expressions(node: Any) -> list[str]:
+    """Every PromQL expression of a dashboard."""
+    if isinstance(node, dict):
+        own = [text for key, text in node.items() if key in ("expr", "query", "definition") and isinstance(text, str)]
+        return own + [text for child in node.values() for text in expressions(child)]
+    return [text for child in node for text in expressions(child)] if isinstance(node, list) else []
+
+
+def known_series() -> dict[str, set[str]]:
+    """Every series that the registry can give, with its labels."""
+    known: dict[str, set[str]] = {}
+    suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "gauge": [""]}
+    metrics = Metrics()
+    for collector in metrics.registry._collector_to_names:
+        labels = set(getattr(collector, "_labelnames", ()))
+        for family in collector.collect():
+            own = labels or set(getattr(family, "_labelnames", ()))
+            for suffix in suffixes[family.type]:
+                known[family.name + suffix] = own | ({"le"} if suffix == "_bucket" else set())
+    return known
+
+
+def test_the_dashboard_uses_only_series_and_labels_that_exist() -> None:
+    known = known_series()
+    used: set[str] = set()
+    for text in expressions(DASHBOARD):
+        for name, matchers in re.findall(r"\b(vectormigrate_\w+)(\{[^}]*\})?", text):
+            assert name in known, (name, text)
+            used.add(name)
+            for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
+                assert label in known[name], (label, text)
+        names = re.findall(r"\bvectormigrate_\w+", text)
+        for group in re.findall(r"\bby \(([^)]*)\)", text):
+            for label in re.split(r",\s*", group):
+                assert any(label in known[name] for name in names), (label, text)
+    assert len(used) > 15
+
+
+def test_a_panel_refers_to_labels_that_its_series_have() -> None:
+    known = known_series()
+    for panel in DASHBOARD["panels"]:
+        for target in panel.get("targets", ()):
+            names = re.findall(r"\bvectormigrate_\w+", target["expr"])
+            for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
+                assert all(label in known[name] for name in names), (label, target["expr"])
+
+
+def test_no_two_panels_overlap_and_every_one_says_what_it_shows() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        taken |= cells
+        assert panel["type"] == "row" or panel["description"]
