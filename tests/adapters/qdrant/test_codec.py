@@ -17,9 +17,9 @@ pytest.importorskip("qdrant_client")
 
 from vectormigrate.adapters.qdrant import decode, encode, jsons
 from vectormigrate.adapters.qdrant.checks import GRPC_LEVELS, fits_grpc
-from vectormigrate.adapters.qdrant.floats import EXACT_FIELD, as_returned, may_become, protect, restore
 from vectormigrate.adapters.qdrant.ids import from_message, message, next_id, order
 from vectormigrate.adapters.qdrant.proto import pb
+from vectormigrate.exact_floats import EXACT_FIELD, as_returned, may_become, protect, restore
 from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import Metric, VectorField, VectorKind

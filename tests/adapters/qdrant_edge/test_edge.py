@@ -24,9 +24,8 @@ import pytest
 from vectormigrate.adapter import Target
 from vectormigrate.adapters.qdrant_edge import SPEC, QdrantEdgeConfig
 from vectormigrate.adapters.qdrant_edge.catalogue import encode_name
-from vectormigrate.adapters.qdrant_edge.config import EXACT_FIELD, MAX_LEVELS, NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant_edge.config import MAX_LEVELS, NAMESPACE_FIELD
 from vectormigrate.adapters.qdrant_edge.engine import Shared
-from vectormigrate.adapters.qdrant_edge.floats import as_returned, protect, restore
 from vectormigrate.errors import (
     AdapterError,
     AlreadyExists,
@@ -38,6 +37,7 @@ from vectormigrate.errors import (
     TerminalError,
     Unavailable,
 )
+from vectormigrate.exact_floats import EXACT_FIELD, as_returned, protect, restore
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.schema import CollectionSchema, FieldType, MetadataField, Metric, VectorField, VectorKind
@@ -320,6 +320,19 @@ def test_exact_floats_are_restored_unless_someone_changed_the_value() -> None:
     restore(gone)
     assert gone == {"a": "text"}
     assert protect({"a": 9.9, "b": [0.1, 1e22], "c": 3}) == {"a": 9.9, "b": [0.1, 1e22], "c": 3}
+
+
+async def test_floats_stay_exact_when_the_engine_writes_its_segments_anew(tmp_path: Path) -> None:
+    generator = random.Random(5)
+    rows: list[Metadata] = [{"value": generator.random(), "wide": generator.random() * 1e200} for _ in range(600)]
+    schema = replace(SCHEMA, extras={"qdrant": {"optimizers": {"indexing_threshold": 1}}})
+    async with created(tmp_path / "db", schema, optimize=True) as target:
+        for start in (0, 200, 400):
+            ids: list[RecordId] = list(range(start, start + 200))
+            await target.upsert(records(ids, rows[start : start + 200]))
+            await target.finalize()
+        found = await target.fetch(list(range(600)), "")
+    assert found.metadata == rows
 
 
 async def test_our_model_of_the_engines_float_parser_is_right(tmp_path: Path) -> None:

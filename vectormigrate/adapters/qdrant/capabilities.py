@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vectormigrate.adapter import Capabilities, ValueKind
-from vectormigrate.adapters.qdrant.config import EXACT_FIELD, MAX_DIM, NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant.config import MAX_DIM, NAMESPACE_FIELD
+from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
 

@@ -15,11 +15,11 @@ import orjson
 from numpy.typing import NDArray
 
 from vectormigrate.adapter import Reject
-from vectormigrate.adapters.qdrant.config import EXACT_FIELD
 from vectormigrate.adapters.qdrant.errors import NAME
 from vectormigrate.adapters.qdrant.ids import holds_id
 from vectormigrate.adapters.qdrant.layout import Layout
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
     BoolMask,

@@ -13,9 +13,6 @@ from vectormigrate.adapter import ConnectionConfig
 NAMESPACE_FIELD = "_vm_namespace"
 """Payload key that holds the namespace; records of the default namespace lack it."""
 
-EXACT_FIELD = "_vm_exact"
-"""Payload key that holds exact floats; see floats.py. Most records lack it."""
-
 DEFAULT_SHARD = "_vm_default"
 """Shard key of the default namespace, where the namespaces are shard keys."""
 

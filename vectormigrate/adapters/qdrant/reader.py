@@ -8,9 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from vectormigrate.adapter import Hits
-from vectormigrate.adapters.qdrant.config import EXACT_FIELD
 from vectormigrate.adapters.qdrant.errors import NAME
-from vectormigrate.adapters.qdrant.floats import restore
 from vectormigrate.adapters.qdrant.ids import holds_id, order
 from vectormigrate.adapters.qdrant.layout import Layout
 from vectormigrate.adapters.qdrant.partitions import after as place_after
@@ -19,6 +17,7 @@ from vectormigrate.adapters.qdrant.session import Session, namespace_of
 from vectormigrate.adapters.qdrant.transport import Queries, Records
 from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.exact_floats import EXACT_FIELD, restore
 from vectormigrate.model.batch import Metadata, RecordBatch, VectorColumn
 from vectormigrate.model.ids import RecordId, id_key, parse_id_key
 from vectormigrate.model.position import Cursor, Page, Partition

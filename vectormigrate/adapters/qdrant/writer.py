@@ -14,7 +14,6 @@ from vectormigrate.adapters.qdrant import bulk, checks
 from vectormigrate.adapters.qdrant.config import DEFAULT_SHARD
 from vectormigrate.adapters.qdrant.create import Creation, creation
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError
-from vectormigrate.adapters.qdrant.floats import protect
 from vectormigrate.adapters.qdrant.ids import holds_id
 from vectormigrate.adapters.qdrant.layout import NOTE_KEY, RESTORE_KEY, Layout, ShardKey
 from vectormigrate.adapters.qdrant.notes import RESERVED
@@ -22,6 +21,7 @@ from vectormigrate.adapters.qdrant.rest import segment
 from vectormigrate.adapters.qdrant.session import Session, shard_of
 from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.errors import AlreadyExists, InvalidRequest, TerminalError, TimedOut
+from vectormigrate.exact_floats import protect
 from vectormigrate.model.batch import Metadata, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from vectormigrate.adapter import Reject, SparseQuery
 from vectormigrate.adapters.qdrant_edge import wire
-from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, EXACT_FIELD, MAX_LEVELS, RESERVED
-from vectormigrate.adapters.qdrant_edge.floats import protect, restore
+from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, MAX_LEVELS, RESERVED
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.exact_floats import EXACT_FIELD, protect, restore
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
     BoolMask,

@@ -7,19 +7,18 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from vectormigrate.adapter import Capabilities, ConnectionConfig, ValueKind
+from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
 
 NAMESPACE_FIELD = "_vm_namespace"
 """Payload key that holds the namespace; records of the default namespace lack it."""
 
-EXACT_FIELD = "_vm_exact"
-"""Payload key that holds exact floats; see floats.py. Most records lack it."""
-
 RESERVED = frozenset({NAMESPACE_FIELD, EXACT_FIELD})
 
-MAX_LEVELS = 127
-"""Deepest payload, counting itself. The engine accepts deeper ones but can never read them back."""
+MAX_LEVELS = 110
+"""Deepest payload, counting itself. The engine accepts deeper ones but cannot read them back from 128 levels on, and
+from 124 on it cannot open the shard again after a crash, because they stand in its log (measured with 0.9.0)."""
 
 AUTO_OPTIMIZE_RECORDS = 200_000
 """From here on an HNSW graph is worth its building time (1.2 ms per record at 384 components). Below it the exact

@@ -1,6 +1,6 @@
-"""Floats that the server cannot return exactly, and how they are kept all the same.
+"""Floats that Qdrant (servers and the embedded engine) cannot return exactly, and how they are kept all the same.
 
-The server stores payloads as JSON text and reads that with the fast float parser of serde_json, which is up to two
+Qdrant stores payloads as JSON text and reads that with the fast float parser of serde_json, which is up to two
 units in the last place off: of random doubles one in ten comes back altered. Over REST the parser runs once more on
 the way in, and each time that segments are merged the stored text is read and written again, so a value drifts along
 a fixed path. A record with such floats carries their exact values in one more payload field, as JSON text
@@ -14,8 +14,10 @@ from typing import Any
 
 import orjson
 
-from vectormigrate.adapters.qdrant.config import EXACT_FIELD
 from vectormigrate.model.batch import Metadata, Value
+
+EXACT_FIELD = "_vm_exact"
+"""Payload key that holds exact floats. Most records lack it."""
 
 Path = list[str | int]
 
@@ -26,7 +28,7 @@ DRIFT = 64
 
 
 def as_returned(value: float) -> float:
-    """What one pass through the server's parser makes of this finite float (serde_json `f64_from_parts` without
+    """What one pass through Qdrant's parser makes of this finite float (serde_json `f64_from_parts` without
     `float_roundtrip`)."""
     text = repr(value)
     if len(text) <= 16 and "e" not in text:
@@ -43,7 +45,7 @@ def as_returned(value: float) -> float:
 
 
 def may_become(value: float, seen: float) -> bool:
-    """Whether `seen` is what some passes through the server's parser made of `value`."""
+    """Whether `seen` is what some passes through Qdrant's parser made of `value`."""
     for _ in range(DRIFT):
         following = as_returned(value)
         if following == seen:
@@ -82,7 +84,7 @@ def protect(metadata: Metadata) -> Metadata:
 
 
 def restore(metadata: Metadata) -> None:
-    """Take the field of exact values out and put them in place, each only where the server's version of it still is."""
+    """Take the field of exact values out and put them in place, each only where Qdrant's version of it still is."""
     text = metadata.pop(EXACT_FIELD, None)
     if not isinstance(text, str):
         return
