@@ -69,6 +69,7 @@ FLAT = replace(
         {ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}
     ),
     int_range=(-(2**53), 2**53),
+    index_types=frozenset({FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.LIST}),
     field_names=r"(?s)(?!\$).+",
     namespace_names=r"[\x21-\x7e]*",
 )

@@ -168,7 +168,7 @@ def _target_name(path: str, encoder: MetadataEncoder) -> str | None:
 def _indexed(caps: Capabilities, item: MetadataField, name: str) -> MetadataField | None:
     """The field as an index of the target; None when its values are not there in a form to filter on."""
     kind = _index_type(caps, item)
-    if kind is None:
+    if kind is None or kind not in caps.index_types:
         return None
     element = item.element if kind is FieldType.LIST else None
     return MetadataField(name=name, type=kind, indexed=True, element=element)
@@ -184,7 +184,7 @@ def _index_type(caps: Capabilities, item: MetadataField) -> FieldType | None:
         case FieldType.FLOAT32 | FieldType.FLOAT64:
             return FieldType.FLOAT64 if ValueKind.FLOAT in held else FieldType.STRING
         case FieldType.DATETIME:
-            return FieldType.DATETIME if ValueKind.DATETIME in held else FieldType.STRING
+            return FieldType.DATETIME if FieldType.DATETIME in caps.index_types else FieldType.STRING
         case FieldType.GEO | FieldType.JSON:
             return item.type if ValueKind.OBJECT in held else None
         case FieldType.BYTES:
@@ -194,7 +194,7 @@ def _index_type(caps: Capabilities, item: MetadataField) -> FieldType | None:
             fits = ValueKind.LIST in held or (strings and ValueKind.LIST_OF_STRINGS in held)
             return FieldType.LIST if fits else None
         case FieldType.STRING | FieldType.TEXT | FieldType.UUID:
-            return item.type
+            return item.type if item.type in caps.index_types else FieldType.STRING
 
 
 def profiled_paths(profile: Profile | None) -> list[str]:

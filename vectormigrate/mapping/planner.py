@@ -217,7 +217,9 @@ def _rules(
         id_strategy=ids.strategy,
         id_salt=salt,
         vectors=vectors.mappings,
-        namespaces=changed_names(spaces, legal=matcher(namespace_rule(context.target_caps, divided=spaces.divided))("")),
+        namespaces=changed_names(
+            spaces, legal=matcher(namespace_rule(context.target_caps, divided=spaces.divided))("")
+        ),
         renames=dict(renames.renames),
         excludes=renames.excludes,
         sidecar=context.sidecar,
