@@ -103,17 +103,19 @@ def test_dates_places_and_uuids_go_into_columns_of_their_own() -> None:
     rows: list[dict[str, Any]] = [
         {"when": "2024-01-02T03:04:05.678+02:00", "where": {"lon": 1.5, "lat": -2.25}, "who": "A" * 8 + "-0000" * 3},
         {"when": "2024-01-02", "where": {"lon": 0.1, "lat": 1}, "who": "00000000-0000-0000-0000-00000000000A"},
+        {"when": "2024-01-02T03:04:05.123456789Z"},
         {"when": "soon", "where": {"lon": 1.0}, "who": "nobody"},
     ]
     there = comes_home(collection(*rows, fields=fields))
     kinds = {name: item.type for name, item in columns(there.target.schema).items() if not name.startswith("_vm_")}
     assert kinds == {"when": F.DATETIME, "where": F.GEO, "who": F.UUID}
-    first, second, third = stored(there)
+    first, second, fine, third = stored(there)
     assert first["when"] == datetime(2024, 1, 2, 3, 4, 5, 678000, timezone(timedelta(hours=2)))
     assert first["where"] == {"lon": 1.5, "lat": -2.25}
     assert second["when"] == datetime(2024, 1, 2, tzinfo=UTC)
     assert second["where"]["lon"] == pytest.approx(0.1)
     assert second["who"] == "00000000-0000-0000-0000-00000000000a"
+    assert fine == {"when": "2024-01-02T03:04:05.123456789Z"}
     assert third == {}
 
 

@@ -146,7 +146,8 @@ class Run:
             ) from error
         for vector in self.plan.target_schema.vectors:
             there = found.vector(vector.name)
-            if there is None or (there.kind, there.dim) != (vector.kind, vector.dim):
+            # Without a dimension the collection was empty, and the first record set it.
+            if there is None or there.kind is not vector.kind or vector.dim not in (None, there.dim):
                 raise IncompatibleSchema(
                     f"the target's vector field {vector.name!r} is no longer what the plan wrote down; "
                     "start a new migration under another id"

@@ -32,7 +32,8 @@ def _vector(context: PlanContext, source: VectorField) -> list[str]:
         return [f"it has no {source.kind} vector field {source.name!r}, only: {held or 'none'}"]
     wrong: list[str] = []
     name = f"vector field {source.name!r}"
-    if found.dim != source.dim and source.kind is not VectorKind.SPARSE:
+    unset = found.dim is None  # nothing was written there yet: the first record will say
+    if not unset and found.dim != source.dim and source.kind is not VectorKind.SPARSE:
         wrong.append(f"{name} has {source.dim} dimensions, the target's {found.name!r} has {found.dim}")
     if found.metric is not source.metric:
         wrong.append(f"{name} has the metric {source.metric}, the target's {found.name!r} has {found.metric}")

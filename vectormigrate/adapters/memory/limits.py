@@ -226,6 +226,9 @@ def column_problem(value: Value, column: MetadataField) -> Problem | None:
     if column.type is FieldType.LIST and isinstance(value, list):
         element = MetadataField(name=column.name, type=column.element or FieldType.STRING)
         return next(filter(None, (column_problem(item, element) for item in value)), None)
+    if column.type is FieldType.DATETIME and isinstance(value, str):
+        fine = re.fullmatch(r".{19}\.\d{7,9}(Z|[+-]\d\d:\d\d)", value)
+        return None if fine else ("value", f"{value!r} is no date finer than a datetime")
     if type(value) is not _PYTHON[column.type]:
         return "value", f"a value of {type(value).__name__} in a column of {column.type}"
     if isinstance(value, int) and abs(value) > 2**53:
