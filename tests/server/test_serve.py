@@ -217,6 +217,8 @@ async def test_http_ends_in_order_with_open_streams_and_a_checkpoint(tmp_path: P
             async with other.listen(resource_subscriptions=["migration://index"]):
                 running.send_signal(number)
                 code = await _ended(running)
+        assert running.stderr is not None
+        assert [line for line in map(json.loads, running.stderr) if line["level"] == "error"] == []
     assert code == 0
     app = world.app()
     async with app.run(), Client(app.mcp) as client:

@@ -15,7 +15,7 @@ import anyio
 import numpy as np
 from mcp import Client, StdioServerParameters
 
-from tests.server.toy import bearer, connected, listening
+from tests.server.toy import connected, listening
 from vectormigrate import registry
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
@@ -211,6 +211,3 @@ async def until_moving(client: Client, migration_id: str) -> None:
         if status["progress"]["migrated_records"] > 0:
             return
         await anyio.lowlevel.checkpoint()
-
-
-__all__ = ["bearer"]

@@ -12,21 +12,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from os import environ
-from re import findall
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from vectormigrate.connections import Connection, silent
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.plan import EndpointRef
-from vectormigrate.redaction import keep_secret
+from vectormigrate.model.schema import Json
+from vectormigrate.redaction import keep_secret, names_a_secret
 from vectormigrate.settings import Endpoint, Settings, Side, key_variable, resolve_endpoint
 
+PROBE = "vectormigrate"
+
 SHORTEST_SECRET = 4
-"""Characters. Shorter values of variables (a port, a digit) would blank out ordinary text."""
+"""Characters. Blanking out a shorter one would blank out ordinary text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +52,15 @@ class Access:
     def keep_secrets(self) -> None:
         """From now on nothing shows a credential of any connection, or of the variables that stand in for one."""
         for side in ("source", "target", ""):
-            keep_secret(environ.get(key_variable(side)))
-        for entry in self.settings.connections.data.get("connections", {}).values():
-            _keep(entry)
+            _keep(environ.get(key_variable(side)))
+        for name in self.settings.connections.names:
+            try:
+                entry = self.settings.connections.connection(name, silent)
+            except ConfigError:
+                continue  # A variable is missing, so there is nothing to connect with.
+            _keep(entry.api_key)
+            _keep_url(entry.url)
+            _keep_options(entry.options)
 
     def connections(self) -> list[Open]:
         """Every connection of the file, by name. Nothing is connected to."""
@@ -66,6 +73,11 @@ class Access:
             raw = self.settings.connections.data["connections"][name]
             return Open(name=name, type=str(raw["type"]), collection="", patterns=(), problem=str(error))
         return Open(name=name, type=entry.type, collection=entry.collection, patterns=_patterns(entry))
+
+    def probe(self, name: str) -> Endpoint:
+        """Any collection of the connection, to see whether it is complete. Raises ConfigError."""
+        found = resolve_endpoint(self.settings, connection=name, collection_needed=False)
+        return found if found.collection else replace(found, collection=PROBE)
 
     def endpoint(self, name: str, collection: str | None, side: Side = "") -> Endpoint:
         """The collection that an agent means. Raises ConfigError: unknown, not open to agents, or none named."""
@@ -122,32 +134,31 @@ def _patterns(entry: Connection) -> Sequence[str]:
     return (entry.collection,) if entry.collection else ()
 
 
-def _keep(value: Any, key: str = "") -> None:
-    """Remember what may be secret in an entry as it stands in the file: the key, the variables, the URL's password."""
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            _keep(item, str(name))
-    elif isinstance(value, list):
-        for item in value:
-            _keep(item)
-    elif isinstance(value, str):
-        for variable in findall(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value):
-            _keep_text(environ.get(variable))
-        if key == "api_key" and "${" not in value:
-            _keep_text(value)
-        if "://" in value:
-            _keep_url(value)
+def _keep(secret: str | None) -> None:
+    if secret and len(secret) >= SHORTEST_SECRET:
+        keep_secret(secret)
 
 
 def _keep_url(url: str) -> None:
+    """The password of the URL, and the values of its query."""
     try:
         parts = urlsplit(url)
-        _keep_text(parts.password)
+        _keep(parts.password)
     except ValueError:
         return
-    _keep_text(parts.query)
+    for _, value in parse_qsl(parts.query):
+        _keep(value)
 
 
-def _keep_text(text: str | None) -> None:
-    if text and len(text) >= SHORTEST_SECRET:
-        keep_secret(text)
+def _keep_options(value: Json, *, secret: bool = False) -> None:
+    """Texts whose name, or the name of something around them, says that they are secret; and URLs."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            _keep_options(item, secret=secret or names_a_secret(str(name)))
+    elif isinstance(value, list):
+        for item in value:
+            _keep_options(item, secret=secret)
+    elif isinstance(value, str):
+        _keep_url(value)
+        if secret:
+            _keep(value)

@@ -99,7 +99,7 @@ def build(
     )
     mcp.middleware.insert(0, mcp_middleware(operations, local=local))
     feed = Feed(desk, bus)
-    feed.serve_subscriptions(mcp)
+    feed.serve(mcp)
     add_resources(mcp, desk)
     add_prompts(mcp, desk)
     add_completions(mcp, desk)

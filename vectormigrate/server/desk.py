@@ -161,13 +161,20 @@ class Desk:
         return not status.runner_alive
 
     async def usable(self) -> list[str]:
-        """What keeps this server from working, nothing connected to: the state file, connections without their
-        variables. Empty when all is fine."""
-        problems = [f"connection {item.name!r}: {item.problem}" for item in self.access.connections() if item.problem]
+        """What keeps this server from working: the state file, and connections that are not complete (a variable, an
+        adapter, a setting). Nothing is connected to, for an embedded database has room for one only. Empty: fine."""
+        from vectormigrate.engine.connect import configure
+
+        problems: list[str] = []
+        for item in self.access.connections():
+            try:
+                configure(self.access.probe(item.name))
+            except VectorMigrateError as error:
+                problems.append(f"connection {item.name!r}: {told(error)}")
         try:
             await self.service().list()
         except VectorMigrateError as error:
-            problems.append(str(error))
+            problems.append(told(error))
         return problems
 
 

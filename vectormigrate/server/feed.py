@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.mcpserver import MCPServer
-from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
-from mcp.types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, ServerEvent
+from mcp.types import (
+    EmptyResult,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    UnsubscribeRequestParams,
+)
 
 from vectormigrate.errors import VectorMigrateError
 from vectormigrate.server.desk import Desk
@@ -67,6 +72,7 @@ class Feed:
         self._sessions: dict[int, tuple[Any, set[str]]] = {}
         self._seen: dict[str, Mark] = {}
         self._wanted = anyio.Event()
+        self._listening = ListenHandler(bus)
         bus.heard = lambda: self._wanted.set()
 
     @asynccontextmanager
@@ -116,13 +122,19 @@ class Feed:
             if uri in uris:
                 await session.send_resource_updated(uri)
 
-    # -- the handshake era
-
-    def serve_subscriptions(self, mcp: MCPServer) -> None:
-        """Answer `resources/subscribe` and `resources/unsubscribe`, which MCPServer of the SDK does not offer."""
+    def serve(self, mcp: MCPServer) -> None:
+        """Answer subscriptions: `subscriptions/listen` by a handler that can be ended, which the SDK keeps to itself;
+        `resources/subscribe` and `resources/unsubscribe`, which its MCPServer does not offer."""
         server: Any = mcp._lowlevel_server
+        server.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, self._listening)
         server.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
         server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+
+    def close(self) -> None:
+        """End the streams of all listeners in order; they would hold up the end of the server."""
+        self._listening.close()
+
+    # -- the handshake era
 
     async def _subscribe(self, ctx: Any, params: SubscribeRequestParams) -> EmptyResult:
         connection = ctx.session._connection

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vectormigrate.server.app import App
 from vectormigrate.server.guard import SDK_SECURITY, Guard
@@ -55,10 +55,34 @@ def http_app(app: App, hosts: HostPolicy) -> ASGIApp:
 
     routes = [
         *streamable.routes,
-        *sse.routes,
+        *(_once(route) for route in sse.routes),
         Route("/", Rpc(app).serve, methods=["POST"]),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), operations=app.operations, hosts=hosts)
+
+
+def _once(route: BaseRoute) -> BaseRoute:
+    """Mend how the SDK ends an event stream: it leaves the answer open, and without keys it answers a second time."""
+    if not isinstance(route, Route):
+        return route
+    inner = route.app
+
+    class Once:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            starts, open_ = 0, False
+
+            async def first(message: Message) -> None:
+                nonlocal starts, open_
+                starts += message["type"] == "http.response.start"
+                if starts < 2:
+                    open_ = message["type"] == "http.response.start" or message.get("more_body", False)
+                    await send(message)
+
+            await inner(scope, receive, first)
+            if open_:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return Route(route.path, endpoint=Once(), methods=list(route.methods or ()))

@@ -108,6 +108,7 @@ def end(app: App, server: uvicorn.Server) -> None:
     """Begin the end: no new connections, jobs stop at once while the open connections have a moment."""
     for job in app.desk.jobs.running:
         job.stop()
+    app.feed.close()
     server.handle_exit(signal.SIGTERM, None)
 
 
