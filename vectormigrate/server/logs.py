@@ -5,13 +5,19 @@ Set up before the SDK's server is made: the SDK would install a handler that dra
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
+import threading
+from collections import deque
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
 from vectormigrate.redaction import masked, scrub
+
+WAITING_LINES = 5000
+"""Lines kept in memory while nobody reads them."""
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -36,9 +42,58 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Background(logging.Handler):
+    """Writes lines from a thread of its own: a host that starts the server and never reads its stderr fills the pipe,
+    and must not stop it. While nobody reads, lines beyond `WAITING_LINES` are dropped, and counted in the next one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._waiting: deque[str] = deque()
+        self._writing = False
+        self._dropped = 0
+        self._changed = threading.Condition()
+        threading.Thread(target=self._write, name="log-writer", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand the line over; never waits."""
+        try:
+            line = self.format(record)
+        except Exception:
+            self.handleError(record)
+            return
+        with self._changed:
+            if len(self._waiting) >= WAITING_LINES:
+                self._dropped += 1
+                return
+            self._waiting.append(line)
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Wait until all is written, for half a second at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting and not self._writing, timeout=0.5)
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._waiting)
+                lines = [*self._waiting]
+                if self._dropped:
+                    lines.append(json.dumps({"level": "warning", "logger": __name__, "dropped": self._dropped}))
+                self._waiting.clear()
+                self._dropped, self._writing = 0, True
+            # A broken stderr is no reason to fail; there is nowhere left to say so.
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
+
+
 def set_up(level: Level = "info", stream: TextIO | None = None) -> None:
-    """Send all logs of this process there."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    """Send all logs of this process to the stream, by default stderr."""
+    handler = logging.StreamHandler(stream) if stream is not None else Background(sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
