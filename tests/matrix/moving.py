@@ -15,7 +15,7 @@ from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.schema import CollectionSchema
 
-OPTIONS = RunOptions(batch_size=16, validate_every=3)
+OPTIONS = RunOptions(batch_size=20, validate_every=3)
 
 
 def endpoint(harness: Harness, collection: str) -> Endpoint:

@@ -17,7 +17,7 @@ from vectormigrate.model.ids import IdKind, RecordId, is_plain
 from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
 
 DIM = 8
-BULK = 40
+BULK = 16
 """Ordinary records beside the nasty ones, so that there are several pages."""
 
 STRING_IDS: Sequence[str] = (
