@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,13 +71,36 @@ def start(world: World, clients: int) -> tuple[subprocess.Popen[bytes], str]:
     raise SystemExit(f"the server did not start: {log.read_text(encoding='utf-8')}")
 
 
-async def one(url: str, number: int, until: float, tally: Tally) -> None:
+@dataclass
+class Turn:
+    """When the agents begin and end: all at once, after the last one has connected, a few at a time."""
+
+    clients: int
+    seconds: float
+    doors: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(10))
+    begin: anyio.Event = field(default_factory=anyio.Event)
+    until: float = 0.0
+
+    @asynccontextmanager
+    async def client(self, url: str, way: Way, era: Era, number: int, tally: Tally) -> AsyncGenerator[Client]:
+        """A connected agent, once everybody is there."""
+        async with AsyncExitStack() as held:
+            async with self.doors:
+                client = await held.enter_async_context(connected(url, way, era, key_of(number)))
+            tally.connected += 1
+            if tally.connected == self.clients:
+                self.until = time.monotonic() + self.seconds
+                self.begin.set()
+            await self.begin.wait()
+            yield client
+
+
+async def one(url: str, number: int, turns: Turn, tally: Tally) -> None:
     """One agent: ask, check that the answer is to this question, ask again."""
     way, era = WAYS[number % len(WAYS)]
-    async with connected(url, way, era, key_of(number)) as client:
-        tally.connected += 1
+    async with turns.client(url, way, era, number, tally) as client:
         turn = 0
-        while time.monotonic() < until:
+        while time.monotonic() < turns.until:
             began = time.perf_counter()
             try:
                 await ask(client, f"none-{number}-{turn}", tally)
@@ -94,11 +119,10 @@ async def ask(client: Client, name: str, tally: Tally) -> None:
         tally.wrong.append(f"{name}: {text[:100]}")
 
 
-async def migrate(url: str, number: int, until: float, tally: Tally) -> None:
-    """One agent that works: plan, start, wait, take back."""
-    async with connected(url, "http", "auto", key_of(number)) as client:
-        tally.connected += 1
-        while time.monotonic() < until:
+async def migrate(url: str, number: int, turns: Turn, tally: Tally) -> None:
+    """One agent that works: plan, start, wait."""
+    async with turns.client(url, "http", "auto", number, tally) as client:
+        while time.monotonic() < turns.until:
             name = f"load-{tally.migrations}"
             ends = {"source": "here", "target": "there", "target_collection": f"docs-{tally.migrations}"}
             planned = await call(client, "start_migration", migration_id=name, **ends)
@@ -112,11 +136,11 @@ async def migrate(url: str, number: int, until: float, tally: Tally) -> None:
 
 async def load(url: str, clients: int, seconds: float, tally: Tally) -> None:
     """All agents at once."""
-    until = time.monotonic() + seconds
+    turns = Turn(clients, seconds)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(migrate, url, 0, until, tally)
+        tasks.start_soon(migrate, url, 0, turns, tally)
         for number in range(1, clients):
-            tasks.start_soon(one, url, number, until, tally)
+            tasks.start_soon(one, url, number, turns, tally)
 
 
 def audited(folder: Path) -> tuple[int, str]:
@@ -148,7 +172,8 @@ def print_result(tally: Tally, seconds: float, server: psutil.Process, folder: P
         f"latency p50/p95/p99  {quantiles[49] * 1000:.0f} / {quantiles[94] * 1000:.0f} / {quantiles[98] * 1000:.0f} ms"
     )
     print(f"migrations completed {tally.migrations}")
-    print(f"server memory        {server.memory_info().rss / 2**20:.0f} MiB, {server.num_fds()} open files")
+    spent = server.cpu_times().user + server.cpu_times().system
+    print(f"server               {server.memory_info().rss / 2**20:.0f} MiB, {spent:.1f} s of processor time")
     print(f"audit lines          {asked:,} of {answers:,}; {problem or 'chain intact'}; counted {counted:,.0f}")
     print(f"failed               {dict(tally.failed) or 0}")
     print(f"wrong answers        {len(tally.wrong)} {tally.wrong[:3] or ''}")

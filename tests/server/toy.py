@@ -152,7 +152,7 @@ async def connected(url: str, way: Way, era: Era = "legacy", key: str | None = N
     headers: Mapping[str, str] = bearer(key)
     transport: AbstractAsyncContextManager[Any]
     if way == "sse":
-        transport = sse_client(f"{url}/sse", headers=dict(headers))
+        transport = sse_client(f"{url}/sse", headers=dict(headers), timeout=30)
         async with Client(transport, mode=era) as client:
             yield client
         return
