@@ -146,8 +146,9 @@ async def test_the_canary_is_in_no_answer_log_metric_or_audit_line(
 def _arguments(tool: str) -> list[dict[str, Any]]:
     """Ways to call it that touch the connections with secrets, and ways to put one into the arguments."""
     if tool == "start_migration":
-        return [{"source": name, "source_collection": "docs", "target": "there", "target_collection": "docs"}
-                for name in ("dead", "literal")]  # fmt: skip
+        names = ("dead", "literal", f"{CANARY}-literal", f"http://u:{CANARY}@h/")
+        ends = {"source_collection": "docs", "target": "there", "target_collection": "docs"}
+        return [{"source": name, **ends} for name in names] + [{"request_id": CANARY, "dry_run": False}]
     if tool == "describe_collection":
         return [{"connection": name, "collection": "docs"} for name in ("dead", "literal")]
     if tool == "schema_recommendation":

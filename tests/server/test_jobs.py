@@ -104,6 +104,13 @@ async def test_a_server_that_ended_is_followed_by_one_that_goes_on(world: World)
         assert app.desk.jobs.running == [], "a migration that somebody stopped stays stopped"
 
 
+@requirement("jobs:kill")
+async def test_a_first_server_has_nothing_to_go_on_with(world: World) -> None:
+    async with talking(world, resume_on_start=True) as (app, client):
+        assert (await call(client, "list_migrations"))["total"] == 0
+        assert app.desk.jobs.running == []
+
+
 @requirement("jobs:kill", "serve:end")
 async def test_a_killed_process_is_followed_by_one_that_goes_on(tmp_path: Path) -> None:
     world = edge(tmp_path)

@@ -137,6 +137,16 @@ def test_unknown_settings_of_the_server_are_refused_with_their_line(world: World
     assert (code, "unknown key 'foo' in server" in text) == (2, True)
 
 
+def test_without_its_package_serve_says_what_to_install(world: World) -> None:
+    (world.folder / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfound = util.find_spec\n"
+        "util.find_spec = lambda name, package=None: None if name == 'mcp' else found(name, package)\n"
+    )
+    code, text = failed(world, PYTHONPATH=str(world.folder))
+    assert code == 2
+    assert "pip install 'vectormigrate[mcp]'" in text
+
+
 async def test_an_address_in_use_is_an_error_of_one_line(world: World) -> None:
     async with on_http(world) as (_, url):
         code, text = failed(world, "--addr", url.removeprefix("http://"))
