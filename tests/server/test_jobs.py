@@ -32,7 +32,9 @@ from tests.server.world import (
     until_moving,
 )
 from vectormigrate import registry
+from vectormigrate.server import auth
 from vectormigrate.server.app import App
+from vectormigrate.server.jobs import Job
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +104,22 @@ async def test_a_server_that_ended_is_followed_by_one_that_goes_on(world: World)
     async with talking(world, resume_on_start=True) as (app, client):
         assert (await call(client, "migration_status", migration_id="docs"))["status"] == "stopped"
         assert app.desk.jobs.running == [], "a migration that somebody stopped stays stopped"
+        await call(client, "resume_migration", migration_id="docs")
+        await until(client, "docs", runner_alive=True)
+    async with talking(world, resume_on_start=True) as (app, _):
+        assert [job.migration_id for job in app.desk.jobs.running] == ["docs"]
+
+
+async def test_a_job_has_no_rights_of_the_caller_who_started_it(world: World) -> None:
+    async def who(job: Job) -> str:
+        return auth.caller().name
+
+    app = world.app()
+    async with app.run():
+        with auth.as_caller(auth.LOCAL):
+            job = app.desk.jobs.start("run", "docs", "local", who)
+        await job.ended.wait()
+        assert (job.state, job.result) == ("finished", "nobody")
 
 
 @requirement("jobs:kill")
