@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any
-
 from vectormigrate.errors import (
     AdapterError,
     AuthFailed,
@@ -18,6 +13,7 @@ from vectormigrate.errors import (
     TimedOut,
     Unavailable,
 )
+from vectormigrate.vendor_errors import grpc_code, grpc_details, translator
 
 NAME = "milvus"
 WRITES = frozenset({"upsert", "insert"})
@@ -72,17 +68,17 @@ GRPC: dict[str, type[AdapterError]] = {
 
 def too_large(error: BaseException) -> bool:
     """Whether a message was larger than the server (or client) takes."""
-    return _grpc_code(error) == "RESOURCE_EXHAUSTED" and "larger than max" in str(_details(error))
+    return grpc_code(error) == "RESOURCE_EXHAUSTED" and "larger than max" in grpc_details(error)
 
 
 def classify(error: BaseException, operation: str) -> AdapterError | None:
     """The error of ours that this one means, None for what is not Milvus' or gRPC's."""
     if isinstance(error, StatusError):
         return _status(error, operation)
-    code = _grpc_code(error)
+    code = grpc_code(error)
     if code is None:
         return None
-    text = f"{code}: {_details(error)}"
+    text = f"{code}: {grpc_details(error)}"
     kind = GRPC.get(code, Unavailable)
     if too_large(error):
         kind = RecordsRejected if operation in WRITES else InvalidRequest
@@ -103,28 +99,5 @@ def _status(error: StatusError, operation: str) -> AdapterError:
     return (kind or InvalidRequest)(text, adapter=NAME, operation=operation)
 
 
-def _grpc_code(error: BaseException) -> str | None:
-    grpc = sys.modules.get("grpc")
-    if grpc is None or not isinstance(error, grpc.RpcError):
-        return None
-    code: Any = getattr(error, "code", lambda: None)()
-    return str(getattr(code, "name", "UNKNOWN"))
-
-
-def _details(error: BaseException) -> str:
-    details: Any = getattr(error, "details", lambda: None)()
-    return str(details or "no details")
-
-
-@contextmanager
-def translated(operation: str) -> Generator[None, None, None]:
-    """Turns vendor errors of the block into ours; others pass."""
-    try:
-        yield
-    except AdapterError:
-        raise
-    except Exception as error:
-        ours = classify(error, operation)
-        if ours is None:
-            raise
-        raise ours from error
+translated = translator(classify)
+"""Turns vendor errors of a block into ours, by operation; others pass."""

@@ -7,8 +7,6 @@ Statuses: Pinecone's error pages and OpenAPI files. The data plane answers in gR
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 from vectormigrate.errors import (
@@ -23,6 +21,7 @@ from vectormigrate.errors import (
     TimedOut,
     Unavailable,
 )
+from vectormigrate.vendor_errors import translator
 
 NAME = "pinecone"
 
@@ -122,15 +121,5 @@ def _transport(error: BaseException, operation: str) -> AdapterError | None:
     return None
 
 
-@contextmanager
-def translated(operation: str) -> Generator[None, None, None]:
-    """Turns vendor errors of the block into ours; others pass."""
-    try:
-        yield
-    except AdapterError:
-        raise
-    except Exception as error:
-        ours = classify(error, operation)
-        if ours is None:
-            raise
-        raise ours from error
+translated = translator(classify)
+"""Turns vendor errors of a block into ours, by operation; others pass."""

@@ -12,26 +12,24 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from vectormigrate.adapter import Reject
 from vectormigrate.adapters.qdrant.errors import NAME
 from vectormigrate.adapters.qdrant.ids import holds_id
 from vectormigrate.adapters.qdrant.layout import Layout
+from vectormigrate.column_checks import vector_problems
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
-    BoolMask,
     DenseColumn,
     Metadata,
     MultiColumn,
     RecordBatch,
     SparseColumn,
     Value,
-    VectorColumn,
 )
-from vectormigrate.model.schema import VectorField, VectorKind
+from vectormigrate.model.schema import VectorKind
 
 COLUMN_CLASS = {VectorKind.DENSE: DenseColumn, VectorKind.SPARSE: SparseColumn, VectorKind.MULTI: MultiColumn}
 
@@ -84,7 +82,7 @@ def _problems(batch: RecordBatch, layout: Layout) -> Iterator[tuple[int, Problem
     for item in layout.vectors:
         column = batch.vectors.get(item.name)
         if column is not None:
-            for rows, problem in _vector_problems(column, item):
+            for rows, problem in vector_problems(column, item):
                 yield from ((row, problem) for row in np.flatnonzero(rows).tolist())
 
 
@@ -134,34 +132,6 @@ def _value_problem(value: Value, level: int) -> Problem | None:
 
 
 _PLAIN = frozenset({str, int, bool, type(None)})
-
-
-def _vector_problems(column: VectorColumn, item: VectorField) -> Iterator[tuple[BoolMask, Problem]]:
-    present = np.ones(len(column), np.bool_) if column.valid is None else column.valid
-    if not isinstance(column, SparseColumn) and column.values.shape[1] != item.dim:
-        yield present, ("dimension", f"vector {item.name!r} has {column.values.shape[1]} components, not {item.dim}")
-        return
-    if column.values.dtype.kind == "f" and not np.isfinite(column.values).all():
-        finite = np.isfinite(column.values)
-        bad = finite if isinstance(column, DenseColumn) else _ragged(column.offsets, finite)
-        wrong = ~bad.all(axis=1) if isinstance(column, DenseColumn) else ~bad
-        yield present & wrong, ("nan", f"vector {item.name!r} holds NaN or an infinity")
-    if isinstance(column, MultiColumn):
-        empty = np.equal(np.diff(column.offsets), 0)
-        yield present & empty, ("empty", f"vector {item.name!r} has no rows")
-    if isinstance(column, SparseColumn):
-        steps = np.concatenate([[True], np.diff(column.indices.astype(np.int64)) > 0]) if len(column.indices) else []
-        rising = np.asarray(steps, np.bool_)
-        starts = column.offsets[:-1]
-        rising[starts[starts < len(rising)]] = True
-        yield present & ~_ragged(column.offsets, rising), ("indices", f"vector {item.name!r}: indices must rise")
-
-
-def _ragged(offsets: NDArray[np.int64], good: BoolMask) -> BoolMask:
-    """Per record: whether all of its entries (or rows) are good."""
-    each = good if good.ndim == 1 else good.all(axis=1)
-    bad = np.concatenate([[0], np.cumsum(~each)])
-    return np.equal(np.diff(bad[offsets]), 0)
 
 
 GRPC_LEVELS = 28

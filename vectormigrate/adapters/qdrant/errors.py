@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from vectormigrate.errors import (
@@ -20,6 +19,7 @@ from vectormigrate.errors import (
     TimedOut,
     Unavailable,
 )
+from vectormigrate.vendor_errors import grpc_code, translator
 
 NAME = "qdrant"
 WRITES = frozenset({"upsert"})
@@ -141,15 +141,6 @@ def _httpx(error: BaseException, operation: str) -> AdapterError | None:
     return Unavailable(text, adapter=NAME, operation=operation)
 
 
-def grpc_code(error: BaseException) -> str | None:
-    """The name of a gRPC error's status, None for other errors."""
-    grpc = sys.modules.get("grpc")
-    if grpc is None or not isinstance(error, grpc.RpcError):
-        return None
-    code: Any = getattr(error, "code", lambda: None)()
-    return str(getattr(code, "name", "UNKNOWN"))
-
-
 def seconds(text: Any) -> float | None:
     """A Retry-After in seconds; None when there is none or it is a date."""
     try:
@@ -158,15 +149,5 @@ def seconds(text: Any) -> float | None:
         return None
 
 
-@contextmanager
-def translated(operation: str) -> Generator[None, None, None]:
-    """Turns vendor errors of the block into ours; others pass."""
-    try:
-        yield
-    except AdapterError:
-        raise
-    except Exception as error:
-        ours = classify(error, operation)
-        if ours is None:
-            raise
-        raise ours from error
+translated = translator(classify)
+"""Turns vendor errors of a block into ours, by operation; others pass."""

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from vectormigrate.adapter import Reject, SparseQuery
 from vectormigrate.adapters.qdrant_edge import wire
 from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, MAX_LEVELS, RESERVED
+from vectormigrate.column_checks import vector_problems
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.exact_floats import EXACT_FIELD, protect, restore
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
-    BoolMask,
     DenseColumn,
     Metadata,
     MultiColumn,
@@ -110,7 +110,7 @@ def _problems(batch: RecordBatch, schema: CollectionSchema) -> Iterator[tuple[in
     for item in schema.vectors:
         column = batch.vectors.get(item.name)
         if column is not None:
-            for rows, problem in _vector_problems(column, item):
+            for rows, problem in vector_problems(column, item):
                 yield from ((row, problem) for row in np.flatnonzero(rows).tolist())
 
 
@@ -148,34 +148,6 @@ def _value_problem(value: Value, level: int) -> Problem | None:
     if value is None or isinstance(value, str | int):
         return None
     return "value", f"a value of type {type(value).__name__} is not supported"
-
-
-def _vector_problems(column: VectorColumn, item: VectorField) -> Iterator[tuple[BoolMask, Problem]]:
-    present = np.ones(len(column), np.bool_) if column.valid is None else column.valid
-    if not isinstance(column, SparseColumn) and column.values.shape[1] != item.dim:
-        yield present, ("dimension", f"vector {item.name!r} has {column.values.shape[1]} components, not {item.dim}")
-        return
-    if column.values.dtype.kind == "f" and not np.isfinite(column.values).all():
-        finite = np.isfinite(column.values)
-        bad = finite if isinstance(column, DenseColumn) else _ragged(column.offsets, finite)
-        wrong = ~bad.all(axis=1) if isinstance(column, DenseColumn) else ~bad
-        yield present & wrong, ("nan", f"vector {item.name!r} holds NaN or an infinity")
-    if isinstance(column, MultiColumn):
-        empty = np.equal(np.diff(column.offsets), 0)
-        yield present & empty, ("empty", f"vector {item.name!r} has no rows")
-    if isinstance(column, SparseColumn):
-        steps = np.concatenate([[True], np.diff(column.indices.astype(np.int64)) > 0]) if len(column.indices) else []
-        rising = np.asarray(steps, np.bool_)
-        starts = column.offsets[:-1]
-        rising[starts[starts < len(rising)]] = True
-        yield present & ~_ragged(column.offsets, rising), ("indices", f"vector {item.name!r}: indices must rise")
-
-
-def _ragged(offsets: NDArray[np.int64], good: BoolMask) -> BoolMask:
-    """Per record: whether all of its entries (or rows) are good."""
-    each = good if good.ndim == 1 else good.all(axis=1)
-    bad = np.concatenate([[0], np.cumsum(~each)])
-    return np.equal(np.diff(bad[offsets]), 0)
 
 
 def encode(batch: RecordBatch, schema: CollectionSchema) -> tuple[wire.Head, list[wire.Buffer]]:

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any
 
 from vectormigrate.errors import (
     AdapterError,
@@ -23,6 +20,7 @@ from vectormigrate.errors import (
     TimedOut,
     Unavailable,
 )
+from vectormigrate.vendor_errors import grpc_code, grpc_details, translator
 
 NAME = "weaviate"
 WRITES = frozenset({"upsert"})
@@ -101,24 +99,24 @@ HTTP: dict[int, type[AdapterError]] = {
 
 def too_large(error: BaseException) -> bool:
     """Whether a gRPC message was larger than one side takes."""
-    return _grpc_code(error) == "RESOURCE_EXHAUSTED" and "larger than max" in _details(error)
+    return grpc_code(error) == "RESOURCE_EXHAUSTED" and "larger than max" in grpc_details(error)
 
 
 def window_of(error: BaseException) -> int | None:
     """The server's QUERY_MAXIMUM_RESULTS, when the answer says that more were asked for."""
-    found = re.search(r"QUERY_MAXIMUM_RESULTS '(\d+)'", _details(error))
+    found = re.search(r"QUERY_MAXIMUM_RESULTS '(\d+)'", grpc_details(error))
     return int(found.group(1)) if found else None
 
 
 def inactive_tenant(error: BaseException) -> bool:
     """Whether the answer says that the tenant is switched off."""
-    text = error.text if isinstance(error, RestError) else _details(error)
+    text = error.text if isinstance(error, RestError) else grpc_details(error)
     return _INACTIVE.search(text) is not None
 
 
 def unknown_tenant(error: BaseException) -> bool:
     """Whether the answer says that there is no such tenant."""
-    text = error.text if isinstance(error, RestError) else _details(error)
+    text = error.text if isinstance(error, RestError) else grpc_details(error)
     return "tenant not found" in text
 
 
@@ -137,14 +135,14 @@ def classify(error: BaseException, operation: str) -> AdapterError | None:
     if isinstance(error, TextError):
         kind, text = meaning(str(error)) or (InvalidRequest, str(error))
         return kind(text, adapter=NAME, operation=operation)
-    code = _grpc_code(error)
+    code = grpc_code(error)
     if code is not None:
         return _grpc(error, code, operation)
     return _transport(error, operation)
 
 
 def _grpc(error: BaseException, code: str, operation: str) -> AdapterError:
-    details = _details(error)
+    details = grpc_details(error)
     text = f"{code}: {details or 'no details'}"
     if too_large(error):
         kind = RecordsRejected if operation in WRITES else InvalidRequest
@@ -180,28 +178,5 @@ def _transport(error: BaseException, operation: str) -> AdapterError | None:
     return kind(text, adapter=NAME, operation=operation)
 
 
-def _grpc_code(error: BaseException) -> str | None:
-    grpc = sys.modules.get("grpc")
-    if grpc is None or not isinstance(error, grpc.RpcError):
-        return None
-    code: Any = getattr(error, "code", lambda: None)()
-    return str(getattr(code, "name", "UNKNOWN"))
-
-
-def _details(error: BaseException) -> str:
-    details: Any = getattr(error, "details", lambda: None)()
-    return str(details or "")
-
-
-@contextmanager
-def translated(operation: str) -> Generator[None, None, None]:
-    """Turns vendor errors of the block into ours; others pass."""
-    try:
-        yield
-    except AdapterError:
-        raise
-    except Exception as error:
-        ours = classify(error, operation)
-        if ours is None:
-            raise
-        raise ours from error
+translated = translator(classify)
+"""Turns vendor errors of a block into ours, by operation; others pass."""
