@@ -57,6 +57,7 @@ from vectormigrate.settings import (
 )
 from vectormigrate.state.leases import hold_lease
 from vectormigrate.state.records import StoredMigration
+from vectormigrate.state.shared import SharedReader
 from vectormigrate.state.store import Store, open_store
 from vectormigrate.validation.report import report_from_json, report_to_json
 from vectormigrate.validation.run import Validation, Wanted, read_back_check
@@ -67,8 +68,10 @@ STOP_POLL_SECONDS = 0.25
 class Service:
     """Bound to one set of settings, hence to one state file and one connections file. Open with `open_service`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, reader: SharedReader | None = None) -> None:
+        """`reader`: read the state file through it, instead of opening the file for each verb."""
         self.settings = settings
+        self._reader = reader
         self._stop_now = False
 
     # -- copying
@@ -394,6 +397,8 @@ class Service:
         return spec, source, target
 
     def _store(self, *endpoints: Endpoint, read_only: bool = False) -> AbstractAsyncContextManager[Store]:
+        if read_only and self._reader is not None:
+            return self._reader.store()
         secrets = [end.api_key.get_secret_value() for end in endpoints if end.api_key is not None]
         return open_store(self.settings.state, read_only=read_only, secrets=secrets)
 

@@ -52,7 +52,7 @@ class App:
     @asynccontextmanager
     async def run(self, grace: float = 2.0) -> AsyncGenerator[App]:
         """Own the jobs. Leaving stops them with a checkpoint, within about twice `grace` seconds."""
-        async with closing(self.operations), self.desk.jobs.run(grace), self.feed.run():
+        async with closing(self.operations), self.desk.reading(), self.desk.jobs.run(grace), self.feed.run():
             if self.resume_on_start:
                 taken = await self.desk.resume_served()
                 log.info("resumed %d migrations: %s", len(taken), ", ".join(taken) or "none")

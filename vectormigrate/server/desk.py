@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vectormigrate.engine.events import Event
     from vectormigrate.model.plan import MigrationPlan
     from vectormigrate.service import Service
+    from vectormigrate.state.shared import SharedReader
     from vectormigrate.state.store import Store
 
 log = logging.getLogger(__name__)
@@ -38,19 +40,34 @@ class Desk:
     jobs: Jobs = field(default_factory=Jobs)
     listen: Callable[[Event], None] = unheard
     read_only: bool = False
+    _reader: SharedReader | None = None
 
     def service(self) -> Service:
         """A service of its own for each piece of work: asking one to stop stops no other."""
         # It loads numpy and the whole engine, which the first answer to a client need not wait for.
         from vectormigrate.service import Service
 
-        return Service(self.settings)
+        return Service(self.settings, self.reader())
 
-    def store(self, *, read_only: bool = True) -> Any:
+    def reader(self) -> SharedReader:
+        """What all reading of the state file in this process goes through."""
+        if self._reader is None:
+            from vectormigrate.state.shared import SharedReader
+
+            self._reader = SharedReader(self.settings.state)
+        return self._reader
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[None]:
+        """While this lasts the state file stays open for reading."""
+        async with self.reader():
+            yield
+
+    def store(self, *, read_only: bool = True) -> AbstractAsyncContextManager[Store]:
         """The state file as an async context manager of a Store."""
         from vectormigrate.state.store import open_store
 
-        return open_store(self.settings.state, read_only=read_only)
+        return self.reader().store() if read_only else open_store(self.settings.state)
 
     # -- looking
 
