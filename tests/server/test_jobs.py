@@ -81,6 +81,9 @@ async def test_a_migration_is_stopped_and_goes_on_where_it_stood(world: World) -
         assert await world.count() == migrated
         assert "resume_migration" in await refused(client, "stop_migration", migration_id="docs")
         await call(client, "resume_migration", migration_id="docs")
+        at_once = await call(client, "stop_migration", migration_id="docs")
+        assert (at_once["status"], at_once["job"]["state"]) == ("stopped", "stopped")
+        await call(client, "resume_migration", migration_id="docs")
         await until(client, "docs", runner_alive=True)
         assert "wait_migration" in await refused(client, "resume_migration", migration_id="docs")
         again = await call(client, "stop_migration", migration_id="docs")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import anyio
 from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from vectormigrate.errors import LeaseHeld
+from vectormigrate.model.status import Status
 from vectormigrate.server import views, wire
 from vectormigrate.server.auth import caller
 from vectormigrate.server.desk import Desk, settle
+from vectormigrate.server.jobs import Job
 from vectormigrate.server.keys import Scope
 from vectormigrate.server.planner import Planner
 from vectormigrate.server.telling import telling
@@ -129,10 +132,19 @@ class RunTools:
                 await settle(job, STOP_SECONDS)
                 status = await self.desk.status(migration_id)
             else:
+                if job is not None and job.kind == "run":
+                    await self._until_stoppable(job)
                 status = await self.desk.service().stop(migration_id, STOP_SECONDS)
                 if job is not None and job.running:
-                    await settle(job, 1.0)
+                    await settle(job, STOP_SECONDS)
         return views.status_answer(status, self.desk.jobs.find(migration_id))
+
+    async def _until_stoppable(self, job: Job) -> None:
+        """A run that was just begun connects first; only after that its status says that it runs."""
+        with anyio.move_on_after(STOP_SECONDS):
+            while job.running and (await self.desk.status(job.migration_id)).status is not Status.IN_PROGRESS:
+                with anyio.move_on_after(0.1):
+                    await job.ended.wait()
 
     async def resume_migration(
         self,
