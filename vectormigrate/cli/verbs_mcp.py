@@ -6,12 +6,13 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from vectormigrate.cli.common import settings_of
 from vectormigrate.cli.console import document, notice, pairs, show
 from vectormigrate.cli.inputs import Common
-from vectormigrate.errors import ConfigError
+from vectormigrate.errors import ConfigError, MissingExtra
 from vectormigrate.server.audit import default_log
 from vectormigrate.server.audit_verify import Verdict, verify
 from vectormigrate.server.bundle import Tool, write_bundle
@@ -96,6 +97,8 @@ def bundle(common: Common, output: Path, namespace: str) -> int:
 
 def _tools() -> list[Tool]:
     """The tools of the server, with the first sentence of what they do."""
+    if find_spec("mcp") is None:
+        raise MissingExtra("mcp bundle", "mcp", "mcp")
     from vectormigrate.server.app import build
 
     app = build(settings_of(Common(state=None, config=None, as_json=False)))
