@@ -19,6 +19,7 @@ from tests.mapping.world import (
     Moved,
     decide_twice,
     dense,
+    exact,
     migrate,
     multi,
     records,
@@ -26,6 +27,7 @@ from tests.mapping.world import (
     sparse,
 )
 from vectormigrate.adapter import Capabilities
+from vectormigrate.mapping.apply import Mapper
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.schema import FieldType, MetadataField, Metric, VectorField, VectorKind
 
@@ -197,3 +199,24 @@ def test_any_collection_comes_home_bit_for_bit(name: str, source: Collection) ->
     assert refused <= {"vector_overflow"}
     if not refused:
         assert records(home(there.target).store) == records(survivors(source, there).store)
+
+
+def reordered(value: Any) -> Any:
+    """The value with the keys of every object in the opposite order."""
+    if isinstance(value, dict):
+        return {key: reordered(value[key]) for key in reversed(value)}
+    return [reordered(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@THOROUGH
+@given(source=collections())
+def test_the_order_in_which_a_database_returns_keys_changes_nothing(name: str, source: Collection) -> None:
+    caps = TARGETS[name]
+    losses = decide_twice(source, "two", caps)[0].losses
+    accepted = tuple(loss.name for loss in losses if loss.name.startswith(("vector-field:", "metric:")))
+    mapper = Mapper(decide_twice(source, "two", caps, accepted_losses=accepted)[0].rules)
+    for batch in source.store.values():
+        other = replace(batch, metadata=[reordered(item) for item in batch.metadata])
+        for one, two in zip(mapper.apply_all(batch), mapper.apply_all(other), strict=True):
+            assert exact(one.batch.metadata) == exact(two.batch.metadata)

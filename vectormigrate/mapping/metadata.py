@@ -25,6 +25,7 @@ from vectormigrate.mapping.values import (
     apply_note,
     check_key,
     copy_containers,
+    in_order,
 )
 from vectormigrate.model.batch import Metadata, Value
 
@@ -83,7 +84,7 @@ class MetadataEncoder:
         if self._columns is not None:
             result = self._columns.convert(result, notes, effects, note)
         if notes:
-            note["m"] = notes
+            note["m"] = in_order(notes)
         return result, note
 
     def _names(self, encoded: dict[str, Encoded], note: MetadataNote, effects: set[str]) -> Metadata:
@@ -96,7 +97,7 @@ class MetadataEncoder:
                 rest.append(key)
             elif value is not ABSENT:
                 result[key] = cast(Value, value)
-        for key in rest:
+        for key in sorted(rest):  # which of two equal names comes first must not change from read to read
             value = encoded[key]
             if isinstance(value, dict) and not self._values.object:
                 note.setdefault("o", {})[key] = self._flatten(value, (key,), result)
@@ -110,7 +111,7 @@ class MetadataEncoder:
 
     def _flatten(self, items: dict[str, Value], path: tuple[str, ...], result: Metadata) -> Shape:
         shape: Shape = {}
-        for key, value in items.items():
+        for key, value in sorted(items.items()):
             here = (*path, key)
             if isinstance(value, dict):
                 shape[key] = self._flatten(value, here, result)

@@ -44,8 +44,9 @@ class Restored:
 
 
 def write_sidecar(sidecar: Sidecar) -> str:
-    """The text of a sidecar without its version."""
-    return orjson.dumps({"v": VERSION, **sidecar}).decode()
+    """The text of a sidecar (not empty, without its version): the version first, then its members in order."""
+    members = orjson.dumps(sidecar, option=orjson.OPT_SORT_KEYS).decode()
+    return f'{{"v":{VERSION},{members[1:]}'
 
 
 def read_sidecar(value: object) -> Sidecar | None:

@@ -20,7 +20,17 @@ from vectormigrate.adapter import ValueKind
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.names import has_surrogates
-from vectormigrate.mapping.values import MAX_DEPTH, Note, Path, ValueEncoder, check_key, check_of, pack, write_path
+from vectormigrate.mapping.values import (
+    MAX_DEPTH,
+    Note,
+    Path,
+    ValueEncoder,
+    check_key,
+    check_of,
+    in_order,
+    pack,
+    write_path,
+)
 from vectormigrate.model.batch import Metadata, Value
 from vectormigrate.model.schema import FieldType
 
@@ -146,7 +156,7 @@ class TypedEncoder:
                 note.setdefault("k", {})[name] = key
                 effects.add("field-names")
         if notes:
-            note["m"] = notes
+            note["m"] = in_order(notes)
         return result, note
 
     def _flatten(

@@ -26,7 +26,7 @@ import base64
 import json
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -76,6 +76,20 @@ def _comparable(value: Value) -> object:
     if isinstance(value, dict):
         return sorted((key, _comparable(item)) for key, item in value.items())
     return value
+
+
+_TEXT: Mapping[str, Any] = {
+    "ensure_ascii": False,
+    "separators": (",", ":"),
+    "allow_nan": False,
+    "sort_keys": True,  # a database may return the keys of an object in another order each time
+}
+
+
+def in_order(notes: list[Note]) -> list[Note]:
+    """The notes by path, so that they do not depend on the order in which a database returns keys. Notes of one list
+    stay in the order of its elements, in which they must be undone."""
+    return sorted(notes, key=lambda note: [(isinstance(step, int), step) for step in _read_path(note[1])])
 
 
 def write_path(path: Path) -> str | list[str | int]:
@@ -222,10 +236,10 @@ class ValueEncoder:
             return [item for item in encoded if not isinstance(item, _Absent)]
         inner: list[Note] = []
         plain = [_JSON.encode(item, (row,), inner, set()) for row, item in enumerate(items)]
-        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(plain, **_TEXT)
         if len(path) + _depth(items) > MAX_DEPTH:
             raise RecordRejected("depth", f"metadata is nested deeper than {MAX_DEPTH} levels")
-        notes.append(["j", write_path(path), check_of(text), *([inner] if inner else [])])
+        notes.append(["j", write_path(path), check_of(text), *([in_order(inner)] if inner else [])])
         effects.add("list-values")
         return text
 
@@ -265,8 +279,8 @@ def pack(value: Value) -> list[Any]:
     """The value as the last members of a note: JSON text of a list of it, and the notes that this text needs."""
     inner: list[Note] = []
     plain = _JSON.encode(value, (0,), inner, set())
-    text = json.dumps([plain], ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return [text, inner] if inner else [text]
+    text = json.dumps([plain], **_TEXT)
+    return [text, in_order(inner)] if inner else [text]
 
 
 def _unpack(text: object, inner: Sequence[Note]) -> list[Value]:
