@@ -6,7 +6,6 @@ Use it as `with running() as pinecone: AsyncPinecone(api_key=pinecone.api_key, h
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import Counter
 from collections.abc import Generator
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from tests.emulators import listening
 from tests.emulators.pinecone.app import App
 from tests.emulators.pinecone.control import Control
 from tests.emulators.pinecone.faults import Fault, Knobs
@@ -70,7 +70,7 @@ class Emulator:
 @contextmanager
 def running(host: str = "127.0.0.1", knobs: Knobs | None = None) -> Generator[Emulator, None, None]:
     """Start on a free port of this loopback address and stop at the end, checking the exchanges (see openapi.py)."""
-    listener = socket.create_server((host, 0))
+    listener = listening.listener(host)
     url = f"http://{host}:{listener.getsockname()[1]}"
     app = App(Control(knobs or Knobs(), url), API_KEY, checker())
     config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import grpc.aio
 import uvicorn
 
+from tests.emulators import listening
 from tests.emulators.qdrant.grpc_front import Front
 from tests.emulators.qdrant.openapi import Contract
 from tests.emulators.qdrant.rest import Cut, Rest
@@ -53,9 +53,7 @@ async def serve(options: dict[str, object], descriptor: int) -> None:
     server.add_generic_rpc_handlers(tuple(Front(store).handlers()))
     grpc_port = server.add_insecure_port("127.0.0.1:0") if with_grpc else 0
     await server.start()
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    sock.listen(128)
+    sock = listening.listener()
     app = _cutting(Rest(store, contract).app())
     config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_keep_alive=60)  # pyright: ignore[reportArgumentType]
     os.write(descriptor, f"{sock.getsockname()[1]} {grpc_port}\n".encode())

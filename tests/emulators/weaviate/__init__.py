@@ -7,7 +7,6 @@ library. Use it as `with emulator() as server: weaviate.connect_to_custom(...)`.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import Counter
 from collections.abc import Generator
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
+from tests.emulators import listening
 from tests.emulators.weaviate.faults import Fault, Knobs
 from tests.emulators.weaviate.grpc_front import Front, served
 from tests.emulators.weaviate.openapi import checker
@@ -73,7 +73,7 @@ def emulator(
     front = Front(store, api_key, stopping)
     rest = Rest(store, api_key, message_bytes, version, stopping)
     rest.checker = checker()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening.listener()
     server = uvicorn.Server(
         uvicorn.Config(
             rest, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, interface="asgi3", ws="none"
