@@ -107,6 +107,22 @@ async def test_an_answer_that_was_lost_after_applying_is_transient(server: Emula
 
 
 @both
+async def test_a_read_that_lags_behind_shows_less_and_the_next_one_everything(
+    server: Emulator, prefer_grpc: bool
+) -> None:
+    async with created(server, prefer_grpc=prefer_grpc) as target:
+        assert await target.upsert(records([1])) == []
+        assert await target.upsert(records([2, 3])) == []
+        for operation in ("count", "retrieve", "scroll"):
+            server.fault(operation, kind="stale")
+        assert await target.count() == 1
+        assert (await target.fetch([1, 2, 3], "")).ids == [1]
+        assert {key for _, key in await everything(target)} == {1}
+        assert (await target.fetch([1, 2, 3], "")).ids == [1, 2, 3]
+        assert {key for _, key in await everything(target)} == {1, 2, 3}
+
+
+@both
 async def test_a_cut_connection_is_unavailable_and_the_next_call_works(server: Emulator, prefer_grpc: bool) -> None:
     async with created(server, prefer_grpc=prefer_grpc) as target:
         for _ in range(3):

@@ -37,6 +37,9 @@ class Collection:
         self._folder = folder
         self._shards: dict[ShardKey, Any] = {}
         self.before: Json | None = None
+        self._newest: list[int | str] = []
+        self.stale = False
+        """Reads answer as a replica does that has not got the last upsert yet: its points are not there."""
         if not self.custom:
             self._add(None)
 
@@ -158,7 +161,7 @@ class Collection:
         request = edge.ScrollRequest(
             offset=None if body.get("offset") is None else native_id(body["offset"]),
             limit=limit + 1,
-            filter=native_filter(body.get("filter")),
+            filter=native_filter(self._seen(body)),
             with_payload=bool(body.get("with_payload", True)),
             with_vector=bool(body.get("with_vector", False)),
         )
@@ -171,12 +174,20 @@ class Collection:
         following = records[limit][1].id if len(records) > limit else None
         return records[:limit], following
 
+    def _seen(self, body: Json) -> Json | None:
+        """The filter, without the newest points in a stale read."""
+        wanted = body.get("filter")
+        if not self.stale or not self._newest:
+            return wanted
+        return {"must": [wanted] if wanted else [], "must_not": [{"has_id": self._newest}]}
+
     def _pairs(self, body: Json) -> list[tuple[ShardKey, Any]]:
         chosen = self._chosen(body)
         return [(key, shard) for key, shard in self._shards.items() if any(shard is one for one in chosen)]
 
     def retrieve(self, body: Json) -> list[Any]:
-        ids = [native_id(item) for item in body["ids"]]
+        unseen = {native_id(item) for item in self._newest} if self.stale else set[int | UUID]()
+        ids = [item for item in map(native_id, body["ids"]) if item not in unseen]
         found: dict[Any, Any] = {}
         for key, shard in self._pairs(body):
             for record in shard.retrieve(
@@ -187,7 +198,7 @@ class Collection:
 
     def count(self, body: Json) -> int:
         self._check_read(body)
-        request = edge.CountRequest(exact=True, filter=native_filter(body.get("filter")))
+        request = edge.CountRequest(exact=True, filter=native_filter(self._seen(body)))
         return sum(shard.count(request) for shard in self._chosen(body))
 
     def facet(self, body: Json) -> list[tuple[Any, int]]:
@@ -259,6 +270,7 @@ class Collection:
             edge.Point(native_id(item["id"]), native_vectors(item["vector"]), item.get("payload")) for item in points
         ]
         self._apply(self._target(body), edge.UpdateOperation.upsert_points(native))
+        self._newest = [item["id"] for item in points]
 
     def delete(self, body: Json) -> None:
         if "filter" in body:

@@ -19,8 +19,8 @@ TEXTS = {
 @dataclass(slots=True, kw_only=True)
 class Rule:
     """`operation`: `upsert`, `scroll`, … or `*`. `kind`: `status` (answer with it), `reset` (cut the connection),
-    `late` (apply, then never answer), `lost` (apply, then answer 500), `update_status` (answer a write with it), `text`
-    (of the refusal). `times`: how often."""
+    `late` (apply, then never answer), `lost` (apply, then answer 500), `update_status` (answer a write with it),
+    `stale` (a read without the points of the last upsert), `text` (of the refusal). `times`: how often."""
 
     operation: str
     kind: str

@@ -83,6 +83,9 @@ class Front:
             raise faults.refusal(rule)
         if rule.kind == "reset":
             await context.abort(grpc.StatusCode.UNAVAILABLE, "Connection reset by peer")
+        if rule.kind == "stale":
+            with self._store.lagging():
+                return call(request)
         answer = call(request)
         if rule.kind == "late":
             await asyncio.sleep(3600)

@@ -109,6 +109,9 @@ class Rest:
             raise faults.refusal(rule)
         if rule.kind == "reset":
             raise Cut
+        if rule.kind == "stale":
+            with self._store.lagging():
+                return call(request, body)
         result = call(request, body)
         if rule.kind == "late":
             await asyncio.sleep(3600)

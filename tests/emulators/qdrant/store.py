@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,18 @@ class Store:
         self._collections: dict[str, Collection] = {}
         self._root = Path(tempfile.mkdtemp(prefix="vectormigrate-qdrant-"))
         self._made = 0
+
+    @contextmanager
+    def lagging(self) -> Generator[None]:
+        """Reads in the block are stale."""
+        held = list(self._collections.values())
+        for collection in held:
+            collection.stale = True
+        try:
+            yield
+        finally:
+            for collection in held:
+                collection.stale = False
 
     def since(self, minor: int) -> bool:
         return self.version >= (1, minor)
