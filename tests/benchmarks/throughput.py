@@ -4,8 +4,8 @@
 
 Prints records per second of reading only, writing only, migrating (copy phase of a real migration, state file and
 read-back checks included), reading both collections at once and the full diff, the ratios migration / min(read, write)
-and diff / reading both, and the peak memory of our own process without the engines'. Each figure comes from a process of
-its own, over the same data. `qdrant` and `weaviate` are the servers that VECTORMIGRATE_TEST_QDRANT_URL (with
+and diff / reading both, and the peak memory of our own process without the engines'. Each figure comes from a process
+of its own, over the same data. `qdrant` and `weaviate` are the servers that VECTORMIGRATE_TEST_QDRANT_URL (with
 …_GRPC_PORT) and VECTORMIGRATE_TEST_WEAVIATE_URL (with …_GRPC) name.
 """
 

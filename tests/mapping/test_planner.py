@@ -239,14 +239,6 @@ def test_a_metric_that_the_target_lacks_is_a_named_loss_unless_it_is_the_same() 
     assert "metric:v" not in by_name(decide_twice(units, "two", only_dot)[0])
 
 
-def test_a_field_of_unknown_dimension_is_refused_with_the_way_out() -> None:
-    unknown = replace(vector(), dim=None)
-    empty = Collection("one", WIDE, schema(unknown, fields=()), {"": one_batch([])})
-    with pytest.raises(IncompatibleSchema, match="write a record"):
-        decide_twice(empty, "two", WIDE)
-    assert decide_twice(empty, "one", WIDE)[0].target_schema.vectors == (unknown,)
-
-
 def test_vector_fields_without_a_place_are_named_losses() -> None:
     shape = source(vector("a"), vector("b"), VectorField(name="s", kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT))
     few = decide_twice(shape, "two", replace(WIDE, max_vectors=1))[0]

@@ -21,7 +21,7 @@ from vectormigrate.mapping.planner import Decision, decide
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.plan import MappingRules, MigrationPlan, MigrationSpec
 from vectormigrate.model.position import Partition
-from vectormigrate.model.schema import CollectionSchema, Json
+from vectormigrate.model.schema import CollectionSchema, Json, VectorKind
 
 PROFILE_PAGE_ROWS = 4000
 TIMING_ROWS = 1000
@@ -43,6 +43,8 @@ async def make_plan(
     existing = await _existing_target(ends.target, spec)
     if existing is None:
         _check_collection_name(ends.target, spec)
+        if ends.source_adapter != ends.target_adapter:
+            _check_dimensions(schema)
 
     def decision(profile: Profile | None, losses: Mapping[str, int] | None) -> Decision:
         return decide(
@@ -122,6 +124,15 @@ def _check_collection_name(target: RetryingTarget, spec: MigrationSpec) -> None:
         legal = legal if re.fullmatch(rule, legal) else f"c_{legal}"
         hint = f"; try --target-index {legal}" if re.fullmatch(rule, legal) else f" (rule: {rule})"
         raise PlanError(f"{name!r} is not a legal collection name on the target{hint}")
+
+
+def _check_dimensions(schema: CollectionSchema) -> None:
+    for vector in schema.vectors:
+        if vector.dim is None and vector.kind is not VectorKind.SPARSE:
+            raise PlanError(
+                f"the source's vector field {vector.name!r} holds no vector yet, so its dimension is unknown; write a "
+                "record to the source, or make the target collection yourself and use --into-existing"
+            )
 
 
 @dataclass(frozen=True, slots=True)

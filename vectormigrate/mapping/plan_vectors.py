@@ -118,11 +118,6 @@ def _target_field(
     if context.existing is not None:
         return existing_vector(context, source, original)
     caps = context.target_caps
-    if source.dim is None and source.kind is not VectorKind.SPARSE and not context.same_kind:
-        raise IncompatibleSchema(
-            f"the source's vector field {source.name!r} holds no vector yet, so nobody knows its dimension; write a record "
-            "to the source, or make the target collection yourself and use --into-existing"
-        )
     most = caps.max_of_kind.get(source.kind)
     full = caps.max_vectors is not None and len(taken) >= caps.max_vectors
     full = full or (most is not None and sum(item.kind is source.kind for item in taken) >= most)
