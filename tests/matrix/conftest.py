@@ -29,7 +29,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str, Har
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of the second metric, the pairs with the memory adapter; all of them when VECTORMIGRATE_TEST_ONLY names engines."""
+    """Of the second metric the pairs with the memory adapter; all when VECTORMIGRATE_TEST_ONLY names engines."""
     if NAMED != [""]:
         return
     spared = [item for item in items if item.name.endswith("-l2]") and "[memory-" not in item.name]
