@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -42,18 +43,23 @@ def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def record_ids(harness: Harness) -> list[RecordId]:
-    text = harness.id_kind() is IdKind.STRING
-    return [f"record {row}" if text else row for row in range(1, ROWS + 1)]
+    makers: dict[IdKind, Callable[[int], RecordId]] = {
+        IdKind.STRING: "record {}".format,
+        IdKind.UUID: lambda row: UUID(int=row << 64),
+    }
+    make = makers.get(harness.id_kind(), int)
+    return [make(row) for row in range(1, ROWS + 1)]
 
 
 @asynccontextmanager
 async def copied(harness: Harness) -> AsyncGenerator[Pair]:
     field = harness.vector("dense", dim=DIM)
-    rules = rules_of(VectorMapping(source="dense", target="dense", dtype=field.dtype))
-    async with harness.fresh(harness.schema(field)) as source, harness.fresh(harness.schema(field)) as target:
+    rules = rules_of(VectorMapping(source=field.name, target=field.name, dtype=field.dtype))
+    metadata: list[Any] = [{"n": row, "text": f"text {row} é", "ratio": row / 7 + 0.05} for row in range(ROWS)]
+    schema = harness.schema(field, samples=metadata[:1])
+    async with harness.fresh(schema) as source, harness.fresh(schema) as target:
         values = np.random.default_rng(1).standard_normal((ROWS, DIM), dtype=np.float32)
-        metadata: list[Any] = [{"n": row, "text": f"text {row} é", "ratio": row / 7} for row in range(ROWS)]
-        batch = RecordBatch("", record_ids(harness), {"dense": DenseColumn(values)}, metadata)
+        batch = RecordBatch("", record_ids(harness), {field.name: DenseColumn(values)}, metadata)
         plan = plan_of(rules, {"": ROWS})
         schemas = await source.describe(), await target.describe()
         plan = replace(plan, source_schema=schemas[0], target_schema=schemas[1])
@@ -84,15 +90,17 @@ async def test_damage_is_found_named_and_repaired(harness: Harness) -> None:
     ids = record_ids(harness)
     async with copied(harness) as both:
         record = await both.target.fetch([ids[5]], "")
-        column = record.vectors["dense"]
+        (name,) = record.vectors
+        column = record.vectors[name]
         assert isinstance(column, DenseColumn)
         values = column.values.copy()
         values[0, 0] = np.nextafter(values[0, 0], np.float32(9))
-        assert not await both.target.upsert(replace(record, vectors={"dense": DenseColumn(values)}))
+        assert not await both.target.upsert(replace(record, vectors={name: DenseColumn(values)}))
         other = await both.target.fetch([ids[6]], "")
-        assert not await both.target.upsert(replace(other, metadata=[{**other.metadata[0], "n": 6.5}]))
+        assert not await both.target.upsert(replace(other, metadata=[{**other.metadata[0], "n": 65}]))
         await both.target.delete([ids[7]], "")
-        extra: RecordId = "extra" if isinstance(ids[0], str) else 9_999
+        extras: dict[type, RecordId] = {str: "extra", UUID: UUID(int=9_999), int: 9_999}
+        extra = extras[type(ids[0])]
         assert not await both.target.upsert(replace(other, ids=[extra]))
         both.written.add(("", extra))
         await both.target.finalize()
@@ -100,7 +108,7 @@ async def test_damage_is_found_named_and_repaired(harness: Harness) -> None:
         result = await repair(**both.arguments(), first=diff, compare_again=lambda: both.diff(page_rows=70))
     found = {item.target_id: (item.kind, item.fields) for item in diff.differences}
     assert found == {
-        ids[5]: (DifferenceKind.DIFFERENT, ("vector:dense",)),
+        ids[5]: (DifferenceKind.DIFFERENT, (f"vector:{name}",)),
         ids[6]: (DifferenceKind.DIFFERENT, ("n",)),
         ids[7]: (DifferenceKind.MISSING, ()),
         extra: (DifferenceKind.EXTRA, ()),
