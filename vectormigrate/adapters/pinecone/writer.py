@@ -67,7 +67,8 @@ class Writer:
         for body, count in requests(encoded.records, head, tail):
             reply = await self._session.post(path, body)
             self._session.wrote(batch.namespace, reply.written)
-            taken = reply.json.get("upserted_count" if layout.documents else "upsertedCount", count)
+            # Without a count nothing was acknowledged: proto JSON leaves a zero out.
+            taken = reply.json.get("upserted_count" if layout.documents else "upsertedCount", 0)
             if taken != count:
                 raise Unavailable(f"{taken} of {count} records were acknowledged", adapter=NAME, operation="upsert")
         return encoded.rejects

@@ -202,8 +202,10 @@ class Writer:
             if answer.failed:
                 raise TextError(f"{answer.failed} of {answer.matches} objects could not be removed")
             total += answer.successful
-            if answer.matches <= answer.successful or not answer.successful:
+            if answer.matches <= answer.successful:
                 return total
+            if not answer.successful:
+                raise TextError(f"none of {answer.matches} objects was removed, and no reason was given")
 
     async def finalize(self) -> None:
         """Make the references that had to wait, and wait until every shard is ready and its queue of vectors empty."""
