@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.mapping.world import TYPED, WIDE, Collection, Moved, decide_twice, exact, migrate, one_batch, schema
+from tests.mapping.world import TYPED, WIDE, Collection, Moved, decide_twice, exact, migrate, one_batch, schema, spec
+from vectormigrate.errors import IncompatibleSchema
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.mapping.limits import ORIGIN
+from vectormigrate.mapping.planner import decide
+from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.plan import Outcome
 from vectormigrate.model.schema import CollectionSchema, FieldType, MetadataField
 
@@ -144,6 +147,27 @@ def test_without_a_sidecar_a_value_of_another_type_is_a_loss_to_accept() -> None
     taken = migrate(source, "two", TYPED, plain=True, accepted_losses=("id-original", "field-type"))
     assert stored(taken) == [{"k": 1}, {"k": 2}, {}]
     assert ORIGIN not in columns(taken.target.schema)
+
+
+def test_an_existing_collection_without_room_for_the_sidecar_is_refused_with_the_way_out() -> None:
+    source = collection({"k": 1})
+    made = decide_twice(source, "two", TYPED)[0].target_schema
+    roomless = replace(made, note=None, fields=tuple(item for item in made.fields if item.name != ORIGIN))
+    profile = Profile()
+    profile.add(source.store[""])
+    common: dict[str, Any] = {
+        "spec": spec(into_existing=True),
+        "source_schema": source.schema,
+        "source_adapter": "one",
+        "source_caps": WIDE,
+        "target_adapter": "two",
+        "target_caps": TYPED,
+        "namespaces": {"": 1},
+        "profile": profile,
+    }
+    with pytest.raises(IncompatibleSchema, match=r"_vm_origin.*--plain"):
+        decide(**common, existing=roomless)
+    decide(**common, existing=made)
 
 
 def test_a_collection_is_made_with_namespaces_only_when_it_needs_them() -> None:

@@ -119,6 +119,8 @@ async def test_the_canary_is_in_no_answer_log_metric_or_audit_line(
     async with on_http(world) as (app, url), httpx2.AsyncClient(timeout=60) as http:
         for era in ("auto", "legacy"):
             async with connected(url, "http", era, ADMIN_KEY) as client:
+                if era == "auto":
+                    await start(client)
                 for tool in app.tools:
                     for arguments in _arguments(tool):
                         result = await client.call_tool(tool, arguments)
@@ -131,14 +133,13 @@ async def test_the_canary_is_in_no_answer_log_metric_or_audit_line(
                 said.append((await http.post(f"{url}/", json=body, headers=bearer(ADMIN_KEY))).text)
         for path in ("/metrics", "/readyz", "/healthz"):
             said.append((await http.get(url + path, headers=bearer(ADMIN_KEY))).text)
-    said += [
-        JsonLines().format(record) for record in caplog.records if record.name.startswith(("vectormigrate", "mcp"))
-    ]
-    said += [path.read_text(errors="replace") for path in world.folder.glob("audit*")]
-    said += [path.read_bytes().decode("latin-1") for path in world.folder.glob("state.db*")]
-    said += capfd.readouterr()
-    assert len(said) > 100
-    for text in said:
+    logs = [JsonLines().format(record) for record in caplog.records if record.name.startswith(("vectormigrate", "mcp"))]
+    audit = [path.read_text(errors="replace") for path in world.folder.glob("audit*")]
+    state = [path.read_bytes().decode("latin-1") for path in world.folder.glob("state.db*")]
+    assert len(logs) > 10
+    assert audit
+    assert state
+    for text in [*said, *logs, *audit, *state, *capfd.readouterr()]:
         assert CANARY not in text
         assert ADMIN_KEY not in text
 

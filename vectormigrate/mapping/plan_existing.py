@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vectormigrate.errors import IncompatibleSchema
+from vectormigrate.mapping.limits import ORIGIN
 from vectormigrate.mapping.plan_context import PlanContext
 from vectormigrate.mapping.plan_fields import RenamePlan, renamed
 from vectormigrate.mapping.plan_vectors import existing_vector
@@ -70,6 +71,12 @@ def _fields(context: PlanContext, existing: CollectionSchema, renames: RenamePla
         missing = profile.records - (found.values - found.nulls if found else 0)
         if missing:
             wrong.append(f"it requires a value in the field {name!r}, which {missing} source records lack")
+    foreign = profile.id_kinds and not set(profile.id_kinds) <= existing.id_kinds
+    if not context.target_caps.dynamic and context.sidecar and ORIGIN not in declared:
+        extra = sorted({path.split(".")[0] for path in present} - declared.keys())
+        if foreign or extra:
+            what = f"the fields {', '.join(map(repr, extra))}" if extra else "the ids"
+            wrong.append(f"it has no text field {ORIGIN!r}, which must keep {what}; add it, or use --plain")
     if not existing.dynamic and context.target_caps.dynamic:
         extra = sorted({path.split(".")[0] for path in present} - declared.keys())
         if extra:
