@@ -64,6 +64,9 @@ from vectormigrate.validation.run import Validation, Wanted, read_back_check
 
 STOP_POLL_SECONDS = 0.25
 
+START_SECONDS = 5.0
+"""How long a runner may hold the lease before its migration is said to be in progress."""
+
 
 class Service:
     """Bound to one set of settings, hence to one state file and one connections file. Open with `open_service`."""
@@ -166,6 +169,10 @@ class Service:
         not in progress."""
         async with self._store() as store:
             status = await store.status(migration_id)
+            with anyio.move_on_after(min(timeout, START_SECONDS)):
+                while status.runner_alive and status.status is not Status.IN_PROGRESS:
+                    await anyio.sleep(STOP_POLL_SECONDS)
+                    status = await store.status(migration_id)
             next_state(Verb.STOP, migration_id, status.status, status.phase)
             await store.request_stop(migration_id)
             with anyio.move_on_after(timeout):

@@ -61,7 +61,6 @@ async def run_migration(
         stored = await store.load(migration_id)
         verb = Verb.RETRY if options.retry_rejects else Verb.RESUME
         state = next_state(verb, migration_id, stored.status, stored.phase)
-        await store.clear_stop(migration_id)
         await store.set_options(lease, replace(options, retry_rejects=False))
         asked = anyio.Event()
         run = Run(

@@ -122,6 +122,8 @@ async def take(session: Session, lease: Lease) -> None:
         since=lease.since,
         expires_at=lease.expires_at,
     )
+    # A stop that is asked for from here on is meant for this run, whatever it is still busy with.
+    await session.execute("clear_stop", id=lease.migration_id)
     # The speed of an earlier run says nothing about this one.
     await session.execute("clear_recent", id=lease.migration_id)
 

@@ -174,12 +174,8 @@ class Store:
     # Control, from any process
 
     async def request_stop(self, migration_id: str) -> None:
-        """Ask the runner to stop at the next page. Raises MigrationNotFound."""
+        """Ask the runner to stop at the next page; the next lease ends the request. Raises MigrationNotFound."""
         await self._touch("request_stop", migration_id, now=utc_text())
-
-    async def clear_stop(self, migration_id: str) -> None:
-        """Take the request back. Raises MigrationNotFound."""
-        await self._touch("clear_stop", migration_id)
 
     async def stop_requested(self, migration_id: str) -> bool:
         """Whether a stop is asked for. Raises MigrationNotFound."""
