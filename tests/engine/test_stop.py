@@ -11,7 +11,7 @@ import pytest
 from tests.state.support import make_plan
 from vectormigrate.errors import InvalidTransition
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.model.status import Phase, Status
+from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.service import open_service
 from vectormigrate.state import Store, hold_lease, open_store
 
@@ -23,7 +23,17 @@ async def requested(store: Store) -> None:
         await anyio.lowlevel.checkpoint()
 
 
-async def test_a_runner_that_holds_the_lease_and_has_not_begun_is_stopped_too(tmp_path: Path) -> None:
+async def test_a_runner_that_holds_the_lease_and_has_not_begun_is_stopped_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = anyio.Event()
+    status = Store.status
+
+    async def seen(self: Store, migration_id: str) -> MigrationStatus:
+        found = await status(self, migration_id)
+        looked.set()
+        return found
+
     path = tmp_path / "state.db"
     async with (
         open_store(path) as store,
@@ -40,8 +50,9 @@ async def test_a_runner_that_holds_the_lease_and_has_not_begun_is_stopped_too(tm
             stopped.set()
 
         async with hold_lease(store, "orders") as lease:
+            monkeypatch.setattr(Store, "status", seen)
             tasks.start_soon(stop)
-            await anyio.wait_all_tasks_blocked()
+            await looked.wait()
             await store.set_phase("orders", Phase.CREATING, Status.IN_PROGRESS, lease=lease)
             await requested(store)
             assert not stopped.is_set()
