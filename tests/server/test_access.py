@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 
 from tests.server.requirements import requirement
 from tests.server.toy import bearer, connected
@@ -44,7 +44,7 @@ async def test_only_collections_of_the_list_can_be_named(world: World) -> None:
 
 @requirement("access:allow-list")
 async def test_migrations_that_began_elsewhere_keep_to_the_list(world: World) -> None:
-    """A migration of a person between places that agents may not touch can be looked at and no more."""
+    """Of a migration between places that agents may not touch they see the progress and no more."""
     app = world.app()
     service = app.desk.service()
     await world.seed(10, "private")
@@ -57,7 +57,14 @@ async def test_migrations_that_began_elsewhere_keep_to_the_list(world: World) ->
     async with app.run(), Client(app.mcp) as client:
         for name in ("private", "inline"):
             assert (await call(client, "migration_status", migration_id=name))["status"] == "completed"
-            for tool in ("validate_migration", "resume_migration", "stop_migration", "rollback_migration"):
+            assert (await call(client, "wait_migration", migration_id=name))["finished"]
+            for part in ("plan", "report"):
+                with pytest.raises(MCPError, match="agents"):
+                    await client.read_resource(f"migration://{name}/{part}")
+            for tool in (
+                *("migration_report", "list_rejects", "validate_migration"),
+                *("resume_migration", "stop_migration", "rollback_migration"),
+            ):
                 arguments = {"confirm_target": f"docs-{name}"} if tool == "rollback_migration" else {}
                 text = await refused(client, tool, migration_id=name, **arguments)
                 assert "agents" in text, tool

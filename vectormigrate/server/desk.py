@@ -76,11 +76,14 @@ class Desk:
         return await self.service().status(migration_id)
 
     async def plan(self, name: str) -> MigrationPlan:
-        """The plan of a migration, or of a proposal that was not started yet. Raises MigrationNotFound."""
+        """The plan of a migration, or of a proposal that was not started yet, if agents may touch both ends. Raises
+        MigrationNotFound, ConfigError."""
         store: Store
         async with self.store() as store:
             waiting = await store.proposal(name)
-            return waiting.plan if waiting is not None else (await store.load(name)).plan
+            plan = waiting.plan if waiting is not None else (await store.load(name)).plan
+        self.access.require(plan.spec.source, plan.spec.target)
+        return plan
 
     async def require_access(self, migration_id: str) -> MigrationPlan:
         """The plan, if agents may touch both ends. Raises MigrationNotFound, ConfigError."""

@@ -58,6 +58,7 @@ def add_resources(mcp: MCPServer, desk: Desk) -> None:
     async def report(migration_id: str) -> dict[str, Any]:
         """The last validation of a migration, in short, and its refused records by code."""
         with _reading():
+            await desk.require_access(migration_id)
             service = desk.service()
             last = await service.last_validation(migration_id)
             counts = await service.reject_counts(migration_id)

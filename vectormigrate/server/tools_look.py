@@ -119,8 +119,8 @@ class LookTools:
         """Show the plan with its losses, the refused records by code, and the last validation of a migration."""
         with telling():
             service = self.desk.service()
+            plan = await self.desk.require_access(migration_id)
             status = await service.status(migration_id)
-            plan = await service.stored_plan(migration_id)
             last = await service.last_validation(migration_id)
             counts = await service.reject_counts(migration_id)
             whole = None
@@ -143,6 +143,7 @@ class LookTools:
         """List records that the target refused, oldest first, each with a code and the reason. After mending the cause,
         resume_migration(retry_rejects=true) tries them again."""
         with telling():
+            await self.desk.require_access(migration_id)
             service = self.desk.service()
             rows = await service.rejects(migration_id, limit, offset)
             counts = await service.reject_counts(migration_id)
