@@ -13,13 +13,12 @@ import numpy as np
 
 from vectormigrate.adapter import Capabilities, Reject, ValueKind
 from vectormigrate.adapters.memory.store import width
+from vectormigrate.column_checks import Problem
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.batch import (
-    NUMPY_DTYPE,
     BoolMask,
     DenseColumn,
     Metadata,
-    MultiColumn,
     RecordBatch,
     SparseColumn,
     Value,
@@ -35,11 +34,7 @@ from vectormigrate.model.schema import (
     VectorField,
     VectorKind,
 )
-
-Problem = tuple[str, str]
-"""A reject's code and reason."""
-
-COLUMN_CLASS = {VectorKind.DENSE: DenseColumn, VectorKind.SPARSE: SparseColumn, VectorKind.MULTI: MultiColumn}
+from vectormigrate.record_checks import check_columns
 
 
 def check_schema(schema: CollectionSchema, name: str, limits: Capabilities) -> None:
@@ -108,16 +103,9 @@ def check_batch(batch: RecordBatch, schema: CollectionSchema, limits: Capabiliti
         wrong = f"{len(batch)} records in one write, at most {limits.rows_per_write} are allowed"
     elif batch.vector_nbytes > limits.bytes_per_write:
         wrong = f"{batch.vector_nbytes} bytes in one write, at most {limits.bytes_per_write} are allowed"
-    for name, column in batch.vectors.items():
-        item = schema.vector(name)
-        if item is None:
-            wrong = f"the collection has no vector field {name!r}"
-        elif not isinstance(column, COLUMN_CLASS[item.kind]):
-            wrong = f"vector field {name!r} is {item.kind}"
-        elif item.kind is not VectorKind.SPARSE and column.values.dtype != NUMPY_DTYPE[item.dtype]:
-            wrong = f"vector field {name!r} holds {item.dtype}, not {column.values.dtype}"
     if wrong:
         raise InvalidRequest(wrong, adapter="memory", operation="upsert")
+    check_columns(batch, schema.vector, "memory")
 
 
 def rejects(

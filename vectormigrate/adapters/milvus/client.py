@@ -15,21 +15,9 @@ from vectormigrate.adapters.milvus.config import DEFAULT_DATABASE, MilvusConfig
 from vectormigrate.adapters.milvus.errors import NAME, StatusError, translated
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+from vectormigrate.grpc_options import CHANNEL_OPTIONS
 
 SERVICE = "/milvus.proto.milvus.MilvusService/"
-
-OPTIONS: tuple[tuple[str, Any], ...] = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.enable_retries", 0),
-    # Lite answers pings every 10 s, as pymilvus sends them, with GOAWAY too_many_pings.
-    ("grpc.keepalive_time_ms", 300_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    # Channels that were closed must not hand their broken connection to the next one.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 
 R = TypeVar("R")
 
@@ -110,7 +98,7 @@ def unimplemented(error: grpc.RpcError) -> bool:
 
 def _channel(config: MilvusConfig, address: str) -> grpc.aio.Channel:
     local = address.startswith(("127.", "localhost:", "[::1]"))
-    options = [*OPTIONS, *([("grpc.enable_http_proxy", 0)] if local else [])]
+    options = [*CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if local else [])]
     if not config.secure:
         return grpc.aio.insecure_channel(address, options=options)
     pem = config.ca_file.read_bytes() if config.ca_file is not None else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from vectormigrate.adapter import Hits
 from vectormigrate.adapters.milvus import expr
 from vectormigrate.adapters.milvus.capabilities import META
 from vectormigrate.adapters.milvus.decode import batch_of, empty_batch, slice_batch
@@ -13,10 +14,12 @@ from vectormigrate.adapters.milvus.errors import StatusError, too_large
 from vectormigrate.adapters.milvus.indexes import pairs
 from vectormigrate.adapters.milvus.layout import Layout
 from vectormigrate.adapters.milvus.proto import cp, pb
+from vectormigrate.adapters.milvus.search import search
 from vectormigrate.adapters.milvus.session import NOT_LOADED, Session
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, kind_fits
 from vectormigrate.model.position import Cursor, Page, Partition
+from vectormigrate.server_collection import Queries
 
 WINDOW = 16_384
 """Most rows (offset + limit) that a server answers at once."""
@@ -72,6 +75,14 @@ class Reader:
                 raise
         await self._session.readable(again=True)
         return await self._session.client.call(request, pb.QueryResults)
+
+    async def namespaces(self) -> list[str]:
+        """Partitions as namespaces."""
+        return await self._session.namespaces()
+
+    async def search(self, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
+        """Top-k per query by the collection's index."""
+        return await search(self._session, vector, queries, k, namespace)
 
     async def count(self, namespace: str | None) -> int:
         """Records of the namespace, or of all."""
@@ -162,7 +173,7 @@ class Reader:
 
     async def scan(
         self, partition: Partition, after: Cursor | None, *, vectors: bool, page_rows: int
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Pages in the order of ids; each query starts after the last id seen, and only an empty answer is the end."""
         layout = await self._session.layout()
         name = await self._session.partition(partition.namespace)

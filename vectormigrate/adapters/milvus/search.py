@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vectormigrate.adapter import Hits, SparseQuery
+from vectormigrate.adapter import Hits
 from vectormigrate.adapters.milvus.encode import sparse_rows
 from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.adapters.milvus.indexes import index_params, pairs, search_params
@@ -19,11 +17,10 @@ from vectormigrate.adapters.milvus.session import Session
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.batch import NUMPY_DTYPE, SparseColumn
 from vectormigrate.model.schema import DType
+from vectormigrate.server_collection import Queries
 
 
-async def search(
-    session: Session, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
-) -> list[Hits]:
+async def search(session: Session, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
     """Top-k per query by the collection's index."""
     layout = await session.layout()
     item = next((item for item in layout.vectors if item.name == vector), None)

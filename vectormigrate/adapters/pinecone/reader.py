@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from vectormigrate.adapter import Hits
 from vectormigrate.adapters.pinecone.concurrency import gather
 from vectormigrate.adapters.pinecone.decode import batch_of
 from vectormigrate.adapters.pinecone.encode import legal_id
@@ -20,10 +21,12 @@ from vectormigrate.adapters.pinecone.reading import (
     listed_count,
     stats_count,
 )
+from vectormigrate.adapters.pinecone.search import search
 from vectormigrate.adapters.pinecone.session import Session
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
+from vectormigrate.server_collection import Queries
 
 AHEAD_ROWS = 1_000
 """Records that a scan fetches ahead of its reader, at least two pages of them."""
@@ -61,7 +64,11 @@ class Reader:
             return await stats_count(self._session, namespace)
         return await listed_count(self._session, namespace)
 
-    async def partitions(self, namespaces: Sequence[str] | None) -> list[Partition]:
+    async def search(self, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
+        """Top-k per query by the index."""
+        return await search(self._session, vector, queries, k, namespace)
+
+    async def partitions(self, target_n: int, namespaces: Sequence[str] | None) -> list[Partition]:
         """One per namespace: ids are listed one page after the other and cannot be cut without knowing their form."""
         counts = await list_namespaces(self._session)
         names = await self.namespaces() if namespaces is None else sorted(set(namespaces))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vectormigrate.adapter import Hits, SparseQuery
+from vectormigrate.adapter import Hits
 from vectormigrate.adapters.pinecone.concurrency import gather
 from vectormigrate.adapters.pinecone.encode import components, sparse_json
 from vectormigrate.adapters.pinecone.errors import NAME
@@ -18,15 +16,14 @@ from vectormigrate.adapters.pinecone.reading import FETCHES
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import VectorField
+from vectormigrate.server_collection import Queries
 
 MAX_HITS = 10_000
 FAINT = 1e-30
 """First component of the dense query beside a sparse one, which hybrid indexes do not take alone: it moves no score."""
 
 
-async def search(
-    session: Session, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
-) -> list[Hits]:
+async def search(session: Session, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
     """Top-k per query, a request each. At most 10,000 hits per query."""
     layout = await session.layout()
     item = next((item for item in layout.vectors if item.name == vector), None)

@@ -15,20 +15,9 @@ from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME
 from vectormigrate.adapters.qdrant.proto import qd
 from vectormigrate.errors import Unavailable
+from vectormigrate.grpc_options import CHANNEL_OPTIONS
 
 SERVICE = "/qdrant.Points/"
-
-OPTIONS: tuple[tuple[str, Any], ...] = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.enable_retries", 0),
-    ("grpc.keepalive_time_ms", 300_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    # Channels would otherwise share one TCP connection, and closed ones hand their broken connection on.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 
 NO_COMPRESSION = ("grpc.compression_enabled_algorithms_bitset", 1)
 """Else Python asks for gzip, which costs the server 0.1 ms per vector."""
@@ -89,7 +78,7 @@ async def answers(channel: grpc.aio.Channel, seconds: float) -> bool:
 
 
 def _channel(config: QdrantConfig) -> grpc.aio.Channel:
-    options = [*OPTIONS]
+    options = [*CHANNEL_OPTIONS]
     if not config.compression:
         options.append(NO_COMPRESSION)
     if config.local:

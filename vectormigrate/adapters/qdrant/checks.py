@@ -1,59 +1,21 @@
-"""Which records the server cannot hold. Pure.
-
-The server applies a batch in part when one record is wrong, and stores some records that it should refuse (NaN), so
-every record is checked here.
-"""
+"""Which records the server cannot hold, and which not over gRPC. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isfinite
 from typing import Any
 
-import numpy as np
-import orjson
-
 from vectormigrate.adapter import Reject
-from vectormigrate.adapters.qdrant.errors import NAME
 from vectormigrate.adapters.qdrant.ids import holds_id
 from vectormigrate.adapters.qdrant.layout import Layout
-from vectormigrate.column_checks import vector_problems
-from vectormigrate.errors import InvalidRequest
+from vectormigrate.column_checks import Problem
 from vectormigrate.exact_floats import EXACT_FIELD
-from vectormigrate.model.batch import (
-    NUMPY_DTYPE,
-    DenseColumn,
-    Metadata,
-    MultiColumn,
-    RecordBatch,
-    SparseColumn,
-    Value,
-)
-from vectormigrate.model.schema import VectorKind
-
-COLUMN_CLASS = {VectorKind.DENSE: DenseColumn, VectorKind.SPARSE: SparseColumn, VectorKind.MULTI: MultiColumn}
+from vectormigrate.model.batch import Metadata, RecordBatch
+from vectormigrate.record_checks import record_problems, value_problem
 
 MAX_LEVELS = 110
 """Deepest payload, counting itself. The server takes 124 levels, but from 124 on it can never read its own log again:
 after a crash it does not start any more (measured on 1.19). The rest is a margin for other versions."""
-
-Problem = tuple[str, str]
-"""A reject's code and reason."""
-
-
-def check_columns(batch: RecordBatch, layout: Layout) -> None:
-    """Raises InvalidRequest for a column that does not belong to the collection."""
-    for name, column in batch.vectors.items():
-        item = layout.vector(name)
-        wrong = ""
-        if item is None:
-            wrong = f"the collection has no vector field {name!r}"
-        elif not isinstance(column, COLUMN_CLASS[item.kind]):
-            wrong = f"vector field {name!r} is {item.kind}"
-        elif not isinstance(column, SparseColumn) and column.values.dtype != NUMPY_DTYPE[item.dtype]:
-            wrong = f"vector field {name!r} holds {item.dtype}, not {column.values.dtype}"
-        if wrong:
-            raise InvalidRequest(wrong, adapter=NAME, operation="upsert")
 
 
 def rejects(batch: RecordBatch, layout: Layout) -> dict[int, Reject]:
@@ -65,8 +27,6 @@ def rejects(batch: RecordBatch, layout: Layout) -> dict[int, Reject]:
 
 
 def _problems(batch: RecordBatch, layout: Layout) -> Iterator[tuple[int, Problem]]:
-    if not is_json(batch.namespace):
-        yield from ((row, ("namespace", "the namespace is not valid Unicode text")) for row in range(len(batch)))
     for row, item in enumerate(batch.ids):
         if not holds_id(item):
             yield row, ("id", f"id {item!r} is neither a number in 0…2^64-1 nor a UUID")
@@ -75,23 +35,7 @@ def _problems(batch: RecordBatch, layout: Layout) -> Iterator[tuple[int, Problem
         problem = metadata_problem(metadata, reserved, batch.namespace)
         if problem is not None:
             yield row, problem
-    if not is_json(batch.metadata):
-        for row, metadata in enumerate(batch.metadata):
-            if not is_json(metadata):
-                yield row, ("value", "the metadata holds an integer beyond 64 bits or text that is not valid Unicode")
-    for item in layout.vectors:
-        column = batch.vectors.get(item.name)
-        if column is not None:
-            for rows, problem in vector_problems(column, item):
-                yield from ((row, problem) for row in np.flatnonzero(rows).tolist())
-
-
-def is_json(value: Any) -> bool:
-    try:
-        orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        return False
-    return True
+    yield from record_problems(batch, layout.vectors)
 
 
 def metadata_problem(metadata: Metadata, reserved: str, namespace: str) -> Problem | None:
@@ -103,35 +47,7 @@ def metadata_problem(metadata: Metadata, reserved: str, namespace: str) -> Probl
         return "reserved", f"the field name {EXACT_FIELD} is reserved"
     if reserved in metadata and reserved and (namespace or metadata[reserved] not in (None, [])):
         return "reserved", f"the field {reserved!r} holds the namespace"
-    for key, value in metadata.items():
-        kind = type(value)
-        if kind in _PLAIN:
-            continue
-        problem = _value_problem(value, 2)
-        if problem is not None:
-            return problem[0], f"field {key!r}: {problem[1]}"
-    return None
-
-
-def _value_problem(value: Value, level: int) -> Problem | None:
-    """`level`: how deep the value is if it is a container, the metadata itself being 1."""
-    if isinstance(value, float):
-        return None if isfinite(value) else ("value", f"{value} is not a JSON number")
-    if isinstance(value, list | dict):
-        if level > MAX_LEVELS:
-            return "depth", f"nested deeper than {MAX_LEVELS} levels"
-        for item in value.values() if isinstance(value, dict) else value:
-            if type(item) not in _PLAIN:
-                problem = _value_problem(item, level + 1)
-                if problem is not None:
-                    return problem
-        return None
-    if value is None or isinstance(value, str | int):
-        return None
-    return "value", f"a value of type {type(value).__name__} is not supported"
-
-
-_PLAIN = frozenset({str, int, bool, type(None)})
+    return value_problem(metadata, MAX_LEVELS)
 
 
 GRPC_LEVELS = 28

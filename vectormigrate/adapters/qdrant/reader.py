@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -93,7 +93,7 @@ class Reader:
 
     async def scan(
         self, partition: Partition, after: Cursor | None, *, vectors: bool, page_rows: int
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Pages in the order of ids."""
         layout = await self._session.readable()
         where = self._session.where(layout, partition.namespace)

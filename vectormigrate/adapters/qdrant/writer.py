@@ -25,6 +25,7 @@ from vectormigrate.exact_floats import protect
 from vectormigrate.model.batch import Metadata, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json
+from vectormigrate.record_checks import check_columns
 
 DELETE_IDS = 1_000
 POLL_SECONDS = 0.1
@@ -94,7 +95,7 @@ class Writer:
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         """Write whole records."""
         layout = await self._session.layout()
-        checks.check_columns(batch, layout)
+        check_columns(batch, layout.vector, NAME)
         refused = checks.rejects(batch, layout)
         rows = [row for row in {item: row for row, item in enumerate(batch.ids)}.values() if row not in refused]
         if rows:

@@ -21,6 +21,7 @@ from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key, parse_id_key
 from vectormigrate.model.position import Cursor, Page, Partition
 from vectormigrate.model.schema import CollectionSchema, Json, VectorField
+from vectormigrate.record_checks import check_columns
 
 FETCH_IDS = 1_000
 
@@ -201,7 +202,7 @@ class EdgeCollection:
 
     def _upsert(self, batch: RecordBatch) -> list[Reject]:
         fields = self._schema("upsert")
-        codec.check_columns(batch, fields)
+        check_columns(batch, fields.vector, "qdrant_edge")
         refused = codec.rejects(batch, fields)
         good = batch
         if refused:

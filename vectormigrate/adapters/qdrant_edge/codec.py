@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 from vectormigrate.adapter import Reject, SparseQuery
 from vectormigrate.adapters.qdrant_edge import wire
 from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, MAX_LEVELS, RESERVED
-from vectormigrate.column_checks import vector_problems
-from vectormigrate.errors import InvalidRequest
+from vectormigrate.column_checks import Problem
 from vectormigrate.exact_floats import EXACT_FIELD, protect, restore
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
@@ -24,16 +22,11 @@ from vectormigrate.model.batch import (
     MultiColumn,
     RecordBatch,
     SparseColumn,
-    Value,
     VectorColumn,
 )
 from vectormigrate.model.ids import RecordId, kind_fits
 from vectormigrate.model.schema import CollectionSchema, VectorField, VectorKind
-
-COLUMN_CLASS = {VectorKind.DENSE: DenseColumn, VectorKind.SPARSE: SparseColumn, VectorKind.MULTI: MultiColumn}
-
-Problem = tuple[str, str]
-"""A reject's code and reason."""
+from vectormigrate.record_checks import record_problems, value_problem
 
 MAX_INT = 2**64 - 1
 MAX_UUID = UUID(int=2**128 - 1)
@@ -66,27 +59,8 @@ def field_heads(fields: Sequence[VectorField]) -> list[wire.Head]:
     return [{"name": item.name, "kind": str(item.kind), "dim": item.dim} for item in fields]
 
 
-def check_columns(batch: RecordBatch, schema: CollectionSchema) -> None:
-    """Raises InvalidRequest for a column that does not belong to the collection."""
-    for name, column in batch.vectors.items():
-        item = schema.vector(name)
-        wrong = ""
-        if item is None:
-            wrong = f"the collection has no vector field {name!r}"
-        elif not isinstance(column, COLUMN_CLASS[item.kind]):
-            wrong = f"vector field {name!r} is {item.kind}"
-        elif not isinstance(column, SparseColumn) and column.values.dtype != NUMPY_DTYPE[item.dtype]:
-            wrong = f"vector field {name!r} holds {item.dtype}, not {column.values.dtype}"
-        if wrong:
-            raise InvalidRequest(wrong, adapter="qdrant_edge", operation="upsert")
-
-
 def rejects(batch: RecordBatch, schema: CollectionSchema) -> dict[int, Reject]:
-    """The records that the engine cannot hold, by row, each with its first problem.
-
-    The engine applies a batch in part when one record is wrong, and accepts some records that it can never return, so
-    every record is checked here.
-    """
+    """The records that the engine cannot hold, by row, each with its first problem."""
     found: dict[int, Reject] = {}
     for row, problem in _problems(batch, schema):
         found.setdefault(row, Reject(batch.ids[row], batch.namespace, *problem))
@@ -94,8 +68,6 @@ def rejects(batch: RecordBatch, schema: CollectionSchema) -> dict[int, Reject]:
 
 
 def _problems(batch: RecordBatch, schema: CollectionSchema) -> Iterator[tuple[int, Problem]]:
-    if not _is_json(batch.namespace):
-        yield from ((row, ("namespace", "the namespace is not valid Unicode text")) for row in range(len(batch)))
     for row, item in enumerate(batch.ids):
         if not holds_id(item):
             yield row, ("id", f"id {item!r} is neither a number in 0…2^64-1 nor a UUID")
@@ -103,51 +75,14 @@ def _problems(batch: RecordBatch, schema: CollectionSchema) -> Iterator[tuple[in
         problem = metadata_problem(metadata)
         if problem is not None:
             yield row, problem
-    if not _is_json(batch.metadata):
-        for row, metadata in enumerate(batch.metadata):
-            if not _is_json(metadata):
-                yield row, ("value", "the metadata holds an integer beyond 64 bits or text that is not valid Unicode")
-    for item in schema.vectors:
-        column = batch.vectors.get(item.name)
-        if column is not None:
-            for rows, problem in vector_problems(column, item):
-                yield from ((row, problem) for row in np.flatnonzero(rows).tolist())
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        return False
-    return True
+    yield from record_problems(batch, schema.vectors)
 
 
 def metadata_problem(metadata: Metadata) -> Problem | None:
     """Why the engine cannot hold the metadata exactly, if so; integer range and Unicode are checked elsewhere."""
     if not RESERVED.isdisjoint(metadata):
         return "reserved", f"the field names {', '.join(sorted(RESERVED))} are reserved"
-    for key, value in metadata.items():
-        kind = type(value)
-        if kind is str or kind is int or kind is bool or value is None:
-            continue
-        problem = _value_problem(value, 2)
-        if problem is not None:
-            return problem[0], f"field {key!r}: {problem[1]}"
-    return None
-
-
-def _value_problem(value: Value, level: int) -> Problem | None:
-    """`level`: how deep the value is if it is a container, the metadata itself being 1."""
-    if isinstance(value, float):
-        return None if isfinite(value) else ("value", f"{value} is not a JSON number")
-    if isinstance(value, list | dict):
-        if level > MAX_LEVELS:
-            return "depth", f"nested deeper than {MAX_LEVELS} levels"
-        children = value.values() if isinstance(value, dict) else value
-        return next(filter(None, (_value_problem(item, level + 1) for item in children)), None)
-    if value is None or isinstance(value, str | int):
-        return None
-    return "value", f"a value of type {type(value).__name__} is not supported"
+    return value_problem(metadata, MAX_LEVELS)
 
 
 def encode(batch: RecordBatch, schema: CollectionSchema) -> tuple[wire.Head, list[wire.Buffer]]:

@@ -17,22 +17,10 @@ from vectormigrate.adapters.weaviate.capabilities import OLDEST, Server, server_
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, classify, translated
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+from vectormigrate.grpc_options import CHANNEL_OPTIONS
 from vectormigrate.model.schema import Json
 
 SERVICE = "/weaviate.v1.Weaviate/"
-
-OPTIONS: tuple[tuple[str, Any], ...] = (
-    # The server's own limit counts for what we send; what it answers is bounded by what we ask for.
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.enable_retries", 0),
-    ("grpc.keepalive_time_ms", 300_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    # Channels that were closed must not hand their broken connection to the next one.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 
 R = TypeVar("R")
 
@@ -132,7 +120,7 @@ async def connected(config: WeaviateConfig) -> AsyncGenerator[Client, None]:
     local = address.startswith(("127.", "localhost:", "[::1]"))
     pem = config.ca_file.read_bytes() if config.ca_file is not None else None
     verify = ssl.create_default_context(cadata=pem.decode()) if pem is not None else True
-    options = [*OPTIONS, *([("grpc.enable_http_proxy", 0)] if local else [])]
+    options = [*CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if local else [])]
     if secure:
         channel = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(pem), options=options)
     else:

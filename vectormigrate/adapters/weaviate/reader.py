@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 from uuid import UUID
 
+from vectormigrate.adapter import Hits
 from vectormigrate.adapters.weaviate.decode import batch_of, id_of, request_of
 from vectormigrate.adapters.weaviate.dims import held, known_dims
 from vectormigrate.adapters.weaviate.errors import too_large, window_of
@@ -14,11 +15,13 @@ from vectormigrate.adapters.weaviate.layout import Layout
 from vectormigrate.adapters.weaviate.proto import aggregate
 from vectormigrate.adapters.weaviate.proto import search as pb
 from vectormigrate.adapters.weaviate.references import References
+from vectormigrate.adapters.weaviate.search import search
 from vectormigrate.adapters.weaviate.session import Session
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
 from vectormigrate.model.schema import VectorKind
+from vectormigrate.server_collection import Queries
 
 WINDOW = 10_000
 """Default of the server's QUERY_MAXIMUM_RESULTS."""
@@ -51,6 +54,14 @@ class Reader:
         self._references = references
         self._row_bytes = META_GUESS
         self._window = WINDOW
+
+    async def namespaces(self) -> list[str]:
+        """The tenants that can be read."""
+        return await self._session.namespaces()
+
+    async def search(self, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
+        """Top-k per query by the collection's index."""
+        return await search(self._session, vector, queries, k, namespace)
 
     async def count(self, namespace: str | None) -> int:
         """Records of the namespace, or of all that can be read."""

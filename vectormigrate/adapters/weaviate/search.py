@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import NDArray
 
-from vectormigrate.adapter import Hits, SparseQuery
+from vectormigrate.adapter import Hits
 from vectormigrate.adapters.weaviate.decode import id_of
 from vectormigrate.adapters.weaviate.errors import NAME
 from vectormigrate.adapters.weaviate.near import near_request
@@ -15,11 +12,10 @@ from vectormigrate.adapters.weaviate.proto import search as pb
 from vectormigrate.adapters.weaviate.session import Session
 from vectormigrate.adapters.weaviate.together import together
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.server_collection import Queries
 
 
-async def search(
-    session: Session, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
-) -> list[Hits]:
+async def search(session: Session, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
     """Top-k per query by the collection's index; scores are Weaviate's distances, smallest first."""
     layout = await session.layout()
     item = layout.vector(vector)
