@@ -3,11 +3,13 @@
     python -m tests.benchmarks.throughput --source milvus-server --target qdrant-edge --records 50000 --dim 384
 
 Prints records per second of reading only, writing only, migrating (copy phase of a real migration, state file and
-read-back checks included), reading both collections at once and the full diff, the ratios migration / min(read, write)
-and diff / reading both, the peak memory of our own process without the engines', and the CPU time of both (start-up and
-planning included; the engines' is that of the rest of the machine). Each figure comes from a process
-of its own, over the same data. `qdrant` and `weaviate` are the servers that VECTORMIGRATE_TEST_QDRANT_URL (with
-…_GRPC_PORT) and VECTORMIGRATE_TEST_WEAVIATE_URL (with …_GRPC) name.
+read-back checks included), reading both collections at once and the full diff; the CPU time of each, ours and the
+engines' (which is that of the rest of the machine), and the peak memory of our own process. Each figure comes from a
+process of its own, over the same data. "CPU ceiling": where reading, writing and both engines share the cores of one
+machine, no migration can be faster than cores / (CPU of reading + CPU of writing a record).
+
+`qdrant` and `weaviate` are the servers that VECTORMIGRATE_TEST_QDRANT_URL (with …_GRPC_PORT) and
+VECTORMIGRATE_TEST_WEAVIATE_URL (with …_GRPC) name.
 """
 
 from __future__ import annotations
@@ -136,11 +138,36 @@ def shape(caps: Capabilities, wanted: CollectionSchema) -> CollectionSchema:
     return replace(wanted, fields=fields, dynamic=False)
 
 
+def own_cpu() -> float:
+    """CPU seconds of this process, without its children."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def machine_cpu() -> float:
+    """CPU seconds of the whole machine."""
+    times = psutil.cpu_times()
+    return times.user + times.system
+
+
+class Meter:
+    """Time and CPU time between `start` and `stop`; what others used meanwhile counts as the engines'."""
+
+    def start(self) -> None:
+        self.clock, self.own, self.machine = time.perf_counter(), own_cpu(), machine_cpu()
+
+    def stop(self) -> None:
+        self.seconds = time.perf_counter() - self.clock
+        self.own = own_cpu() - self.own
+        self.engines = max(0.0, machine_cpu() - self.machine - self.own)
+
+
 class Bench:
-    """One pair; each method runs in a process of its own."""
+    """One pair; each method runs in a process of its own, meters its part and returns the records of it."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
+        self.meter = Meter()
         self.folder = Path(args.folder)
         self.source = endpoint(args.source, self.folder, args.milvus_url, SOURCE)
         self.target = endpoint(args.target, self.folder, args.milvus_url, TARGET)
@@ -152,7 +179,8 @@ class Bench:
         async with open_service(state=self.folder / "state.db") as service:
             yield service
 
-    async def seed(self) -> float:
+    async def seed(self) -> int:
+        self.meter.start()
         async with open_endpoint(self.source) as source:
             await source.drop()
             await source.create(shape(source.capabilities, schema(SOURCE, self.args.dim, self.args.ids)))
@@ -164,9 +192,10 @@ class Bench:
                 if rejects:
                     raise SystemExit(f"seeding failed: {rejects[0]}")
             await source.finalize()
-        return 0.0
+        self.meter.stop()
+        return self.args.records
 
-    async def read(self) -> float:
+    async def read(self) -> int:
         async with open_ends(self.source, self.target, self.options, ignore) as ends:
             source = ends.source
             wanted = self.args.partitions or source.capabilities.readers
@@ -179,14 +208,14 @@ class Bench:
                     rows += len(page.batch)
 
             tasks = [PartitionTask(migration_id="", partition=p, after=None, next_seq=1) for p in partitions]
-            started = time.perf_counter()
+            self.meter.start()
             await run_local(tasks, drain, source.capabilities.readers)
-            seconds = time.perf_counter() - started
+            self.meter.stop()
         if rows != self.args.records:
             raise SystemExit(f"read {rows} of {self.args.records} records")
-        return rows / seconds
+        return rows
 
-    async def write(self) -> float:
+    async def write(self) -> int:
         """Writes what the migration will write: batches are made and mapped beforehand, eight in turn with new ids."""
         async with self.service() as service:
             plan = await service.plan(self.request)
@@ -201,7 +230,7 @@ class Bench:
             target = ends.target
             await target.drop()
             await target.create(plan.target_schema)
-            started = time.perf_counter()
+            self.meter.start()
             async with anyio.create_task_group() as tasks:
                 flow = anyio.Semaphore(8)
 
@@ -222,24 +251,24 @@ class Bench:
                 for first in range(0, rows, size):
                     await flow.acquire()
                     tasks.start_soon(put, first)
-            seconds = time.perf_counter() - started
+            self.meter.stop()
             await target.drop()
-        return rows / seconds
+        return rows
 
-    async def migrate(self) -> float:
-        marks: dict[Phase, float] = {}
+    async def migrate(self) -> int:
+        marks = {Phase.COPYING: self.meter.start, Phase.FINALIZING: self.meter.stop}
 
         def listen(event: Event) -> None:
-            if isinstance(event, PhaseChanged):
-                marks[event.phase] = time.perf_counter()
+            if isinstance(event, PhaseChanged) and event.phase in marks:
+                marks[event.phase]()
 
         async with self.service() as service:
             status = await service.migrate(self.request, self.options, listen)
         if status.migrated_records != self.args.records:
             raise SystemExit(f"migrated {status.migrated_records} of {self.args.records} records")
-        return status.migrated_records / (marks[Phase.FINALIZING] - marks[Phase.COPYING])
+        return status.migrated_records
 
-    async def both(self) -> float:
+    async def both(self) -> int:
         """Both collections read to the end at once, nothing compared."""
         async with open_ends(self.source, self.target, self.options, ignore) as ends:
             counts = [0, 0]
@@ -247,48 +276,38 @@ class Bench:
             async def count(side: int, page: Page) -> None:
                 counts[side] += len(page.batch)
 
-            started = time.perf_counter()
+            self.meter.start()
             async with anyio.create_task_group() as tasks:
                 for side, end in enumerate((ends.source, ends.target)):
                     read = partial(read_all, end, None, partial(count, side), page_rows=PAGE_ROWS)
                     tasks.start_soon(read)
-            seconds = time.perf_counter() - started
+            self.meter.stop()
         if counts != [self.args.records] * 2:
             raise SystemExit(f"read {counts} of {self.args.records} records")
-        return self.args.records / seconds
+        return self.args.records
 
-    async def diff(self) -> float:
+    async def diff(self) -> int:
         async with self.service() as service:
+            self.meter.start()
             report = await service.validate("bench", full=True, queries=0)
         if not report.passed or report.diff is None or report.diff.compared != self.args.records:
             raise SystemExit(f"validation failed: {report}")
-        return self.args.records / report.diff.seconds
+        self.meter.stop()
+        self.meter.seconds = report.diff.seconds
+        return self.args.records
 
 
 PHASES = ("seed", "read", "write", "migrate", "both", "diff")
 
 
-def own_cpu() -> float:
-    """CPU seconds of this process, without its children."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def machine_cpu() -> float:
-    """CPU seconds of the whole machine."""
-    times = psutil.cpu_times()
-    return times.user + times.system
-
-
 def run_phase(args: argparse.Namespace) -> None:
-    """Child process: one phase, one JSON line. `engine`: what everything else on the machine used meanwhile, which is
-    the engines when nothing else runs."""
-    cpu, machine = own_cpu(), machine_cpu()
-    rate = anyio.run(getattr(Bench(args), args.phase))
+    """Child process: one phase, one JSON line; CPU times in microseconds per record."""
+    bench = Bench(args)
+    records = anyio.run(getattr(bench, args.phase))
+    meter = bench.meter
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    own = own_cpu() - cpu
-    engine = max(0.0, machine_cpu() - machine - own)
-    print(json.dumps({"rate": rate, "peak_mb": peak, "cpu": own, "engine": engine}))
+    cpu = {"own": 1e6 * meter.own / records, "engines": 1e6 * meter.engines / records}
+    print(json.dumps({"rate": records / meter.seconds, "peak_mb": peak, **cpu}))
 
 
 @contextmanager
@@ -343,14 +362,18 @@ def report(args: argparse.Namespace) -> None:
         results[phase] = json.loads(done.stdout.splitlines()[-1])
         if phase != "seed":
             found = results[phase]
-            own, engine = (1e6 * found[name] / args.records for name in ("cpu", "engine"))
             print(
                 f"  {phase:8} {found['rate']:>9,.0f} records/s   peak {found['peak_mb']:5.0f} MB   "
-                f"CPU per record: own {own:5.1f} us, engines {engine:5.1f} us"
+                f"CPU per record: own {found['own']:5.1f} us, engines {found['engines']:5.1f} us"
             )
     if {"read", "write", "migrate"} <= results.keys():
         slower = min(results["read"]["rate"], results["write"]["rate"])
         print(f"  migration / min(read, write) = {results['migrate']['rate'] / slower:.2f}")
+        micros = sum(results[phase][part] for phase in ("read", "write") for part in ("own", "engines"))
+        ceiling = 1e6 * (psutil.cpu_count() or 1) / micros
+        print(
+            f"  migration / CPU ceiling      = {results['migrate']['rate'] / ceiling:.2f} (of {ceiling:,.0f} records/s)"
+        )
     if {"both", "diff"} <= results.keys():
         print(f"  full diff / reading both     = {results['diff']['rate'] / results['both']['rate']:.2f}")
     if {"read", "diff"} <= results.keys():

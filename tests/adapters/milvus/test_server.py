@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
 from collections.abc import Generator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from tests.adapters.milvus.native import native
 from tests.adapters.milvus.shapes import T, field, floats, int_pk, layout, shape, text_pk
 from tests.adapters.milvus.tls import certificate, tls
 from tests.harness.milvus_server import standalone
-from vectormigrate.adapters.milvus import SPEC, MilvusConfig
+from vectormigrate.adapters.milvus import SPEC, MilvusConfig, reader
 from vectormigrate.adapters.milvus.adapter import MilvusCollection
 from vectormigrate.adapters.milvus.encode import encode
 from vectormigrate.adapters.milvus.indexes import pairs
@@ -94,6 +96,37 @@ async def test_a_released_source_is_refused_or_loaded_for_reading_and_released_a
         assert await other.state(config.collection) == 1
         async with SPEC.open(config) as target:
             await target.drop()
+
+
+async def test_a_scan_asks_ahead_and_leaves_no_query_behind(
+    config: MilvusConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "READ_ROWS", 4)
+    async with SPEC.open(config) as target:
+        await target.create(SCHEMA)
+        await target.upsert(records(list(range(12))))
+        await target.finalize()
+    async with native(config) as other, SPEC.open(config) as source:
+        (partition,) = await source.partitions(1)
+        before = asyncio.all_tasks()
+        async with aclosing(source.scan(partition, page_rows=2)) as pages:
+            assert (await anext(pages)).batch.ids == [0, 1]
+            assert len(asyncio.all_tasks() - before) == 1
+        assert asyncio.all_tasks() == before
+        found: list[list[Any]] = []
+
+        async def scan() -> None:
+            async for page in source.scan(partition, page_rows=2):
+                found.append(page.batch.ids)
+                if len(found) == 1:
+                    await asyncio.wait(asyncio.all_tasks() - before)
+                    await other.release(config.collection)
+
+        with pytest.raises(InvalidRequest, match="is released"):
+            await scan()
+        assert found == [[0, 1], [2, 3], [4, 5], [6, 7]]
+        assert asyncio.all_tasks() == before
+        await source.drop()
 
 
 async def test_a_source_without_index_says_what_to_do(config: MilvusConfig) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import anyio
 
 from vectormigrate.adapter import Hits
 from vectormigrate.adapters.milvus import expr
@@ -24,8 +27,8 @@ from vectormigrate.server_collection import Queries
 WINDOW = 16_384
 """Most rows (offset + limit) that a server answers at once."""
 
-ANSWER_BYTES = 32 * 2**20
-"""What we ask for at once; servers send at most 64 MiB."""
+ANSWER_BYTES = 16 * 2**20
+"""What we ask for at once, and a scan holds up to two answers; servers send at most 64 MiB."""
 
 META_GUESS = 1_024
 """Bytes of metadata per record, as long as no page told better."""
@@ -116,7 +119,7 @@ class Reader:
         while True:
             where = expr.span(layout.pk.name, last, None, text=layout.text_ids)
             answer = await self._query(layout, where, [layout.pk.name], partition, {"limit": limit, **PAGE})
-            ids = batch_of(answer.fields_data, _only_ids(layout), "", vectors=False).ids
+            ids = _ids(answer, layout)
             total += len(ids)
             if not ids or (self._session.server.lite and len(ids) < limit):
                 return total
@@ -163,7 +166,7 @@ class Reader:
             where = expr.span(layout.pk.name, last, None, text=layout.text_ids)
             params = {"limit": 1, "offset": stride - 1, **PAGE}
             answer = await self._query(layout, where, [layout.pk.name], partition, params)
-            ids = batch_of(answer.fields_data, _only_ids(layout), "", vectors=False).ids
+            ids = _ids(answer, layout)
             if not ids:
                 break
             last = ids[0]
@@ -174,44 +177,61 @@ class Reader:
     async def scan(
         self, partition: Partition, after: Cursor | None, *, vectors: bool, page_rows: int
     ) -> AsyncGenerator[Page, None]:
-        """Pages in the order of ids; each query starts after the last id seen, and only an empty answer is the end."""
+        """Pages in the order of ids; each query starts after the last id seen, and only an empty answer is the end.
+        While an answer is used, the next one is on its way: a strong read waits for a time tick first."""
         layout = await self._session.layout()
         name = await self._session.partition(partition.namespace)
         last: RecordId | None = partition.bounds["after"] if after is None else after["last"]
         upto: RecordId | None = partition.bounds["upto"]
         most = max(page_rows, READ_ROWS_LITE if self._session.server.lite else READ_ROWS)
         most -= most % page_rows
-        while name is not None and (last is None or last != upto):
-            where = expr.span(layout.pk.name, last, upto, text=layout.text_ids)
-            batch, _ = await self._read(layout, where, name, partition.namespace, vectors=vectors, most=most)
-            if not len(batch):
-                return
-            for start in range(0, len(batch), page_rows):
-                page = slice_batch(batch, start, min(start + page_rows, len(batch)))
-                yield Page(page, {"last": page.ids[-1]})
-            last = batch.ids[-1]
+        if name is None:
+            return
 
-    async def _read(
-        self, layout: Layout, where: str, partition: str, namespace: str, *, vectors: bool, most: int
-    ) -> tuple[RecordBatch, bool]:
-        """The first records by id that match, and whether there may be more: fewer than `most` come when they are
-        large."""
+        def ask(above: RecordId | None) -> asyncio.Task[tuple[pb.QueryResults, int]] | None:
+            if above is not None and above == upto:
+                return None
+            where = expr.span(layout.pk.name, above, upto, text=layout.text_ids)
+            return asyncio.create_task(self._answer(layout, where, name, vectors=vectors, most=most))
+
+        coming = ask(last)
+        try:
+            while coming is not None:
+                answer, _ = await coming
+                ids = _ids(answer, layout)
+                coming = ask(ids[-1]) if ids else None
+                batch = self._batch(answer, layout, partition.namespace, vectors=vectors)
+                del answer
+                for start in range(0, len(batch), page_rows):
+                    page = slice_batch(batch, start, min(start + page_rows, len(batch)))
+                    yield Page(page, {"last": page.ids[-1]})
+        finally:
+            if coming is not None:
+                with anyio.CancelScope(shield=True):
+                    coming.cancel()
+                    await asyncio.wait([coming])
+
+    async def _answer(
+        self, layout: Layout, where: str, partition: str, *, vectors: bool, most: int
+    ) -> tuple[pb.QueryResults, int]:
+        """The first records by id that match, and how many were asked for: fewer than `most` when they are large."""
         rows = min(most, self._rows_per_answer(layout, vectors=vectors))
         while True:
             try:
                 params = {"limit": rows, **PAGE}
-                answer = await self._query(layout, where, _fields(layout, vectors=vectors), partition, params)
-                break
+                return await self._query(layout, where, _fields(layout, vectors=vectors), partition, params), rows
             except Exception as error:
                 if not too_large(error) or rows == 1:
                     raise
                 rows = max(1, rows // 2)
+
+    def _batch(self, answer: pb.QueryResults, layout: Layout, namespace: str, *, vectors: bool) -> RecordBatch:
         batch = batch_of(answer.fields_data, layout, namespace, vectors=vectors)
         if len(batch):
             size = answer.ByteSize() // len(batch) - (layout.row_bytes if vectors else 0)
             # The mean hides large records, so the budget is far from what the server refuses.
             self._meta_bytes = max(64, size, self._meta_bytes // 2)
-        return batch, len(batch) >= rows
+        return batch
 
     def _rows_per_answer(self, layout: Layout, *, vectors: bool) -> int:
         size = self._meta_bytes + (layout.row_bytes if vectors else 0)
@@ -249,7 +269,9 @@ class Reader:
         batches: list[RecordBatch] = []
         rest, more = where, True
         while more and sum(map(len, batches)) < count:
-            batch, more = await self._read(layout, rest, partition, namespace, vectors=vectors, most=count)
+            answer, rows = await self._answer(layout, rest, partition, vectors=vectors, most=count)
+            batch = self._batch(answer, layout, namespace, vectors=vectors)
+            more = len(batch) >= rows
             batches.append(batch)
             if len(batch):
                 rest = f"{where} and {expr.above(layout.pk.name, batch.ids[-1])}"
@@ -276,6 +298,7 @@ def _fields(layout: Layout, *, vectors: bool) -> list[str]:
     return names + ([item.name for item in layout.vectors] if vectors else [])
 
 
-def _only_ids(layout: Layout) -> Layout:
-    """A layout that expects nothing but ids."""
-    return replace(layout, scalars=(), vectors=(), dynamic=False)
+def _ids(answer: pb.QueryResults, layout: Layout) -> list[RecordId]:
+    """The ids of an answer, whatever else it holds."""
+    bare = replace(layout, scalars=(), vectors=(), dynamic=False)
+    return batch_of(answer.fields_data, bare, "", vectors=False).ids

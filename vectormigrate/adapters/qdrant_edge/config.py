@@ -41,7 +41,8 @@ CAPABILITIES = Capabilities(
     vector_names=r'(?!\.{1,2}$)[^<>:"/\\|?*\x00-\x1f\x7f]{0,120}',
     rows_per_write=2_000,
     bytes_per_write=64 * 2**20,
-    writers=1,
+    # One batch is encoded while the engine works on the other.
+    writers=2,
     readers=1,
 )
 
