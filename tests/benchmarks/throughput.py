@@ -36,6 +36,7 @@ import psutil
 
 from tests.harness.base import column_type
 from vectormigrate.adapter import Capabilities
+from vectormigrate.allocator import keep_memory_flat
 from vectormigrate.engine.connect import open_endpoint, open_ends
 from vectormigrate.engine.copy import PartitionTask
 from vectormigrate.engine.events import Event, PhaseChanged, ignore
@@ -302,6 +303,7 @@ PHASES = ("seed", "read", "write", "migrate", "both", "diff")
 
 def run_phase(args: argparse.Namespace) -> None:
     """Child process: one phase, one JSON line; CPU times in microseconds per record."""
+    keep_memory_flat()
     bench = Bench(args)
     records = anyio.run(getattr(bench, args.phase))
     meter = bench.meter

@@ -40,6 +40,9 @@ app.add_typer(audit_app, name="audit")
 def _run(verb: Callable[[], Coroutine[Any, Any, int]]) -> int:
     import anyio
 
+    from vectormigrate.allocator import keep_memory_flat
+
+    keep_memory_flat()
     return anyio.run(verb)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
+from vectormigrate.allocator import keep_memory_flat
 from vectormigrate.cli.inputs import Common
 from vectormigrate.errors import ConfigError, MissingExtra
 from vectormigrate.model.schema import Json
@@ -55,6 +56,7 @@ def serve(common: Common, asked: Serve) -> int:
     from vectormigrate.server.logs import set_up
 
     set_up(asked.log_level)
+    keep_memory_flat()
     from vectormigrate.cli.common import settings_of
     from vectormigrate.server.app import build
     from vectormigrate.server.tracing import tracing
