@@ -1,8 +1,8 @@
 """Memory that stays flat however many records pass through.
 
-Batches of megabytes come and go in several threads. The C library of Linux keeps such blocks in heaps of each thread,
-where they leave holes, and takes ever larger blocks from there once some were freed: a copy of 200,000 records ended at
-a fifth more memory than one of 50,000.
+Batches come and go in several threads. The C library of Linux gives each thread a heap of its own, eight per processor
+at most, and every heap keeps the holes that freed blocks leave: a copy of 200,000 records ended at a fifth more memory
+than one of 50,000. With two heaps the difference is 1 %, at the same speed.
 """
 
 from __future__ import annotations
@@ -10,18 +10,16 @@ from __future__ import annotations
 import os
 import sys
 
-M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
-"""Names of malloc.h."""
+"""As malloc.h has it."""
 
-LARGE_BYTES = 2**20
 ARENAS = 2
 
-VARIABLES = ("GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_")
+VARIABLES = ("GLIBC_TUNABLES", "MALLOC_ARENA_MAX")
 
 
 def keep_memory_flat() -> None:
-    """Let blocks of 1 MiB and more go back to the system as soon as they are freed, and keep two heaps for the rest.
+    """Let all threads share two heaps.
 
     For the whole process, so only for one that is ours. Does nothing where the operator set the variables of the C
     library, nor with another C library than glibc.
@@ -32,5 +30,4 @@ def keep_memory_flat() -> None:
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
         mallopt(M_ARENA_MAX, ARENAS)
