@@ -180,10 +180,19 @@ class Bench:
         async with open_service(state=self.folder / "state.db") as service:
             yield service
 
+    async def clean(self) -> int:
+        """Drop both collections: a server of the user's outlives this."""
+        self.meter.start()
+        for end in (self.source, self.target):
+            async with open_endpoint(end) as collection:
+                await collection.drop()
+        self.meter.stop()
+        return self.args.records
+
     async def seed(self) -> int:
+        await self.clean()
         self.meter.start()
         async with open_endpoint(self.source) as source:
-            await source.drop()
             await source.create(shape(source.capabilities, schema(SOURCE, self.args.dim, self.args.ids)))
             for first in range(0, self.args.records, SEED_ROWS):
                 rows = min(SEED_ROWS, self.args.records - first)
@@ -337,7 +346,7 @@ def main() -> None:
     parser.add_argument("--phases", default=",".join(PHASES))
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--milvus-url", default="")
-    parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
+    parser.add_argument("--phase", choices=(*PHASES, "clean"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.phase:
         run_phase(args)
@@ -348,26 +357,31 @@ def main() -> None:
         report(args)
 
 
+def child(args: argparse.Namespace, phase: str) -> dict[str, float]:
+    """Run a phase in a process of its own."""
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in vars(args).items() if value and name != "phase"]
+    command = [sys.executable, "-m", "tests.benchmarks.throughput", *flags, f"--phase={phase}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise SystemExit(f"phase {phase} failed")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def report(args: argparse.Namespace) -> None:
     """Run the phases and print what came out."""
     print(f"{args.source} -> {args.target}: {args.records:,} records, {args.dim} dimensions, {args.ids} ids,")
     print(f"batches of {args.batch_size}, {psutil.cpu_count()} cores")
     results: dict[str, dict[str, float]] = {}
-    for phase in args.phases.split(","):
-        flags = [
-            f"--{name.replace('_', '-')}={value}" for name, value in vars(args).items() if value and name != "phase"
-        ]
-        command = [sys.executable, "-m", "tests.benchmarks.throughput", *flags, f"--phase={phase}"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
-        if done.returncode:
-            raise SystemExit(f"phase {phase} failed")
-        results[phase] = json.loads(done.stdout.splitlines()[-1])
-        if phase != "seed":
-            found = results[phase]
-            print(
-                f"  {phase:8} {found['rate']:>9,.0f} records/s   peak {found['peak_mb']:5.0f} MB   "
-                f"CPU per record: own {found['own']:5.1f} us, engines {found['engines']:5.1f} us"
-            )
+    try:
+        for phase in args.phases.split(","):
+            found = results[phase] = child(args, phase)
+            if phase != "seed":
+                print(
+                    f"  {phase:8} {found['rate']:>9,.0f} records/s   peak {found['peak_mb']:5.0f} MB   "
+                    f"CPU per record: own {found['own']:5.1f} us, engines {found['engines']:5.1f} us"
+                )
+    finally:
+        child(args, "clean")
     if {"read", "write", "migrate"} <= results.keys():
         slower = min(results["read"]["rate"], results["write"]["rate"])
         print(f"  migration / min(read, write) = {results['migrate']['rate'] / slower:.2f}")

@@ -6,21 +6,24 @@ import json
 import math
 import random
 import struct
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("qdrant_client")
 
-from vectormigrate.adapters.qdrant import decode, encode, jsons
+from vectormigrate.adapters.qdrant import decode, jsons, packing
 from vectormigrate.adapters.qdrant.checks import GRPC_LEVELS, fits_grpc
 from vectormigrate.adapters.qdrant.ids import from_message, message, next_id, order
 from vectormigrate.adapters.qdrant.proto import pb
 from vectormigrate.exact_floats import EXACT_FIELD, as_returned, may_become, protect, restore
-from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn
+from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import Metric, VectorField, VectorKind
 
@@ -45,8 +48,8 @@ BATCH = RecordBatch(
 
 def output(old: bool) -> list[Any]:
     """The points of BATCH as a server returns them, `old`: as those before 1.17 do."""
-    request = pb.UpsertPoints()
-    encode.put_points(request.points, BATCH, [0, 1], dict(enumerate(BATCH.metadata)), single=False)
+    sent = packing.points(BATCH, [0, 1], dict(enumerate(BATCH.metadata)), single=False)
+    request = pb.UpsertPoints.FromString(sent)
     answer = pb.ScrollResponse()
     for point in request.points:
         found = answer.result.add(id=point.id)
@@ -110,10 +113,77 @@ def test_what_travels_over_grpc_is_what_protobuf_can_read(levels: int) -> None:
     metadata: Metadata = {"deep": value}
     assert fits_grpc(metadata) == (levels <= GRPC_LEVELS)
     if fits_grpc(metadata):
-        request = pb.UpsertPoints()
-        encode.put_payload(request.points.add().payload, metadata)
-        again = pb.UpsertPoints.FromString(request.SerializeToString())
-        assert decode.payload(again.points[0].payload) == metadata
+        again = pb.PointStruct.FromString(packing.payload(metadata))
+        assert decode.payload(again.payload) == metadata
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def put(target: Any, value: Any) -> None:
+    """As protobuf itself writes a value."""
+    if value is None:
+        target.null_value = 0
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, int):
+        target.integer_value = value
+    elif isinstance(value, float):
+        target.double_value = value
+    elif isinstance(value, str):
+        target.string_value = value
+    elif isinstance(value, list):
+        target.list_value.SetInParent()
+        for item in value:
+            put(target.list_value.values.add(), item)
+    else:
+        target.struct_value.SetInParent()
+        for key, item in value.items():
+            put(target.struct_value.fields[key], item)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=6), st.integers(0, 2**64 - 1) | st.uuids())
+def test_bytes_of_points_are_those_that_protobuf_reads_as_the_same_message(metadata: Metadata, key: RecordId) -> None:
+    wanted = pb.PointStruct(id=message(key))
+    wanted.vectors.vectors.SetInParent()
+    for name, value in metadata.items():
+        put(wanted.payload[name], value)
+    sent = packing.points(RecordBatch("", [key], {}, [metadata]), [0], {0: metadata}, single=False)
+    (found,) = pb.UpsertPoints.FromString(sent).points
+    assert found == wanted
+
+
+@pytest.mark.parametrize("name", ["", "ü"])
+@pytest.mark.parametrize("single", [True, False])
+def test_vectors_go_with_or_without_a_name_and_are_left_out_where_a_record_has_none(name: str, single: bool) -> None:
+    values = np.array([[1, -0.0, 1 / 3], [4, 5, 6], [0, 0, 0]], np.float32)
+    offsets = np.array([0, 1, 2, 2], np.int64)
+    columns: list[VectorColumn] = [
+        DenseColumn(values),
+        SparseColumn(offsets, np.array([7, 9], np.uint32), values[0, :2].copy()),
+        MultiColumn(np.array([0, 2, 3, 3], np.int64), values),
+    ]
+    for column in columns:
+        batch = RecordBatch("", [1, 2, 3], {name: replace(column, valid=np.array([True, True, False]))}, [{}, {}, {}])
+        sent = packing.points(batch, [2, 0], dict(enumerate(batch.metadata)), single=single)
+        absent, first = pb.UpsertPoints.FromString(sent).points
+        assert (absent.id.num, first.id.num) == (3, 1)
+        assert absent.vectors.WhichOneof("vectors_options") == "vectors"
+        assert not absent.vectors.vectors.vectors
+        alone = single and not name
+        vector = first.vectors.vector if alone else first.vectors.vectors.vectors[name]
+        assert first.vectors.WhichOneof("vectors_options") == ("vector" if alone else "vectors")
+        if isinstance(column, DenseColumn):
+            assert np.array(vector.dense.data, np.float32).tobytes() == values[0].tobytes()
+        elif isinstance(column, SparseColumn):
+            assert (list(vector.sparse.indices), list(vector.sparse.values)) == ([7], [1.0])
+        else:
+            rows = [list(row.data) for row in vector.multi_dense.vectors]
+            assert np.array(rows, np.float32).tobytes() == values[:2].tobytes()
 
 
 def test_large_integers_do_not_fit_grpc_wherever_they_are() -> None:

@@ -57,7 +57,7 @@ class Channels:
 
 
 def _serialised(message: Any) -> bytes:
-    return message.SerializeToString()
+    return message if isinstance(message, bytes) else message.SerializeToString()
 
 
 async def answers(channel: grpc.aio.Channel, seconds: float) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from vectormigrate.adapter import Hits
-from vectormigrate.adapters.qdrant import decode, encode
+from vectormigrate.adapters.qdrant import decode, encode, packing
 from vectormigrate.adapters.qdrant import ids as wire
 from vectormigrate.adapters.qdrant.channel import Channels
 from vectormigrate.adapters.qdrant.checks import fits_grpc
@@ -103,9 +103,9 @@ class GrpcPoints:
             await self._rest.upsert(where, batch, other, payloads, single=single)
         if not good:
             return
-        request = pb.UpsertPoints(collection_name=self._name, wait=True, ordering=self._ordering, **where.grpc_shard())
-        encode.put_points(request.points, batch, good, payloads, single)
-        await self._change("Upsert", request)
+        head = pb.UpsertPoints(collection_name=self._name, wait=True, ordering=self._ordering, **where.grpc_shard())
+        points = packing.points(batch, good, payloads, single=single)
+        await self._change("Upsert", head.SerializeToString() + points)
 
     async def delete(self, where: Where) -> None:
         if where.namespace is None:

@@ -16,6 +16,7 @@ ALIAS = f"{__package__}.grpc_gen"
 
 if TYPE_CHECKING:
     from qdrant_client.grpc import collections_pb2 as coll
+    from qdrant_client.grpc import json_with_int_pb2 as values
     from qdrant_client.grpc import points_pb2 as pb
     from qdrant_client.grpc import qdrant_common_pb2 as common
     from qdrant_client.grpc import qdrant_pb2 as qd
@@ -34,6 +35,7 @@ else:
     coll = _module("collections_pb2")
     common = _module("qdrant_common_pb2")
     pb = _module("points_pb2")
+    values = _module("json_with_int_pb2")
     qd = _module("qdrant_pb2")
 
-__all__ = ["coll", "common", "pb", "qd"]
+__all__ = ["coll", "common", "pb", "qd", "values"]
