@@ -6,6 +6,7 @@ switched off. All I/O is async; a blocking client runs in a thread or a child pr
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ class Capabilities:
     creates_collections: bool = True
 
 
-class ConnectionConfig(BaseModel):
+class ConnectionConfig(BaseModel, ABC):
     """Where a collection is. Adapters subclass it; unknown options are refused.
 
     `url` may hold user-info only in memory: `location()` leaves it out. The key is a SecretStr and never serialised.
@@ -142,9 +143,9 @@ class ConnectionConfig(BaseModel):
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
     collection: str
 
+    @abstractmethod
     def location(self) -> str:
         """Canonical text of server and collection, without credentials: equal texts are the same collection."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

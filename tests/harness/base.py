@@ -11,6 +11,7 @@ import json
 import os
 import pkgutil
 import re
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -80,7 +81,7 @@ def column_type(value: Value) -> tuple[FieldType, FieldType | None] | None:
     return None if found is None else (found, None)
 
 
-class Harness:
+class Harness(ABC):
     """One way of running one database. Subclasses set the attributes and override `running` and `config`."""
 
     name: str
@@ -118,9 +119,9 @@ class Harness:
         del folder
         yield
 
+    @abstractmethod
     def config(self, collection: str) -> ConnectionConfig:
         """How to reach this collection of the running instance."""
-        raise NotImplementedError
 
     def unreachable(self) -> ConnectionConfig | None:
         """A config that leads to no running server; opening or using it must raise Unavailable. None: no such thing."""
