@@ -133,7 +133,7 @@ def test_there_is_an_example_of_every_type() -> None:
 NAME = st.text(min_size=1, max_size=12).filter(lambda name: not name.startswith("_vm_") and name != "id")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_any_names_and_words_of_any_pair_give_a_line_each(data: st.DataObject) -> None:
     source, target = data.draw(st.sampled_from(PAIRS))

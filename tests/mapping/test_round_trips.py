@@ -185,9 +185,7 @@ def collections(draw: st.DrawFn) -> Collection:
     return Collection("one", WIDE, schema(*fields), store)
 
 
-THOROUGH = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+THOROUGH = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -34,7 +34,7 @@ def both_ways(values: Floats) -> tuple[Floats, Floats, dict[int, Any]]:
     return units, back, notes
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.integers(1, 9).flatmap(
         lambda dim: st.lists(st.lists(ANY_FLOAT, min_size=dim, max_size=dim), min_size=1, max_size=5)
@@ -46,7 +46,7 @@ def test_any_finite_bits_come_back_bit_for_bit(rows: list[list[np.uint32]]) -> N
     assert back.tobytes() == values.tobytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32), st.floats(-30, 30), st.integers(2, 700))
 def test_ordinary_vectors_come_back_from_two_bits_per_component(seed: int, magnitude: float, dim: int) -> None:
     rng = np.random.default_rng(seed)
@@ -60,7 +60,7 @@ def test_ordinary_vectors_come_back_from_two_bits_per_component(seed: int, magni
             assert len(note[2]) <= -(-dim // 12) * 4 + 4
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32), st.integers(1, 300))
 def test_a_normalising_target_leaves_every_written_vector_alone(seed: int, dim: int) -> None:
     rng = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client, MCPError
 
@@ -148,7 +148,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(json_values, st.sampled_from(NAMES), st.dictionaries(st.text(), json_values, max_size=3))
 def test_anything_under_the_name_of_a_credential_is_masked(value: Any, name: str, others: dict[str, Any]) -> None:
     given_value = {"a": [{**others, name: {"deep": [UNKNOWN, value]}}]}
@@ -157,7 +156,6 @@ def test_anything_under_the_name_of_a_credential_is_masked(value: Any, name: str
     assert shown["a"][0][name] == MASK
 
 
-@settings(deadline=None)
 @given(json_values)
 def test_what_is_written_down_is_short_plain_json(value: Any) -> None:
     text = json.dumps(masked(value))
@@ -165,7 +163,6 @@ def test_what_is_written_down_is_short_plain_json(value: Any) -> None:
     json.loads(text)
 
 
-@settings(deadline=None)
 @given(
     st.text(alphabet=st.characters(exclude_characters="/@ \n\t\r?#", exclude_categories=["Cs", "Z", "C"]), min_size=6)
 )

@@ -35,7 +35,7 @@ def keys(ids: Sequence[RecordId]) -> list[str]:
 
 
 @given(st.lists(IDS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_set_of_typed_ids_comes_back_from_a_block(ids: list[RecordId]) -> None:
     assert keys(unpack_ids(pack_ids(ids))) == sorted(set(map(id_key, ids)))
 

@@ -493,7 +493,7 @@ async def test_extras_are_looked_for_in_groups_of_bounded_size(monkeypatch: pyte
 ROWS = st.sets(st.integers(0, 39), max_size=12)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(changed=ROWS, dropped=ROWS, added=ROWS, page_rows=st.integers(1, 50))
 async def test_exactly_the_edited_records_are_reported(
     changed: set[int], dropped: set[int], added: set[int], page_rows: int
