@@ -10,7 +10,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", -1),
     # engine/retry.py alone repeats calls.
     ("grpc.enable_retries", 0),
-    # Servers answer frequent pings with GOAWAY too_many_pings (Milvus Lite those every 10 s, as pymilvus sends them).
+    # Some servers answer pings every 10 s with GOAWAY too_many_pings.
     ("grpc.keepalive_time_ms", 300_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.initial_reconnect_backoff_ms", 200),

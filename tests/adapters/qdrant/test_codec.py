@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("qdrant_client")
 
+from tests.emulators.qdrant.messages import put_value
 from vectormigrate.adapters.qdrant import decode, jsons, packing
 from vectormigrate.adapters.qdrant.checks import GRPC_LEVELS, fits_grpc
 from vectormigrate.adapters.qdrant.ids import from_message, message, next_id, order
@@ -124,34 +125,12 @@ JSON = st.recursive(
 )
 
 
-def put(target: Any, value: Any) -> None:
-    """As protobuf itself writes a value."""
-    if value is None:
-        target.null_value = 0
-    elif isinstance(value, bool):
-        target.bool_value = value
-    elif isinstance(value, int):
-        target.integer_value = value
-    elif isinstance(value, float):
-        target.double_value = value
-    elif isinstance(value, str):
-        target.string_value = value
-    elif isinstance(value, list):
-        target.list_value.SetInParent()
-        for item in value:
-            put(target.list_value.values.add(), item)
-    else:
-        target.struct_value.SetInParent()
-        for key, item in value.items():
-            put(target.struct_value.fields[key], item)
-
-
 @given(st.dictionaries(st.text(), JSON, max_size=6), st.integers(0, 2**64 - 1) | st.uuids())
 def test_bytes_of_points_are_those_that_protobuf_reads_as_the_same_message(metadata: Metadata, key: RecordId) -> None:
     wanted = pb.PointStruct(id=message(key))
     wanted.vectors.vectors.SetInParent()
     for name, value in metadata.items():
-        put(wanted.payload[name], value)
+        put_value(wanted.payload[name], value)
     sent = packing.points(RecordBatch("", [key], {}, [metadata]), [0], {0: metadata}, single=False)
     (found,) = pb.UpsertPoints.FromString(sent).points
     assert found == wanted

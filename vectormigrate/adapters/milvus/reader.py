@@ -209,7 +209,8 @@ class Reader:
             if coming is not None:
                 with anyio.CancelScope(shield=True):
                     coming.cancel()
-                    await asyncio.wait([coming])
+                    # Its own failure is of no interest any more, and must not be logged as one that nobody saw.
+                    await asyncio.gather(coming, return_exceptions=True)
 
     async def _answer(
         self, layout: Layout, where: str, partition: str, *, vectors: bool, most: int
