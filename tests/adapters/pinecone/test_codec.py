@@ -19,7 +19,7 @@ from vectormigrate.adapters.pinecone.decode import batch_of
 from vectormigrate.adapters.pinecone.encode import AMBIGUOUS, encode, requests
 from vectormigrate.adapters.pinecone.errors import HttpError
 from vectormigrate.adapters.pinecone.layout import Layout, layout_of
-from vectormigrate.adapters.pinecone.reading import URL_BYTES, chunks
+from vectormigrate.adapters.pinecone.reading import URL_BYTES, chunks, require_ascending
 from vectormigrate.adapters.pinecone.session import segment
 from vectormigrate.errors import (
     AdapterError,
@@ -264,3 +264,11 @@ async def test_a_missing_or_unusable_key_is_an_auth_error(monkeypatch: pytest.Mo
                 pass
         assert "pcsk_with" not in str(caught.value)
     assert "PINECONE_API_KEY" not in os.environ
+
+
+def test_a_page_of_ids_in_another_order_is_an_error_and_not_a_gap() -> None:
+    require_ascending([])
+    require_ascending(["a", "b", "ba"])
+    for ids in (["b", "a"], ["a", "a"], ["a", "c", "b"]):
+        with pytest.raises(InvalidRequest, match="order"):
+            require_ascending(ids)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
 from vectormigrate.adapters.pinecone.capabilities import NOTE_NAMESPACE
 from vectormigrate.adapters.pinecone.concurrency import gather
-from vectormigrate.adapters.pinecone.errors import HttpError
+from vectormigrate.adapters.pinecone.errors import NAME, HttpError
 from vectormigrate.adapters.pinecone.layout import Layout
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path, namespace_of
+from vectormigrate.errors import InvalidRequest
 
 PAGE = 100
 """Most ids (and namespaces) in one listing."""
@@ -53,6 +55,7 @@ async def list_ids(session: Session, namespace: str, token: str | None, last: st
                 raise
             token, refused_at = None, last
             continue
+        require_ascending(ids)
         kept = [item for item in ids if item > last]
         if kept:
             yield Listing(kept, token)
@@ -60,6 +63,13 @@ async def list_ids(session: Session, namespace: str, token: str | None, last: st
         if not following:
             return
         token = following
+
+
+def require_ascending(ids: Sequence[str]) -> None:
+    """Raises InvalidRequest for a page in another order than the documented one: what lies below the last id seen is
+    skipped as known, so records would be left out without a word."""
+    if any(first >= second for first, second in pairwise(ids)):
+        raise InvalidRequest("the service lists ids in another order than that of their bytes", adapter=NAME)
 
 
 async def _list(session: Session, namespace: str, token: str | None) -> tuple[list[str], str | None]:
