@@ -10,18 +10,22 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 
 
-def exit_when_parent_dies() -> None:
-    """In the child: leave the process at once, without clean-up, when standard input reaches end-of-file.
-
-    Engines used here keep their data safe under a kill, so no orderly shutdown is needed.
+def exit_when_parent_dies(closing: Callable[[], object] | None = None) -> None:
+    """In the child: leave the process when standard input reaches end-of-file, after `closing` where an engine needs an
+    orderly end, else at once: the engine's data must then be safe under a kill.
     """
 
     def watch() -> None:
         while os.read(0, 4096):
             pass
-        os._exit(0)
+        try:
+            if closing is not None:
+                closing()
+        finally:
+            os._exit(0)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 

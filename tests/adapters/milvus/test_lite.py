@@ -144,6 +144,62 @@ async def test_a_released_collection_is_loaded_for_reading_and_released_again(tm
         assert await other.state("c") == 1
 
 
+async def fill_and_close(folder: Path, dim: int) -> None:
+    """A new collection, closed at once after writing, with an index that takes a while to build."""
+    index = {"m": 64, "ef_construct": 512}
+    slow = VectorField(name="embedding", kind=VectorKind.DENSE, dim=dim, metric=Metric.L2, index=index)
+    values = np.random.default_rng(7).standard_normal((2_000, dim)).astype(np.float32)
+    async with SPEC.open(lite(folder)) as target:
+        await target.create(CollectionSchema(name="c", id_kinds=SCHEMA.id_kinds, vectors=(slow,)))
+        await target.upsert(RecordBatch("", list(range(2_000)), {"embedding": DenseColumn(values)}, [{}] * 2_000))
+        await target.finalize()
+
+
+def index_file(folder: Path) -> Path:
+    (found,) = folder.rglob("*.idx")
+    return found
+
+
+async def test_closing_lets_lite_finish_the_index_that_it_builds_behind_our_back(tmp_path: Path) -> None:
+    await fill_and_close(tmp_path, 768)
+    index = index_file(tmp_path)
+    before = index.stat()
+    assert before.st_size > 2_000 * 768 * 4
+    async with SPEC.open(lite(tmp_path)) as target:
+        assert await target.count() == 2_000
+    assert index.stat().st_mtime_ns == before.st_mtime_ns
+
+
+async def test_an_index_file_that_lite_is_still_writing_is_waited_for(tmp_path: Path) -> None:
+    await fill_and_close(tmp_path, 4)
+    index = index_file(tmp_path)
+    whole = index.read_bytes()
+    index.write_bytes(whole[:100])
+    async with SPEC.open(lite(tmp_path)) as target, anyio.create_task_group() as tasks:
+
+        async def finish() -> None:
+            await anyio.sleep(1)
+            index.write_bytes(whole)
+
+        tasks.start_soon(finish)
+        assert await target.count() == 2_000
+
+
+async def test_an_index_file_cut_off_by_a_kill_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vectormigrate.adapters.milvus.session.INDEX_FILE_SECONDS", 0.2)
+    await fill_and_close(tmp_path, 4)
+    index = index_file(tmp_path)
+    index.write_bytes(index.read_bytes()[:100])
+    async with SPEC.open(lite(tmp_path)) as target:
+        with pytest.raises(InvalidRequest, match=r"builds it again") as caught:
+            await target.count()
+        assert str(index) in str(caught.value)
+        index.unlink()
+        assert await target.count() == 2_000
+
+
 async def test_a_collection_without_index_is_read_and_its_metric_called_a_guess(tmp_path: Path) -> None:
     config = lite(tmp_path)
     async with native(config) as other, SPEC.open(config) as target:

@@ -32,7 +32,7 @@ class MilvusConfig(ConnectionConfig):
     connect_timeout: float = Field(default=5.0, gt=0)
     ready_timeout: float = Field(default=3600.0, gt=0)
     load: bool = False
-    lock_wait: float = Field(default=5.0, ge=0)
+    lock_wait: float = Field(default=30.0, ge=0)
     count_by_scan: bool = False
     ca_file: Path | None = None
 

@@ -21,6 +21,8 @@ from vectormigrate.errors import ConfigError, InvalidRequest, Unavailable
 
 CHILD = f"{__package__}.lite_child"
 START_SECONDS = 60.0
+CLOSE_SECONDS = 300.0
+"""For how long the child may go on building indexes after the last user left, before it is killed."""
 RETRY_SECONDS = 0.1
 
 
@@ -48,7 +50,7 @@ class Database:
         with self.lock:
             self.users -= 1
             if self.users == 0 and self.child is not None:
-                childproc.stop(self.child)
+                childproc.stop(self.child, CLOSE_SECONDS)
                 self.child = None
 
     def _start(self) -> bool:

@@ -19,7 +19,19 @@ from vectormigrate.errors import CollectionNotFound, InvalidRequest, TimedOut
 
 DEFAULT_PARTITION = "_default"
 NOT_LOADED = 101
+UNEXPECTED = 1
 POLL_SECONDS = 0.05
+INDEX_FILE_SECONDS = 10.0
+"""For how long an index file that Lite cannot read may be one that it is still writing in the background."""
+
+
+def _unreadable_index(collection: str, error: StatusError) -> InvalidRequest:
+    """Lite writes its index files in place, so a kill can leave one cut off; it builds those that are missing."""
+    message = (
+        f"Milvus Lite cannot load collection {collection!r}: {error.reason}. If this names an index file (.idx or "
+        ".sidx), its writing was cut off by a kill or a full disk: remove it, Lite builds it again from the records"
+    )
+    return InvalidRequest(message, adapter=NAME, operation="load")
 
 
 class Session:
@@ -163,7 +175,17 @@ class Session:
         # 0 lets newer servers choose; 2.3 wants a number.
         replicas = 1 if self.server.version < (2, 4) else 0
         request = pb.LoadCollectionRequest(collection_name=layout.name, replica_number=replicas)
-        await self.client.call(request, cp.Status)
+        deadline = time.monotonic() + INDEX_FILE_SECONDS
+        while True:
+            try:
+                await self.client.call(request, cp.Status)
+                break
+            except StatusError as error:
+                if not self.server.lite or error.code != UNEXPECTED:
+                    raise
+                if time.monotonic() > deadline:
+                    raise _unreadable_index(layout.name, error) from error
+            await anyio.sleep(POLL_SECONDS)
         await self._until_loaded()
 
     async def _until_loaded(self) -> None:
