@@ -1,4 +1,5 @@
-"""The command line: one function per verb, which turns flags into a call of `verbs_run` or `verbs_look`.
+"""The command line: one function per verb, which turns flags into a call of `verbs_run` or `verbs_look`. The groups
+`schema`, `mcp` and `audit` and the long `serve` have files of their own.
 
 Everything heavy (service, pydantic, numpy, vendor packages) is imported inside the functions, so `--help` stays fast.
 """
@@ -7,11 +8,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Coroutine
 from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -20,6 +20,9 @@ from vectormigrate.cli import options as opt
 from vectormigrate.cli.errors import Failure, guarded, print_failure
 from vectormigrate.cli.inputs import Common, Pace, Place, What
 from vectormigrate.cli.mcp import audit_app, mcp_app
+from vectormigrate.cli.run import run_verb
+from vectormigrate.cli.schema import schema_app
+from vectormigrate.cli.serve import serve
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import Status
 
@@ -31,19 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-schema_app = typer.Typer()
 app.add_typer(schema_app, name="schema")
 app.add_typer(mcp_app, name="mcp")
 app.add_typer(audit_app, name="audit")
-
-
-def _run(verb: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    import anyio
-
-    from vectormigrate.allocator import keep_memory_flat
-
-    keep_memory_flat()
-    return anyio.run(verb)
 
 
 def _print_version(wanted: bool) -> None:
@@ -60,13 +53,6 @@ def top(
     ] = False,
 ) -> None:
     """Move vector collections between databases, and prove that nothing was lost."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-@schema_app.callback(invoke_without_command=True)
-def schema(context: typer.Context) -> None:
-    """Look at the shape of a collection, and at the shape it should have elsewhere."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -162,7 +148,7 @@ def migrate(
         ),
         dry_run=dry_run,
     )
-    return _run(verb)
+    return run_verb(verb)
 
 
 @app.command(epilog=examples.RESUME)
@@ -200,7 +186,7 @@ def resume(
         max_rejects=max_rejects,
         retry_rejects=retry_rejects,
     )
-    return _run(partial(verbs_run.resume, common, migration_id, pace, source_api_key, target_api_key))
+    return run_verb(partial(verbs_run.resume, common, migration_id, pace, source_api_key, target_api_key))
 
 
 @app.command(epilog=examples.STOP)
@@ -217,7 +203,7 @@ def stop(
     """
     from vectormigrate.cli import verbs_run
 
-    return _run(partial(verbs_run.stop, Common(state=state, config=config, as_json=as_json), migration_id, timeout))
+    return run_verb(partial(verbs_run.stop, Common(state=state, config=config, as_json=as_json), migration_id, timeout))
 
 
 @app.command(epilog=examples.STATUS)
@@ -235,7 +221,7 @@ def status(
     from vectormigrate.cli import verbs_look
 
     common = Common(state=state, config=config, as_json=as_json)
-    return _run(partial(verbs_look.status, common, migration_id, watch=watch, rejects=rejects))
+    return run_verb(partial(verbs_look.status, common, migration_id, watch=watch, rejects=rejects))
 
 
 @app.command("list", epilog=examples.LIST)
@@ -248,7 +234,7 @@ def list_(
     """List the migrations of the state file."""
     from vectormigrate.cli import verbs_look
 
-    return _run(partial(verbs_look.list_all, Common(state=state, config=config, as_json=as_json), status))
+    return run_verb(partial(verbs_look.list_all, Common(state=state, config=config, as_json=as_json), status))
 
 
 @app.command(epilog=examples.VALIDATE)
@@ -298,7 +284,7 @@ def validate(
         source_key=source_api_key,
         target_key=target_api_key,
     )
-    return _run(verb)
+    return run_verb(verb)
 
 
 @app.command(epilog=examples.ROLLBACK)
@@ -317,98 +303,7 @@ def rollback(
     from vectormigrate.cli import verbs_look
 
     common = Common(state=state, config=config, as_json=as_json)
-    return _run(partial(verbs_look.rollback, common, migration_id, force=force, target_key=target_api_key))
-
-
-@schema_app.command(epilog=examples.DESCRIBE)
-def describe(
-    connection: Annotated[
-        str | None, typer.Argument(metavar="CONNECTION", help="Name in vectormigrate.toml, or use --type.")
-    ] = None,
-    type: opt.Type = None,
-    url: opt.Url = None,
-    api_key: opt.Key = None,
-    index: opt.Index = None,
-    option: opt.Option = None,
-    sample: Annotated[int, typer.Option("--sample", metavar="N", min=0, help="Records to look at.")] = 10_000,
-    state: opt.State = None,
-    config: opt.Config = None,
-    as_json: opt.AsJson = False,
-) -> int:
-    """Show vectors, fields, namespaces and counts of a collection."""
-    from vectormigrate.cli import verbs_look
-
-    place = Place(
-        side="", connection=connection, type=type, url=url, key=api_key, index=index, options=tuple(option or ())
-    )
-    return _run(partial(verbs_look.describe, Common(state=state, config=config, as_json=as_json), place, sample))
-
-
-@schema_app.command(epilog=examples.RECOMMEND)
-def recommend(
-    target_type: Annotated[str | None, typer.Option("--target-type", metavar="TYPE", help="Where it shall go.")] = None,
-    source: opt.SourceConnection = None,
-    source_type: opt.SourceType = None,
-    source_url: opt.SourceUrl = None,
-    source_api_key: opt.SourceKey = None,
-    source_index: opt.SourceIndex = None,
-    source_option: opt.SourceOption = None,
-    source_schema: Annotated[
-        str | None,
-        typer.Option("--source-schema", metavar="JSON|FILE", help='Fields instead of a collection: {"field": "type"}.'),
-    ] = None,
-    field: Annotated[
-        list[str] | None, typer.Option("--field", metavar="NAME=TYPE", help="One field instead; repeatable.")
-    ] = None,
-    details: Annotated[
-        bool, typer.Option("--details", help="Also the evidence; with --json also the target schema and losses.")
-    ] = False,
-    sample: Annotated[int, typer.Option("--sample", metavar="N", min=0, help="Records to look at.")] = 10_000,
-    state: opt.State = None,
-    config: opt.Config = None,
-    as_json: opt.AsJson = False,
-) -> int:
-    """Recommend a schema on another database, with a confidence per field and every loss.
-
-    A sample of the collection is read. Without a collection, --source-schema or --field name fields and their types.
-    """
-    from vectormigrate.cli import verbs_look
-
-    place = Place(
-        side="source",
-        connection=source,
-        type=source_type,
-        url=source_url,
-        key=source_api_key,
-        index=source_index,
-        options=tuple(source_option or ()),
-    )
-    common = Common(state=state, config=config, as_json=as_json)
-    fields = tuple(field or ())
-    verb = partial(verbs_look.recommend, common, place, target_type, schema=source_schema, fields=fields)
-    return _run(partial(verb, sample=sample, details=details))
-
-
-@schema_app.command(name="table", epilog=examples.TABLE)
-def outcome_table(
-    types: Annotated[
-        list[str] | None, typer.Argument(metavar="[TYPE]...", help="Databases; default all that need a package.")
-    ] = None,
-    also: Annotated[
-        list[str] | None, typer.Option("--also", metavar="TYPE", help="Say how this one differs; repeatable.")
-    ] = None,
-    state: opt.State = None,
-    config: opt.Config = None,
-    as_json: opt.AsJson = False,
-) -> int:
-    """Show what is exact, restored or lost between databases.
-
-    Found by asking the planner for each pair and kind of thing; nothing is connected to. Printed as Markdown.
-    """
-    from vectormigrate.cli import verbs_look
-
-    common = Common(state=state, config=config, as_json=as_json)
-    return _run(partial(verbs_look.outcome_table, common, tuple(types or ()), tuple(also or ())))
+    return run_verb(partial(verbs_look.rollback, common, migration_id, force=force, target_key=target_api_key))
 
 
 @app.command(epilog=examples.DOCTOR)
@@ -432,91 +327,10 @@ def doctor(
     places = [Place(side="", connection=name, index=index) for name in connections or ()]
     if type or url:
         places.append(Place(side="", type=type, url=url, key=api_key, index=index, options=tuple(option or ())))
-    return _run(partial(verbs_look.doctor, Common(state=state, config=config, as_json=as_json), places))
+    return run_verb(partial(verbs_look.doctor, Common(state=state, config=config, as_json=as_json), places))
 
 
-@app.command(epilog=examples.SERVE)
-def serve(
-    addr: Annotated[
-        str | None, typer.Option("--addr", metavar="[HOST]:PORT", help="Serve HTTP there; default: stdin and stdout.")
-    ] = None,
-    api_key: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--api-key",
-            metavar="[NAME[:SCOPE]=]KEY",
-            help="Key that clients must show; repeatable; [bold]env:NAME[/] reads it from a variable.  "
-            "Environment: VECTORMIGRATE_API_KEYS.",
-        ),
-    ] = None,
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="Leave out the tools that start, stop and roll back.")
-    ] = False,
-    resume_on_start: Annotated[
-        bool, typer.Option("--resume-on-start", help="Go on with what the last server was running.")
-    ] = False,
-    allow_inline_connections: Annotated[
-        bool, typer.Option("--allow-inline-connections", help="Tools take TYPE=URL for a connection; stdio only.")
-    ] = False,
-    tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain, PEM.", dir_okay=False)
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", metavar="FILE", help="Private key, PEM.", dir_okay=False)
-    ] = None,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option("--allowed-host", metavar="NAME", help="Further name of this server; repeatable."),
-    ] = None,
-    allowed_origin: Annotated[
-        list[str] | None,
-        typer.Option("--allowed-origin", metavar="URL", help="Web page that may call this server; repeatable."),
-    ] = None,
-    audit_log: Annotated[
-        Path | None,
-        typer.Option(
-            "--audit-log",
-            metavar="FILE",
-            help="Where every request is written down; default audit.jsonl beside the state file.",
-            dir_okay=False,
-        ),
-    ] = None,
-    calls_per_minute: Annotated[
-        int | None, typer.Option("--calls-per-minute", metavar="N", min=0, help="Per key; default 100, 0 is no limit.")
-    ] = None,
-    insecure_short_key: Annotated[
-        bool, typer.Option("--insecure-short-key", help="Accept keys under 32 characters; loopback only.")
-    ] = False,
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], typer.Option("--log-level", help="Logs go to stderr as JSON.")
-    ] = "info",
-    state: opt.State = None,
-    config: opt.Config = None,
-) -> int:
-    """Serve AI assistants and scripts over MCP.
-
-    Ends on Ctrl-C, SIGTERM or the end of stdin: running migrations stop with a checkpoint, within 5 seconds.
-    """
-    from vectormigrate.cli import verbs_serve
-
-    return verbs_serve.serve(
-        Common(state=state, config=config, as_json=False),
-        verbs_serve.Serve(
-            addr=addr,
-            api_keys=tuple(api_key or ()),
-            insecure_short_key=insecure_short_key,
-            read_only=read_only,
-            inline=allow_inline_connections,
-            resume_on_start=resume_on_start,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            allowed_hosts=tuple(allowed_host or ()),
-            allowed_origins=tuple(allowed_origin or ()),
-            audit=audit_log,
-            calls_per_minute=calls_per_minute,
-            log_level=log_level,
-        ),
-    )
+app.command(epilog=examples.SERVE)(serve)
 
 
 @app.command(epilog=examples.DEMO)
@@ -533,7 +347,7 @@ def demo(
     """
     from vectormigrate.cli.demo.run import run_demo
 
-    return _run(partial(run_demo, records, directory, as_json))
+    return run_verb(partial(run_demo, records, directory, as_json))
 
 
 def _detach(common: Common, migration_id: str) -> int:

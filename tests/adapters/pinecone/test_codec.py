@@ -267,8 +267,11 @@ async def test_a_missing_or_unusable_key_is_an_auth_error(monkeypatch: pytest.Mo
 
 
 def test_a_page_of_ids_in_another_order_is_an_error_and_not_a_gap() -> None:
-    require_ascending([])
-    require_ascending(["a", "b", "ba"])
+    require_ascending([], "a")
+    require_ascending(["a", "b", "ba"], "")
+    require_ascending(["a", "b"], "a")
     for ids in (["b", "a"], ["a", "a"], ["a", "c", "b"]):
         with pytest.raises(InvalidRequest, match="order"):
-            require_ascending(ids)
+            require_ascending(ids, "")
+    with pytest.raises(InvalidRequest, match="order"):
+        require_ascending(["a", "c"], "b")

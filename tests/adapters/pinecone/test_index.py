@@ -194,6 +194,17 @@ async def test_a_scan_goes_on_by_the_last_id_when_its_token_is_refused(emulator:
             await scan(index, partition, cursor)
 
 
+@pytest.mark.parametrize("kind", ["vector", "document"])
+async def test_a_listing_that_goes_back_is_an_error_and_not_a_gap(emulator: Emulator, kind: Any) -> None:
+    async with fresh(emulator, schema(dense()), index_kind=kind) as (index, _):
+        await index.upsert(records([f"r{n:03d}" for n in range(250)]))
+        await index.finalize()
+        (partition,) = await index.partitions(1)
+        emulator.knobs.pages_back = True
+        with pytest.raises(InvalidRequest, match="order"):
+            await scan(index, partition)
+
+
 async def test_finalize_waits_until_queries_see_the_writes(emulator: Emulator) -> None:
     async with fresh(emulator) as (index, _):
         emulator.knobs.lag = 4

@@ -39,14 +39,15 @@ class Knobs:
     `lag`: a write is indexed (so that query, fetch, list and stats see it) once its namespace was queried that often
     since; None: not before `release`. `stale_reads` False: only query is behind, as with a service that fetches
     strongly. `no_lsn`: no LSN headers, as on pod indexes. `rates`: operation -> requests per second, beyond which 429.
-    `token_epoch`: a change of it ends the life of all pagination tokens. `ready_after`, `gone_after`: describes until
-    an index is so. `max_indexes`: quota of the project.
+    `token_epoch`: a change of it ends the life of all pagination tokens. `pages_back`: every page of ids is the first
+    one. `ready_after`, `gone_after`: describes until an index is so. `max_indexes`: quota of the project.
     """
 
     lag: int | None = 0
     stale_reads: bool = True
     no_lsn: bool = False
     token_epoch: int = 0
+    pages_back: bool = False
     rates: dict[str, int] = field(default_factory=dict[str, int])
     retry_after: bool = True
     ready_after: int = 0

@@ -48,7 +48,7 @@ class View:
 
     def after(self, token: str | None, prefix: str) -> str:
         """The id behind which a listing goes on."""
-        return read_token(token, prefix, self.knobs.token_epoch) if token else ""
+        return read_token(token, prefix, self.knobs.token_epoch) if token and not self.knobs.pages_back else ""
 
     def _header(self, name: str, lsn: int) -> None:
         if not self.knobs.no_lsn:

@@ -45,6 +45,7 @@ async def list_ids(session: Session, namespace: str, token: str | None, last: st
     """Pages of ids above `last`, the first one asked with `token`. A token that is refused (nobody says how long they
     live) is given up: the listing starts again and skips what it had. Raises when that leads nowhere."""
     refused_at: str | None = None
+    listed = ""
     while True:
         try:
             ids, following = await _list(session, namespace, token)
@@ -53,9 +54,10 @@ async def list_ids(session: Session, namespace: str, token: str | None, last: st
         except HttpError as error:
             if token is None or error.status not in (400, 410, 422) or refused_at == last:
                 raise
-            token, refused_at = None, last
+            token, refused_at, listed = None, last, ""
             continue
-        require_ascending(ids)
+        require_ascending(ids, listed)
+        listed = ids[-1] if ids else listed
         kept = [item for item in ids if item > last]
         if kept:
             yield Listing(kept, token)
@@ -65,10 +67,11 @@ async def list_ids(session: Session, namespace: str, token: str | None, last: st
         token = following
 
 
-def require_ascending(ids: Sequence[str]) -> None:
-    """Raises InvalidRequest for a page in another order than the documented one: what lies below the last id seen is
-    skipped as known, so records would be left out without a word."""
-    if any(first >= second for first, second in pairwise(ids)):
+def require_ascending(ids: Sequence[str], listed: str) -> None:
+    """Raises InvalidRequest for a page in another order than the documented one, or that goes back before `listed`, the
+    end of the page before: ids below the last one read are skipped as known, so records would be left out without a
+    word."""
+    if any(first >= second for first, second in pairwise(ids)) or (ids and ids[0] < listed):
         raise InvalidRequest("the service lists ids in another order than that of their bytes", adapter=NAME)
 
 
