@@ -14,6 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -253,7 +254,8 @@ class Harness(ABC):
 
 
 def all_harnesses() -> list[Harness]:
-    """Every harness of the modules in this folder; a module without HARNESSES only helps.
+    """Every harness of the modules in this folder; a module without HARNESSES only helps. Each call gives objects of
+    its own: one that runs holds the address of its engine, and suites of one process may run the same engine at once.
 
     VECTORMIGRATE_TEST_ONLY=name,name keeps only these.
     """
@@ -262,4 +264,4 @@ def all_harnesses() -> list[Harness]:
     for module in modules:
         found.extend(getattr(importlib.import_module(f"tests.harness.{module}"), "HARNESSES", ()))
     only = os.environ.get("VECTORMIGRATE_TEST_ONLY")
-    return found if only is None else [harness for harness in found if harness.name in only.split(",")]
+    return [copy(harness) for harness in found if only is None or harness.name in only.split(",")]

@@ -22,6 +22,31 @@ from vectormigrate.adapters.pinecone.config import DEFAULT_URL, KEY_VARIABLE
 KEY = os.environ.get("VECTORMIGRATE_TEST_PINECONE_API_KEY")
 
 
+class _Environment:
+    """Who needs the key in the environment, and what was there before the first of them."""
+
+    users = 0
+    before: str | None = None
+
+
+@contextmanager
+def key_in_environment(key: str) -> Generator[None, None, None]:
+    """The key, through the environment because one that was given is not stored with a migration, until the last user
+    is gone."""
+    if _Environment.users == 0:
+        _Environment.before = os.environ.get(KEY_VARIABLE)
+    _Environment.users += 1
+    os.environ[KEY_VARIABLE] = key
+    try:
+        yield
+    finally:
+        _Environment.users -= 1
+        if _Environment.users == 0:
+            os.environ.pop(KEY_VARIABLE)
+            if _Environment.before is not None:
+                os.environ[KEY_VARIABLE] = _Environment.before
+
+
 class PineconeHarness(Harness):
     adapter = "pinecone"
     scale = 0.5
@@ -54,20 +79,13 @@ class PineconeHarness(Harness):
 
     @contextmanager
     def running(self, folder: Path) -> Generator[None, None, None]:
-        # Through the environment, because a key that was given is not stored with a migration.
-        before = os.environ.get(KEY_VARIABLE)
         if KEY is not None:
-            os.environ[KEY_VARIABLE] = KEY
-            yield
-        else:
-            with emulator.running() as pinecone:
-                self._url = pinecone.url
-                os.environ[KEY_VARIABLE] = pinecone.api_key
+            with key_in_environment(KEY):
                 yield
-        if before is None:
-            del os.environ[KEY_VARIABLE]
         else:
-            os.environ[KEY_VARIABLE] = before
+            with emulator.running() as pinecone, key_in_environment(pinecone.api_key):
+                self._url = pinecone.url
+                yield
 
     def config(self, collection: str) -> PineconeConfig:
         return PineconeConfig(url=self._url, collection=collection, index_kind=self._kind)
