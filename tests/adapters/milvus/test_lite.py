@@ -12,6 +12,7 @@ import anyio
 import numpy as np
 import psutil
 import pytest
+from anyio.to_thread import run_sync
 
 from tests.adapters.milvus.native import native
 from tests.adapters.milvus.shapes import T, field, floats, int_pk, shape
@@ -168,6 +169,19 @@ async def test_closing_lets_lite_finish_the_index_that_it_builds_behind_our_back
     async with SPEC.open(lite(tmp_path)) as target:
         assert await target.count() == 2_000
     assert index.stat().st_mtime_ns == before.st_mtime_ns
+
+
+async def test_who_is_cancelled_leaves_lite_to_finish_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vectormigrate.adapters.milvus.lite.CANCELLED_SECONDS", 0.0)
+    before = children()
+    with anyio.CancelScope() as scope:
+        async with SPEC.open(lite(tmp_path)) as target:
+            await fill_and_close(tmp_path, 768)
+            assert target.capabilities
+            scope.cancel()
+    assert scope.cancel_called
+    await run_sync(psutil.wait_procs, children() - before)
+    assert index_file(tmp_path).stat().st_size > 2_000 * 768 * 4
 
 
 async def test_an_index_file_that_lite_is_still_writing_is_waited_for(tmp_path: Path) -> None:

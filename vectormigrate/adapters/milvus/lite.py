@@ -22,8 +22,11 @@ from vectormigrate.errors import ConfigError, InvalidRequest, Unavailable
 CHILD = f"{__package__}.lite_child"
 START_SECONDS = 60.0
 CLOSE_SECONDS = 300.0
-"""For how long the child may go on building indexes after the last user left, before it is killed."""
+"""For how long the last user waits for the child, which may be building indexes; then it is killed."""
+CANCELLED_SECONDS = 1.0
+"""For how long one waits who is cancelled; then the child ends alone."""
 RETRY_SECONDS = 0.1
+POLL_SECONDS = 0.01
 
 
 class Database:
@@ -45,13 +48,16 @@ class Database:
             self.users += 1
             return self.port
 
-    def leave(self) -> None:
-        """One user less; the last one ends the child. Blocking."""
+    def leave(self) -> subprocess.Popen[bytes] | None:
+        """One user less; the last one gets the child, which has been told to end."""
         with self.lock:
             self.users -= 1
-            if self.users == 0 and self.child is not None:
-                childproc.stop(self.child, CLOSE_SECONDS)
-                self.child = None
+            if self.users or self.child is None:
+                return None
+            child, self.child = self.child, None
+            if child.stdin is not None:
+                child.stdin.close()
+            return child
 
     def _start(self) -> bool:
         read, write = os.pipe()
@@ -85,6 +91,26 @@ def _first_line(fd: int) -> dict[str, str]:
         data += part
     return json.loads(data)
 
+
+async def _ended(child: subprocess.Popen[bytes]) -> None:
+    _ending.add(child)
+    with anyio.move_on_after(CANCELLED_SECONDS, shield=True):
+        await _exited(child)
+    with anyio.move_on_after(CLOSE_SECONDS):
+        await _exited(child)
+    if child.poll() is None:
+        child.kill()
+        child.wait()
+    _ending.discard(child)
+
+
+async def _exited(child: subprocess.Popen[bytes]) -> None:
+    while child.poll() is None:  # noqa: ASYNC110
+        await anyio.sleep(POLL_SECONDS)
+
+
+_ending: set[subprocess.Popen[bytes]] = set()
+"""Children on their way out; kept, because Python complains of a running child that nobody knows any more."""
 
 _databases: dict[Path, Database] = {}
 _databases_lock = threading.Lock()
@@ -128,5 +154,8 @@ async def served(path: Path, lock_wait: float) -> AsyncGenerator[str, None]:
     try:
         yield f"127.0.0.1:{port}"
     finally:
+        child: subprocess.Popen[bytes] | None = None
         with anyio.CancelScope(shield=True):
-            await run_sync(database.leave)
+            child = await run_sync(database.leave)
+        if child is not None:
+            await _ended(child)
