@@ -23,7 +23,7 @@ from vectormigrate.adapters.milvus.proto import sp
 from vectormigrate.errors import ConfigError, InvalidRequest, Unavailable
 from vectormigrate.model.batch import DenseColumn, RecordBatch, SparseColumn
 from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import CollectionSchema, FieldType, Metric, VectorField, VectorKind
+from vectormigrate.model.schema import CollectionSchema, FieldType, Json, Metric, VectorField, VectorKind
 
 pytestmark = pytest.mark.anyio
 
@@ -145,9 +145,11 @@ async def test_a_released_collection_is_loaded_for_reading_and_released_again(tm
         assert await other.state("c") == 1
 
 
-async def fill_and_close(folder: Path, dim: int) -> None:
+SLOW: dict[str, Json] = {"m": 64, "ef_construct": 512}
+
+
+async def fill_and_close(folder: Path, dim: int, index: dict[str, Json] = SLOW) -> None:
     """A new collection, closed at once after writing, with an index that takes a while to build."""
-    index = {"m": 64, "ef_construct": 512}
     slow = VectorField(name="embedding", kind=VectorKind.DENSE, dim=dim, metric=Metric.L2, index=index)
     values = np.random.default_rng(7).standard_normal((2_000, dim)).astype(np.float32)
     async with SPEC.open(lite(folder)) as target:
@@ -199,17 +201,21 @@ async def test_an_index_file_that_lite_is_still_writing_is_waited_for(tmp_path: 
         assert await target.count() == 2_000
 
 
-async def test_an_index_file_cut_off_by_a_kill_is_named_with_the_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [SLOW, {"type": "flat"}], ids=["hnsw", "flat"])
+async def test_an_index_file_cut_off_by_a_kill_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: dict[str, Json]
 ) -> None:
     monkeypatch.setattr("vectormigrate.adapters.milvus.session.INDEX_FILE_SECONDS", 0.2)
-    await fill_and_close(tmp_path, 4)
+    await fill_and_close(tmp_path, 4, kind)
     index = index_file(tmp_path)
     index.write_bytes(index.read_bytes()[:100])
     async with SPEC.open(lite(tmp_path)) as target:
-        with pytest.raises(InvalidRequest, match=r"builds it again") as caught:
+        with pytest.raises(
+            InvalidRequest, match=r"remove that file, or all files in the folders called indexes"
+        ) as caught:
             await target.count()
-        assert str(index) in str(caught.value)
+        assert str(tmp_path / "a.db") in str(caught.value)
+        assert index.parent.name == "indexes"
         index.unlink()
         assert await target.count() == 2_000
 

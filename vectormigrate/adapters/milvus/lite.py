@@ -93,6 +93,7 @@ def _first_line(fd: int) -> dict[str, str]:
 
 
 async def _ended(child: subprocess.Popen[bytes]) -> None:
+    _ending.difference_update({other for other in _ending if other.poll() is not None})
     _ending.add(child)
     with anyio.move_on_after(CANCELLED_SECONDS, shield=True):
         await _exited(child)

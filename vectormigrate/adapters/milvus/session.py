@@ -25,11 +25,12 @@ INDEX_FILE_SECONDS = 10.0
 """For how long an index file that Lite cannot read may be one that it is still writing in the background."""
 
 
-def _unreadable_index(collection: str, error: StatusError) -> InvalidRequest:
+def _unreadable_index(collection: str, path: str, error: StatusError) -> InvalidRequest:
     """Lite writes its index files in place, so a kill can leave one cut off; it builds those that are missing."""
     message = (
-        f"Milvus Lite cannot load collection {collection!r}: {error.reason}. If this names an index file (.idx or "
-        ".sidx), its writing was cut off by a kill or a full disk: remove it, Lite builds it again from the records"
+        f"Milvus Lite cannot load collection {collection!r}: {error.reason}. An index file may have been cut off by a "
+        "kill or a full disk: with the database closed, remove that file, or all files in the folders called indexes "
+        f"below the collection's folder in {path!r}; Lite builds them again from the records"
     )
     return InvalidRequest(message, adapter=NAME, operation="load")
 
@@ -184,7 +185,7 @@ class Session:
                 if not self.server.lite or error.code != UNEXPECTED:
                     raise
                 if time.monotonic() > deadline:
-                    raise _unreadable_index(layout.name, error) from error
+                    raise _unreadable_index(layout.name, self.config.url, error) from error
             await anyio.sleep(POLL_SECONDS)
         await self._until_loaded()
 
