@@ -52,6 +52,17 @@ async def test_indexing_waits_for_finalize_and_the_schema_never_shows_it(
     assert "_vm_restore" not in (after.get("metadata") or {})
 
 
+@pytest.mark.parametrize("how", ["indexing_threshold", "hnsw", "off"])
+async def test_a_collection_without_an_index_stays_without_one(any_server: Emulator, how: str) -> None:
+    schema = replace(GRAPH, extras={"qdrant": {"optimizers": {"indexing_threshold": 0}}})
+    name = new_name()
+    async with created(any_server, schema, name, bulk_load=how) as target:
+        await target.upsert(records([1, 2]))
+        await target.finalize()
+        assert settings(any_server, name)["optimizer_config"]["indexing_threshold"] == 0
+        assert (await target.describe()).extras["qdrant"]["optimizers"] == {"indexing_threshold": 0}
+
+
 async def test_a_later_run_restores_what_a_crashed_one_left(any_server: Emulator) -> None:
     name = new_name()
     optimizers = {"indexing_threshold": 777, "deleted_threshold": 0.4}

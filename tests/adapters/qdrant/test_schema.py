@@ -87,6 +87,30 @@ async def test_a_collection_with_default_settings_carries_none(server: Emulator)
             assert (await full.describe()).extras["qdrant"]["hnsw_config"]["m"] == 16
 
 
+async def test_settings_of_zero_and_false_are_settings(server: Emulator) -> None:
+    """Nothing is taken for "not set" because it is falsy."""
+    name = new_name()
+    graph = {"m": 0, "ef_construct": 4, "full_scan_threshold": 10, "payload_m": 0}
+    body = {
+        "vectors": {"d": {"size": 4, "distance": "Dot", "on_disk": False, "hnsw_config": {"m": 8, "payload_m": 0}}},
+        "sparse_vectors": {"s": {"index": {"full_scan_threshold": 0, "on_disk": False}}},
+        "hnsw_config": graph,
+        "optimizers_config": {"indexing_threshold": 0, "flush_interval_sec": 0, "deleted_threshold": 0.0},
+        "wal_config": {"wal_capacity_mb": 1, "wal_segments_ahead": 0},
+        "on_disk_payload": False,
+    }
+    call(server, "PUT", f"collections/{name}", body)
+    before = call(server, "GET", f"collections/{name}")["config"]
+    async with SPEC.open(config(server, name)) as source:
+        found = await source.describe()
+        await source.drop()
+    async with created(server, found, name) as target:
+        await target.finalize()
+        after = call(server, "GET", f"collections/{name}")["config"]
+    after.pop("metadata", None)
+    assert after == before
+
+
 async def test_unknown_settings_are_kept(server: Emulator) -> None:
     name = new_name()
     body = {"vectors": {"size": 4, "distance": "Dot", "on_disk": True, "brand_new": {"x": 1}}}

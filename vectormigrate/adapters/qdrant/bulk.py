@@ -23,8 +23,10 @@ def switches(layout: Layout, how: str, strict: Mapping[str, Any]) -> tuple[Patch
     final: Patch = {}
     optimizers: Mapping[str, Any] = layout.info["config"]["optimizer_config"]
     if how == "indexing_threshold":
+        # 0 is a choice of the collection's maker (no index at all); only null means the default.
+        threshold = optimizers.get("indexing_threshold")
         now["optimizers_config"] = {"indexing_threshold": 0}
-        final["optimizers_config"] = {"indexing_threshold": optimizers.get("indexing_threshold") or 10_000}
+        final["optimizers_config"] = {"indexing_threshold": 10_000 if threshold is None else threshold}
     elif how == "hnsw":
         graph: Mapping[str, Any] = layout.info["config"]["hnsw_config"]
         now["hnsw_config"], final["hnsw_config"] = {"m": 0}, {"m": graph.get("m", 16)}

@@ -171,7 +171,7 @@ def _vectors(layout: Layout) -> dict[str, Any]:
 def _sparse(item: Mapping[str, Any]) -> dict[str, Any]:
     index = set_values(item.get("index"))
     rest = {key: value for key, value in index.items() if key not in SPARSE_INDEX}
-    found = {key: index[key] for key in SPARSE_INDEX if index.get(key) not in (None, False)}
+    found = {key: index[key] for key in SPARSE_INDEX if key in index}
     if item.get("modifier") not in (None, "none"):
         found["modifier"] = item["modifier"]
     found |= {key: value for key, value in set_values(item).items() if key not in ("index", "modifier")}
