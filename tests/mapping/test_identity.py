@@ -32,6 +32,7 @@ from vectormigrate.mapping.ids import derive, salt_uuid
 from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID, Limits
 from vectormigrate.mapping.namespaces import namespace_map
 from vectormigrate.mapping.origin import restore
+from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId, id_key
 
 U = uuid.UUID("12345678-1234-5678-1234-567812345678")
@@ -84,6 +85,45 @@ def test_the_strategy_keeps_ids_where_that_is_safe(
 def test_ids_unique_in_the_whole_source_stay_native_where_namespaces_merge() -> None:
     source = collection({"a": [7], "b": [8]}, UINTS, ids_per_namespace=False)
     assert migrate(source, "two", COSINE_JSON).decision.rules.id_strategy == "native"
+
+
+@pytest.mark.parametrize("way", [FLAT, TYPED, STRING_IDS, WIDE], ids=["flat", "typed", "string-ids", "wide"])
+@pytest.mark.parametrize("kinds", [UINTS, INTS, STRINGS], ids=["unsigned", "integers", "strings"])
+def test_ids_that_count_per_namespace_do_not_meet_where_they_count_for_the_collection(
+    way: Capabilities, kinds: frozenset[IdKind]
+) -> None:
+    ids = ["x", "y"] if kinds is STRINGS else [7, 8]
+    there = migrate(collection({"a": ids, "b": ids}, kinds), "two", way).target
+    narrow = replace(WIDE, id_kinds=kinds | {IdKind.UUID}, ids_per_namespace=False)
+    back = migrate(there, "one", narrow)
+    assert sum(map(len, back.target.store.values())) == 4
+    assert back.decision.rules.id_strategy == "uuid5"
+    assert "several namespaces" in next(loss.detail for loss in back.decision.losses if loss.name == "id-original")
+    home = migrate(back.target, "one", WIDE)
+    assert {name: home.target.store[name].ids for name in ("a", "b")} == {"a": ids, "b": ids}
+
+
+def test_ids_that_do_not_meet_come_home_as_they_were_where_ids_count_for_the_collection() -> None:
+    source = collection({"a": [7], "b": [8]}, UINTS, ids_per_namespace=False)
+    there = migrate(source, "two", TYPED).target
+    back = migrate(there, "one", source.caps)
+    assert back.decision.rules.id_strategy == "native"
+    assert records(back.target.store) == records(source.store)
+
+
+def test_a_namespace_keeps_its_name_when_another_has_taken_the_old_one() -> None:
+    source = collection({"a b": [1], "c": [2]}, INTS)
+    there = migrate(source, "two", COLUMNS).target
+    (renamed,) = set(there.store) - {"c"}
+    # Someone divides the collection further, under the name that the first namespace had once.
+    there.store["a b"] = one_batch([{}], [9], "a b")
+    there.store[renamed] = RecordBatch.concat(
+        [replace(there.store[renamed], vectors={}), one_batch([{}], [9], renamed)]
+    )
+    back = migrate(replace(there, caps=WIDE), "one", source.caps)
+    found = {name: batch.ids for name, batch in back.target.store.items()}
+    assert sorted(map(int, found["a b"])) == [1, 9]  # pyright: ignore[reportArgumentType]
+    assert found[renamed] == [9]
 
 
 def test_only_integers_on_the_target_is_refused_for_other_ids() -> None:

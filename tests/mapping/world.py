@@ -14,6 +14,7 @@ import numpy as np
 from vectormigrate.adapter import Capabilities, Reject, ValueKind
 from vectormigrate.adapters.memory.limits import check_schema, normalised, rejects
 from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.keys import TargetKeys
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.losses import ALL
 from vectormigrate.mapping.planner import Decision, decide
@@ -203,20 +204,23 @@ def decide_twice(source: Collection, adapter: str, caps: Capabilities, **changes
     mapper = Mapper(decide(**common).rules)
     profile = Profile()
     counts: Counter[str] = Counter()
+    keys = TargetKeys(per_namespace=caps.ids_per_namespace)
     for batch in source.store.values():
         bare = replace(batch, vectors={})
         profile.add(bare)
         for part in mapper.apply_all(bare):
+            keys.add(part)
             counts.update(part.losses)
             counts.update(reject.code for reject in part.rejects)
+    meet = bool(keys.doubles())
     if not caps.dynamic:
         counts = Counter[str]()
-        mapper = Mapper(replace(decide(**common, profile=profile).rules, accepted_losses=(ALL,)))
+        mapper = Mapper(replace(decide(**common, profile=profile, ids_meet=meet).rules, accepted_losses=(ALL,)))
         for batch in source.store.values():
             for part in mapper.apply_all(replace(batch, vectors={})):
                 counts.update(part.losses)
                 counts.update(reject.code for reject in part.rejects)
-    return decide(**common, profile=profile, loss_counts=counts), counts
+    return decide(**common, profile=profile, loss_counts=counts, ids_meet=meet), counts
 
 
 def migrate(source: Collection, adapter: str, caps: Capabilities, *, via_json: bool = False, **changes: Any) -> Moved:

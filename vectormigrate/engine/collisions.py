@@ -1,13 +1,16 @@
-"""Ids that an existing target holds already, counted before anything is written."""
+"""Ids that meet, found before anything is written: with those of an existing target, and with each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from vectormigrate.adapter import Capabilities
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.errors import IncompatibleSchema
+from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.keys import Doubles, TargetKeys
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Partition
 
@@ -35,12 +38,52 @@ async def count_collisions(
 ) -> Collisions:
     """Ask the target for the id of every source record. Reads ids and metadata only."""
     collisions = Collisions()
+    async with aclosing(_mapped(source, partitions, mapper)) as parts:
+        async for part, _ in parts:
+            there = await target.fetch(part.batch.ids, part.batch.namespace, vectors=False)
+            collisions.found += len(there)
+            collisions.examples = (collisions.examples + there.ids)[:EXAMPLES]
+    return collisions
+
+
+async def refuse_doubles(
+    source: RetryingSource,
+    partitions: Sequence[Partition],
+    mapper: Mapper,
+    target: Capabilities,
+    known: TargetKeys | None,
+) -> None:
+    """Raises IncompatibleSchema when two records of the source would be one on the target. `known`: their keys, where
+    these were collected already."""
+    keys = known
+    if keys is None:
+        keys = TargetKeys(per_namespace=target.ids_per_namespace)
+        async with aclosing(_mapped(source, partitions, mapper)) as parts:
+            async for part, _ in parts:
+                keys.add(part)
+    hashes = keys.doubles()
+    if not hashes:
+        return
+    doubles = Doubles(keys, hashes)
+    async with aclosing(_mapped(source, partitions, mapper)) as parts:
+        async for part, namespace in parts:
+            doubles.add(part, namespace)
+    groups = doubles.groups()
+    if groups:
+        names = " and ".join(f"{item!r} (namespace {name!r})" for name, item in groups[0][:EXAMPLES])
+        raise IncompatibleSchema(
+            f"the source holds {len(hashes):,} ids more than once: {names} came from one and the same original record, "
+            "so they would be one record on the target; delete or change all but one of them"
+        )
+
+
+async def _mapped(
+    source: RetryingSource, partitions: Sequence[Partition], mapper: Mapper
+) -> AsyncGenerator[tuple[Mapped, str]]:
+    """Every record without its vectors in target form, with the namespace that it was read from."""
     for partition in partitions:
         pages = source.scan(partition, vectors=False, page_rows=PAGE_ROWS)
         async with aclosing(pages):
             async for page in pages:
                 for part in mapper.apply_all(page.batch):
-                    there = await target.fetch(part.batch.ids, part.batch.namespace, vectors=False)
-                    collisions.found += len(there)
-                    collisions.examples = (collisions.examples + there.ids)[:EXAMPLES]
-    return collisions
+                    yield part, page.batch.namespace

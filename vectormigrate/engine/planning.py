@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from vectormigrate.engine.collisions import Collisions, count_collisions
+from vectormigrate.engine.collisions import Collisions, count_collisions, refuse_doubles
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty
 from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.keys import TargetKeys, same_keys
 from vectormigrate.mapping.losses import ALL
 from vectormigrate.mapping.planner import Decision, decide
 from vectormigrate.mapping.profile import Profile
@@ -46,7 +47,7 @@ async def make_plan(
         if ends.source_adapter != ends.target_adapter:
             _check_dimensions(schema)
 
-    def decision(profile: Profile | None, losses: Mapping[str, int] | None) -> Decision:
+    def decision(profile: Profile | None, losses: Mapping[str, int] | None, ids_meet: bool | None = None) -> Decision:
         return decide(
             spec=spec,
             source_schema=schema,
@@ -58,18 +59,25 @@ async def make_plan(
             existing=existing,
             profile=profile,
             loss_counts=losses,
+            ids_meet=ids_meet,
         )
 
     total = sum(namespaces.values())
     wanted = spec.partitions or ends.source.capabilities.readers
     partitions = await ends.source.partitions(wanted, list(namespaces))
     reading = _Reading(ends.source, partitions, total, profile_limit, listener)
-    profile, losses = await _profile(reading, decision(None, None).rules)
+    first = decision(None, None).rules
+    keys = TargetKeys(per_namespace=ends.target.capabilities.ids_per_namespace) if schema.note is not None else None
+    profile, losses = await _profile(reading, first, keys)
+    ids_meet = bool(keys.doubles()) if keys is not None and profile.records >= total else None
     if not ends.target.capabilities.dynamic:
         # Only now is it known which columns there are, and so which values do not fit theirs.
-        columns = replace(decision(profile, None).rules, accepted_losses=(ALL,))
+        columns = replace(decision(profile, None, ids_meet).rules, accepted_losses=(ALL,))
         _, losses = await _profile(reading, columns)
-    final = decision(profile, losses)
+    final = decision(profile, losses, ids_meet)
+    if keys is not None or profile.restored:
+        known = keys if same_keys(first, final.rules) else None
+        await refuse_doubles(ends.source, partitions, Mapper(final.rules), ends.target.capabilities, known)
     collisions = Collisions()
     if existing is not None and await ends.target.count():
         collisions = await count_collisions(ends.source, partitions, Mapper(final.rules), ends.target)
@@ -146,7 +154,9 @@ class _Reading:
     listener: Listener
 
 
-async def _profile(reading: _Reading, rules: MappingRules) -> tuple[Profile, Counter[str]]:
+async def _profile(
+    reading: _Reading, rules: MappingRules, keys: TargetKeys | None = None
+) -> tuple[Profile, Counter[str]]:
     """Read ids and metadata and run the real mapping over them, so that losses are counted by the code that will meet
     them."""
     profile = Profile()
@@ -161,6 +171,8 @@ async def _profile(reading: _Reading, rules: MappingRules) -> tuple[Profile, Cou
                 profile.add(page.batch)
                 for mapped in mapper.apply_all(page.batch):
                     losses.update(mapped.losses)
+                    if keys is not None:
+                        keys.add(mapped)
                     losses.update(reject.code for reject in mapped.rejects)
                 read += len(page.batch)
                 reading.listener(Profiled(records=profile.records, total=reading.total))

@@ -28,6 +28,8 @@ class PlanContext:
     existing: CollectionSchema | None
     profile: Profile | None
     note: OriginNote | None
+    ids_meet: bool | None = None
+    """Whether records would share a key on the target if they kept their ids; None: not known."""
 
     @property
     def home(self) -> bool:

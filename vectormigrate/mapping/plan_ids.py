@@ -13,6 +13,10 @@ from vectormigrate.mapping.namespaces import namespace_map
 from vectormigrate.mapping.plan_context import LossList, PlanContext
 from vectormigrate.model.ids import IdKind
 
+_MEETING = (
+    "ids are replaced by derived UUIDs, because one id may stand in several namespaces, which share ids on the target"
+)
+
 _INTEGERS = frozenset({IdKind.INT64, IdKind.UINT64})
 
 
@@ -43,6 +47,8 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     caps = context.target_caps
     back = context.note.namespaces if context.note else {}
     original = {name: back.get(name, name) for name in context.namespaces}
+    # A namespace goes back to its old name only where nothing else has taken that name meanwhile.
+    original = {name: name if old in context.namespaces else old for name, old in original.items()}
     known = sorted({*original.values(), *(context.profile.namespaces if context.profile else ())})
     divided = caps.namespaces and (caps.max_namespaces is None or len(known) <= caps.max_namespaces)
     if caps.namespaces_declared and context.existing is not None:
@@ -58,8 +64,8 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     if divided and len({names[name] for name in known}) < len(known):
         raise IncompatibleSchema("two namespaces would get the same name on the target")
     originals = {names[name]: name for name in known if names[name] != name} if divided or len(known) == 1 else {}
-    merged_before = not context.source_caps.namespaces and context.note is not None
-    several = len(known) > 1 or (merged_before and context.complete is None)
+    # Which namespaces the sidecars name is known once all of them were read.
+    several = len(known) > 1 or (context.note is not None and context.complete is None)
     return NamespacePlan(names=names, originals=originals, divided=divided, several=several, named=any(names.values()))
 
 
@@ -74,7 +80,7 @@ def plan_ids(context: PlanContext, namespaces: NamespacePlan, losses: LossList) 
     allowed = context.existing.id_kinds if context.existing else context.target_caps.id_kinds
     integers = sources <= _INTEGERS
     count = context.profile.records if context.profile else None
-    if context.home and context.note is not None:
+    if context.home and context.note is not None and not _may_meet(context, namespaces):
         return IdPlan(strategy="native", kinds=context.note.schema.id_kinds, all_integers=integers)
     if not _needs_derived(context, namespaces):
         native = _native_kinds(context, sources, allowed)
@@ -83,7 +89,7 @@ def plan_ids(context: PlanContext, namespaces: NamespacePlan, losses: LossList) 
         if IdKind.STRING in allowed and IdKind.STRING not in sources:
             losses.add("id-type", count)
             return IdPlan(strategy="text", kinds=_one(context, allowed, IdKind.STRING), all_integers=integers)
-    losses.add("id-original", count)
+    losses.add("id-original", count, _MEETING if context.home else "")
     if IdKind.UUID in allowed:
         return IdPlan(strategy="uuid5", kinds=_one(context, allowed, IdKind.UUID), all_integers=integers)
     if IdKind.STRING in allowed:
@@ -109,6 +115,13 @@ def _source_kinds(context: PlanContext) -> frozenset[IdKind]:
         return frozenset(kind for kind, count in profile.id_kinds.items() if count)
     kinds = context.source_schema.id_kinds
     return kinds | context.note.schema.id_kinds if context.note else kinds
+
+
+def _may_meet(context: PlanContext, namespaces: NamespacePlan) -> bool:
+    """Whether original ids, each of which was a record of its own, may meet on a target of their own kind: its ids may
+    count for the whole collection, the original's per namespace. Asked once the source was read."""
+    apart = context.target_caps.ids_per_namespace and namespaces.divided
+    return context.profile is not None and namespaces.several and not apart and context.ids_meet is not False
 
 
 def _needs_derived(context: PlanContext, namespaces: NamespacePlan) -> bool:

@@ -51,9 +51,11 @@ def decide(
     existing: CollectionSchema | None = None,
     profile: Profile | None = None,
     loss_counts: Mapping[str, int] | None = None,
+    ids_meet: bool | None = None,
 ) -> Decision:
     """The decision for one migration. `namespaces`: records per source namespace; `existing`: the target's schema when
-    the collection exists; `loss_counts`: names and reject codes that the Mapper counted with the preliminary rules.
+    the collection exists; `loss_counts`: names and reject codes that the Mapper counted with the preliminary rules;
+    `ids_meet`: whether records would share a key on the target if they kept their ids (None: not known).
 
     Raises PlanError for a bad rename, exclusion or loss name, IncompatibleSchema when the target cannot hold this.
     """
@@ -69,6 +71,7 @@ def decide(
         existing=existing,
         profile=profile,
         note=note,
+        ids_meet=ids_meet,
     )
     losses = LossList(sidecar=context.sidecar)
     if source_schema.note and note is None:

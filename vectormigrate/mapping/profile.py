@@ -122,6 +122,8 @@ class Profile:
 
     def __init__(self) -> None:
         self.records = 0
+        self.restored = 0
+        """Records that got another id or namespace back from their sidecar."""
         self.metadata_bytes = 0
         self.namespaces: Counter[str] = Counter()
         """Records per original namespace."""
@@ -140,6 +142,10 @@ class Profile:
         """Count a batch, and its vectors if it was read with them."""
         original = restore(batch)
         self.records += len(batch)
+        if original.batch is not batch:
+            moved = original.namespaces or [None] * len(batch)
+            pairs = zip(batch.ids, original.batch.ids, moved, strict=True)
+            self.restored += sum(now is not before or name is not None for now, before, name in pairs)
         for name in original.namespaces or [None] * len(batch):
             if len(self.namespaces) < MAX_NAMESPACES:
                 self.namespaces[batch.namespace if name is None else name] += 1
