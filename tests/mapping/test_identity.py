@@ -19,6 +19,7 @@ from tests.mapping.world import (
     WIDE,
     Collection,
     decide_twice,
+    exact,
     migrate,
     one_batch,
     records,
@@ -252,3 +253,29 @@ def test_plain_leaves_no_trace_and_needs_every_loss_accepted() -> None:
     assert result.batch.metadata == [{"k": 1}]
     assert result.losses == {"id-original": 1}
     assert ORIGIN not in result.batch.metadata[0]
+
+
+@pytest.mark.parametrize("way", [TYPED, FLAT, COLUMNS, COSINE_JSON], ids=["typed", "flat", "columns", "cosine-json"])
+@pytest.mark.parametrize("names", [("",), ("a b", "c")], ids=["one namespace", "renamed namespaces"])
+def test_a_copied_payload_does_not_make_two_records_one(way: Capabilities, names: tuple[str, ...]) -> None:
+    source = collection({name: [1, -2, U, "x"] for name in names}, frozenset(IdKind))
+    there = migrate(source, "two", way).target
+    copied: list[Any] = []
+    for number, (name, batch) in enumerate(list(there.store.items())):
+        own: Any = uuid.UUID(int=number) if IdKind.UUID in there.schema.id_kinds else f"new{number}"
+        copied.append(own)
+        there.store[name] = RecordBatch.concat([batch, replace(batch.take([0]), ids=[own])])
+    back = migrate(there, "one", WIDE).target
+    known = records(source.store)
+    home = records(back.store)
+    assert {key: home[key] for key in known} == known
+    added = {key: row for key, row in home.items() if key not in known}
+    assert {key[1] for key in added} == {id_key(own) for own in copied}
+    # Its own metadata is as the application wrote it, without what belonged to the other record.
+    assert list(added.values()) == [(exact({}), {})] * len(copied)
+
+
+def test_sidecars_of_older_versions_are_believed() -> None:
+    batch = one_batch([{"k": 1, ORIGIN: '{"v":1,"id":"i:7","ns":"n"}', ORIGIN_ID: 7}], [U])
+    assert restore(batch).batch.ids == [7]
+    assert restore(batch).namespaces == ["n"]

@@ -35,6 +35,11 @@ async def test_a_plan_and_its_options_come_back_equal(path: Path) -> None:
     assert stored.created_at.endswith("Z")
 
 
+def test_a_plan_of_an_older_version_keeps_its_fingerprint() -> None:
+    # Otherwise a migration that an older version began could not be resumed.
+    assert make_plan().fingerprint() == "99f015a465aa815ed3680243b98834f1"
+
+
 async def test_an_id_in_use_is_refused_with_both_ways_out(store: Store) -> None:
     with pytest.raises(InvalidTransition, match=r"'orders' exists already .*vectormigrate resume orders.*another id"):
         await store.create_migration(make_plan(partitions=5), RunOptions())

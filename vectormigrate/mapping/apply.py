@@ -55,6 +55,7 @@ class Mapper:
         self._rows = RowEncoder(rules, limits)
         self._vectors = VectorEncoder(rules.vectors, limits)
         self._namespace = namespace_map(limits, rules.namespaces)
+        self._original = rules.original_namespaces
 
     def target_id(self, source_id: RecordId, namespace: str) -> RecordId:
         """The target's id of a source record that carries no sidecar. With one, only `apply` knows."""
@@ -75,9 +76,10 @@ class Mapper:
     def apply_all(self, batch: RecordBatch) -> list[Mapped]:
         """The batch in target form, one part per target namespace (at least one part, possibly empty)."""
         original = restore(batch)
+        own = self._original.get(batch.namespace, batch.namespace)
         if original.namespaces is None:
-            return [self._part(batch, original.batch, [batch.namespace] * len(batch), None)]
-        names = [batch.namespace if name is None else name for name in original.namespaces]
+            return [self._part(batch, original.batch, [own] * len(batch), None)]
+        names = [own if name is None else name for name in original.namespaces]
         groups: dict[str, list[int]] = {}
         for row, name in enumerate(names):
             groups.setdefault(self._namespace(name), []).append(row)

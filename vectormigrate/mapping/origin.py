@@ -4,16 +4,22 @@
 v    version, 1
 id   typed original id (model/ids.py), when the record's id is another one
 ns   original namespace, when the record stands in another one
+at   CRC-32 of the typed id that the record was given, beside `id` and `ns`
 k o m  metadata notes (mapping/metadata.py)
 x    vector field -> 0 (was absent, filled), 1 or sign bits (was zeros), a length note (mapping/vectors.py), or for a
      multi-vector `{"position": length note}`
 ==== ==================================================================================================
 
 Names are those of the collection that the sidecar stands in.
+
+An application may copy a record's metadata, sidecar included, to another record. `id` and `ns` count only for the
+record that they were written for, or two records would become one; the other notes hold for any record, because each
+counts only while what it describes is as the encoding left it. Sidecars without `at`, of older versions, are believed.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +32,7 @@ from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID
 from vectormigrate.mapping.metadata import decode_metadata
 from vectormigrate.mapping.vectors import DENSE_FILLER, SPARSE_FILLER, LengthNote, denormalise, zeros_of
 from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn, VectorColumn
-from vectormigrate.model.ids import RecordId, parse_id_key
+from vectormigrate.model.ids import RecordId, id_key, parse_id_key
 from vectormigrate.model.schema import DType
 
 VERSION = 1
@@ -88,12 +94,18 @@ def restore(batch: RecordBatch) -> Restored:
     metadata = list(batch.metadata)
     namespaces: list[str | None] = [None] * len(ids)
     for row, sidecar in sidecars.items():
-        ids[row] = _original_id(sidecar, ids[row])
         metadata[row] = _original_metadata(metadata[row], sidecar)
-        namespaces[row] = sidecar.get("ns")
+        if sidecar.get("at", check := id_check(ids[row])) == check:
+            ids[row] = _original_id(sidecar, ids[row])
+            namespaces[row] = sidecar.get("ns")
     vectors = _original_vectors(batch.vectors, sidecars)
     restored = replace(batch, ids=ids, metadata=metadata, vectors=vectors)
     return Restored(restored, namespaces if any(name is not None for name in namespaces) else None)
+
+
+def id_check(record_id: RecordId) -> int:
+    """What a sidecar knows the record by that it was written for."""
+    return zlib.crc32(id_key(record_id).encode(errors="surrogatepass"))
 
 
 def _original_id(sidecar: Sidecar, record_id: RecordId) -> RecordId:

@@ -38,6 +38,8 @@ class NamespacePlan:
     originals: Mapping[str, str]
     divided: bool
     several: bool
+    restored: Mapping[str, str]
+    """Source -> original, where an earlier migration renamed it."""
     named: bool
     """A target namespace has a name."""
 
@@ -49,7 +51,8 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     original = {name: back.get(name, name) for name in context.namespaces}
     # A namespace goes back to its old name only where nothing else has taken that name meanwhile.
     original = {name: name if old in context.namespaces else old for name, old in original.items()}
-    known = sorted({*original.values(), *(context.profile.namespaces if context.profile else ())})
+    held = context.profile.namespaces if context.profile else ()
+    known = sorted({*original.values(), *(original.get(name, name) for name in held)})
     divided = caps.namespaces and (caps.max_namespaces is None or len(known) <= caps.max_namespaces)
     if caps.namespaces_declared and context.existing is not None:
         divided = context.existing.divided
@@ -66,7 +69,15 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     originals = {names[name]: name for name in known if names[name] != name} if divided or len(known) == 1 else {}
     # Which namespaces the sidecars name is known once all of them were read.
     several = len(known) > 1 or (context.note is not None and context.complete is None)
-    return NamespacePlan(names=names, originals=originals, divided=divided, several=several, named=any(names.values()))
+    restored = {name: old for name, old in original.items() if name != old}
+    return NamespacePlan(
+        names=names,
+        originals=originals,
+        divided=divided,
+        several=several,
+        restored=restored,
+        named=any(names.values()),
+    )
 
 
 def changed_names(plan: NamespacePlan, *, legal: bool) -> dict[str, str]:

@@ -230,6 +230,7 @@ def _rules(
         target_limits=limits.to_json(),
         reserved_fields=tuple(sorted(limits.reserved)),
         restore_vectors=dict(vectors.originals),
+        original_namespaces=dict(spaces.restored),
     )
 
 

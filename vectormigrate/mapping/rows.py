@@ -11,6 +11,7 @@ from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID, OWN_FIELDS, Limits
 from vectormigrate.mapping.losses import ALL, RecordRejected, explain, is_soft
 from vectormigrate.mapping.metadata import MetadataEncoder
 from vectormigrate.mapping.origin import Sidecar, write_sidecar
+from vectormigrate.mapping.origin import id_check as origin_check
 from vectormigrate.mapping.paths import Renamer
 from vectormigrate.model.batch import Metadata
 from vectormigrate.model.ids import RecordId, id_key
@@ -63,6 +64,8 @@ class RowEncoder:
         if (sidecar or note) and self._sidecar:
             if ORIGIN in encoded or ORIGIN_ID in encoded:
                 encoded, note = self._beside_sidecar.encode(metadata, effects)
+            if sidecar.keys() & {"id", "ns"}:
+                sidecar["at"] = origin_check(target_id)
             sidecar |= note
             encoded = self._with_sidecar(encoded, sidecar, record_id)
         self.metadata.check_size(encoded)

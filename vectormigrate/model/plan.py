@@ -162,6 +162,8 @@ class MappingRules:
     target_limits: Mapping[str, Json]
     reserved_fields: tuple[str, ...] = ()
     restore_vectors: Mapping[str, str] = field(default_factory=dict[str, str])
+    original_namespaces: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Source namespace -> what it was called at the origin, where an earlier migration had to rename it."""
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> MappingRules:
@@ -207,6 +209,8 @@ class MigrationPlan:
         data["spec"] = self.spec.to_json()
         data["source_schema"] = self.source_schema.to_json()
         data["target_schema"] = self.target_schema.to_json()
+        if not self.rules.original_namespaces:  # plans of older versions have none, and their fingerprints must hold
+            del data["rules"]["original_namespaces"]
         return json.loads(json.dumps(data))
 
     @staticmethod
