@@ -99,8 +99,11 @@ class Capabilities:
     index_types: frozenset[FieldType] = frozenset(FieldType) - {FieldType.JSON, FieldType.BYTES}
     """Types of metadata fields that can be indexed (LIST: a list of elements of another type among these). A DATETIME
     or UUID index also serves a field whose values are the texts of such."""
-    index_params: frozenset[str] = frozenset({"type", "m", "ef_construct"})
+    index_params: frozenset[str] = frozenset({"type", "m", "ef_construct", "quantization"})
     """Neutral parameters of a vector index (VectorField.index) that the database takes."""
+    settings: frozenset[str] = frozenset()
+    """Names (without the part after a colon) of the settings (CollectionSchema.settings) of this kind of database with
+    which a new collection is made when the schema brings them in its extras."""
     column_types: frozenset[FieldType] = frozenset()
     """Types that the planner may declare for a column where `dynamic` is False. A declared column holds its own type
     whatever `value_kinds` say; those speak for columns of foreign values."""

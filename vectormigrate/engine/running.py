@@ -39,7 +39,8 @@ async def require_same_source(source: RetryingSource, plan: MigrationPlan) -> No
 
 def _copied(schema: CollectionSchema) -> CollectionSchema:
     """The part of a schema on which a plan rests."""
-    return replace(schema, note=None, extras={}, warnings=())
+    vectors = tuple(replace(item, index={}) for item in schema.vectors)
+    return replace(schema, vectors=vectors, note=None, extras={}, settings=(), warnings=())
 
 
 async def run_migration(

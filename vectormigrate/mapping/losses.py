@@ -50,11 +50,19 @@ EFFECTS: dict[str, Effect] = {
     "metric": Effect(soft=False, text="the target has no such metric: searches give other scores or another order"),
     "index": Effect(soft=False, text="the target cannot filter on this field as the source does"),
     "excluded": Effect(soft=False, text="left out as asked"),
+    "setting": Effect(soft=True, text="the target has no such setting"),
+    "safety": Effect(soft=False, text="what protects the data at its source does not protect it on the target"),
+    "behaviour": Effect(soft=False, text="searches or records behave otherwise on the target"),
+    "records": Effect(soft=False, text="records, or parts of them, cannot be read and are left out"),
 }
 
-SCHEMA_EFFECTS = frozenset(
-    {"vector-name", "vector-type", "vector-dtype", "vector-field", "metric", "index", "excluded"}
-)
+SETTING_EFFECTS = frozenset({"setting", "safety", "behaviour", "records"})
+"""Names (with a parameter) of a collection's settings: Weight in model/schema.py."""
+
+SCHEMA_EFFECTS = SETTING_EFFECTS | {
+    *("vector-name", "vector-type", "vector-dtype", "vector-field"),
+    *("metric", "index", "excluded"),
+}
 """Names that always come with a parameter."""
 
 RECORD_EFFECTS = frozenset(EFFECTS) - SCHEMA_EFFECTS

@@ -21,6 +21,7 @@ from vectormigrate.mapping.plan_existing import check_existing
 from vectormigrate.mapping.plan_fields import RenamePlan, plan_renames, target_fields
 from vectormigrate.mapping.plan_ids import IdPlan, NamespacePlan, changed_names, plan_ids, plan_namespaces
 from vectormigrate.mapping.plan_mappings import moved_names, plan_mappings
+from vectormigrate.mapping.plan_settings import plan_settings
 from vectormigrate.mapping.plan_vectors import VectorPlan, plan_vectors
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.note import OriginNote
@@ -84,6 +85,7 @@ def decide(
         for name in source_schema.computed:
             losses.add(f"vector-field:{name}", detail="the source computes this vector field; no other database does")
     vectors = plan_vectors(context, losses)
+    plan_settings(context, losses)
     spaces = plan_namespaces(context)
     ids = plan_ids(context, spaces, losses)
     limits, schema = _schema(context, renames, vectors, spaces, ids, losses)

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, field
 
 from vectormigrate.model.schema import CollectionSchema, Json
 
-NOTE_VERSION = 1
+NOTE_VERSION = 2
+READABLE = (1, NOTE_VERSION)
+"""Version 1 knew no settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class OriginNote:
     @staticmethod
     def from_json(data: Mapping[str, Json]) -> OriginNote | None:
         """The note, or None when a newer version wrote it in a shape that is not known here."""
-        if data.get("version") != NOTE_VERSION:
+        if data.get("version") not in READABLE:
             return None
         rest = {key: value for key, value in data.items() if key not in ("version", "schema")}
         return OriginNote(**rest, schema=CollectionSchema.from_json(data["schema"]))

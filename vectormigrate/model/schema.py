@@ -96,6 +96,32 @@ class MetadataField:
     params: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 
+class Weight(StrEnum):
+    """What it means that a setting does not go over. All but SETTING and NOTICE are lost even if the origin note keeps
+    them, and must be accepted."""
+
+    SAFETY = "safety"
+    """Protects the data: place, encryption, protection from deletion."""
+    BEHAVIOUR = "behaviour"
+    """Searches give other answers, or records change by themselves (expiry), or not any more (embedding)."""
+    RECORDS = "records"
+    """Records, or parts of them, cannot be read at all."""
+    SETTING = "setting"
+    """How the collection is kept; the origin note brings it back."""
+    NOTICE = "notice"
+    """Only to be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Something that a collection has beyond its vectors and fields, and that another one may not get. `name` is
+    stable; a part after a colon says what it concerns. `detail` is a phrase for people."""
+
+    name: str
+    weight: Weight
+    detail: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionSchema:
     """A collection's shape.
@@ -104,8 +130,8 @@ class CollectionSchema:
     with or without (Capabilities.namespaces_declared); False elsewhere. `id_kinds`: what ids may be. `extras[adapter]`:
     settings that only that adapter reads, carried so that a round trip restores them. `note`: the origin note that an
     earlier migration left on this collection, if any (see model/note.py for its shape). `computed`: vector fields that
-    the database fills by itself and that are therefore neither read nor written. `warnings`: what the adapter knows it
-    cannot read as it is; shown with the plan.
+    the database fills by itself and that are therefore neither read nor written. `settings`: what must be named when a
+    copy does not get it. `warnings`: what the adapter knows it cannot read as it is; shown with the plan.
     """
 
     name: str
@@ -117,6 +143,7 @@ class CollectionSchema:
     extras: Mapping[str, Json] = field(default_factory=dict[str, Json])
     note: Mapping[str, Json] | None = None
     computed: tuple[str, ...] = ()
+    settings: tuple[Setting, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def vector(self, name: str) -> VectorField | None:
@@ -134,6 +161,7 @@ class CollectionSchema:
         data["vectors"] = list(data["vectors"])
         data["fields"] = list(data["fields"])
         data["computed"] = list(self.computed)
+        data["settings"] = list(data["settings"])
         data["warnings"] = list(self.warnings)
         return data
 
@@ -145,6 +173,10 @@ class CollectionSchema:
         fixed["vectors"] = tuple(_vector_from_json(vector) for vector in data["vectors"])
         fixed["fields"] = tuple(_field_from_json(item) for item in data["fields"])
         fixed["computed"] = tuple(data.get("computed", ()))
+        fixed["settings"] = tuple(
+            Setting(name=item["name"], weight=Weight(item["weight"]), detail=item["detail"])
+            for item in data.get("settings", ())
+        )
         fixed["warnings"] = tuple(data.get("warnings", ()))
         return CollectionSchema(**fixed)
 

@@ -37,7 +37,7 @@ from vectormigrate.errors import (
     VectorMigrateError,
 )
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
-from vectormigrate.model.schema import FieldType, Metric
+from vectormigrate.model.schema import FieldType, Metric, Weight
 
 pytestmark = pytest.mark.anyio
 
@@ -288,6 +288,9 @@ async def test_a_damaged_note_is_not_taken_for_none(emulator: Emulator) -> None:
 async def test_a_protected_index_is_left_alone_and_the_way_out_named(emulator: Emulator) -> None:
     async with fresh(emulator, deletion_protection=True) as (index, name):
         assert (await index.describe()).extras["pinecone"]["deletion_protection"] == "enabled"
+        assert emulator.index(name).deletion_protection == "disabled", "what failed half-way can be undone"
+        await index.finalize()
+        assert (emulator.index(name).deletion_protection, emulator.index(name).tags) == ("enabled", None)
         with pytest.raises(InvalidRequest, match="configure"):
             await index.drop()
         assert await index.count() == 0
@@ -368,8 +371,10 @@ async def test_text_that_is_not_stored_is_warned_of_and_embedding_documents_take
         shape = await index.describe()
         assert (shape.vectors, shape.computed) == ((), ("secret",))
         assert [item.type for item in shape.fields if item.name == "title"] == [FieldType.TEXT]
-        assert len(shape.warnings) == 1
-        assert "'secret'" in shape.warnings[0]
+        assert [(item.name, item.weight) for item in shape.settings] == [
+            ("embedding", Weight.BEHAVIOUR),
+            ("text:secret", Weight.RECORDS),
+        ]
         found = await index.fetch(["a"], "n")
         assert found.metadata == [{"title": "words", "year": 3}]
         with pytest.raises(InvalidRequest, match="makes its vectors itself"):

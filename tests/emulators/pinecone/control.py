@@ -9,6 +9,7 @@ from tests.emulators.pinecone.errors import Refusal, invalid
 from tests.emulators.pinecone.faults import Knobs
 from tests.emulators.pinecone.state import Index
 
+ON_DEMAND: dict[str, Any] = {"mode": "OnDemand"}
 METRICS = ("cosine", "dotproduct", "euclidean")
 PROTECTED = "Deletion protection is enabled for this index. Disable deletion protection before retrying."
 
@@ -23,19 +24,21 @@ class Control:
 
     def model(self, index: Index) -> dict[str, Any]:
         """An index as describe reports it."""
+        managed = index.deployment["deployment_type"] == "managed"
         state = "Ready"
         if index.gone_in is not None:
             state = "Terminating"
         elif index.ready_in:
             state = "Initializing"
         return {
+            **({"cmek_id": index.cmek_id} if index.cmek_id else {}),
             "name": index.name,
             "host": f"{self.base}/i/{index.name}",
             "status": {"ready": state == "Ready", "state": state},
             "schema": {"fields": index.fields},
-            "deployment": index.deployment,
+            "deployment": {**index.deployment, **({"environment": "aped-4627-b74a"} if managed else {})},
             "deletion_protection": index.deletion_protection,
-            "read_capacity": {"mode": "OnDemand", "status": {"state": "Ready"}},
+            "read_capacity": {**index.read_capacity, "status": {"state": "Ready"}},
             "tags": index.tags,
         }
 
@@ -108,15 +111,28 @@ class Control:
         deployment = body.get("deployment") or {"deployment_type": "managed", "cloud": "aws", "region": "us-east-1"}
         if deployment.get("deployment_type") == "pod":
             raise invalid("Pod indexes cannot be created with this API version")
-        if not deployment.get("cloud") or not deployment.get("region"):
-            raise invalid("deployment needs cloud and region")
+        _check_deployment(deployment, self.knobs)
+        _check_capacity(body.get("read_capacity") or ON_DEMAND)
+        key = body.get("cmek_id")
+        if key is not None and key not in self.knobs.cmek_ids:
+            raise Refusal(404, f"CMEK key {key} not found in this project")
         tags = body.get("tags")
         _check_tags(tags or {})
         most = self.knobs.max_indexes
         if most is not None and len(self.indexes) >= most:
             raise Refusal(403, f"You have reached the maximum of {most} indexes", code="QUOTA_EXCEEDED")
         protection = body.get("deletion_protection") or "disabled"
-        return Index(name, kind, fields, deployment, tags, protection, ready_in=self.knobs.ready_after)
+        return Index(
+            name,
+            kind,
+            fields,
+            deployment,
+            tags,
+            protection,
+            cmek_id=key,
+            read_capacity=body.get("read_capacity") or ON_DEMAND,
+            ready_in=self.knobs.ready_after,
+        )
 
     def _add(self, index: Index) -> dict[str, Any]:
         self.indexes[index.name] = index
@@ -147,6 +163,30 @@ class Control:
             index.gone_in = self.knobs.gone_after
         else:
             del self.indexes[name]
+
+
+def _check_deployment(deployment: dict[str, Any], knobs: Knobs) -> None:
+    """Managed ones name cloud and region (the service adds an environment itself), one's own only the environment."""
+    keys = set(deployment) - {"deployment_type"}
+    if deployment.get("deployment_type") == "byoc":
+        if keys != {"environment"} or deployment["environment"] not in knobs.environments:
+            raise invalid("deployment.environment must be a BYOC environment of the organization")
+    elif deployment.get("deployment_type") != "managed" or keys != {"cloud", "region"}:
+        raise invalid("deployment needs cloud and region, and nothing else")
+
+
+def _check_capacity(capacity: dict[str, Any]) -> None:
+    if capacity == ON_DEMAND:
+        return
+    nodes = capacity.get("dedicated")
+    manual = (nodes or {}).get("manual") or {}
+    if (
+        capacity.get("mode") != "Dedicated"
+        or set(capacity) != {"mode", "dedicated"}
+        or set(nodes or {}) != {"node_type", "scaling", "manual"}
+        or set(manual) != {"shards", "replicas"}
+    ):
+        raise invalid("read_capacity must be OnDemand, or Dedicated with node_type, scaling and manual")
 
 
 def _check_field(name: str, config: Any, *, vector_api: bool) -> None:

@@ -40,7 +40,8 @@ class Knobs:
     since; None: not before `release`. `stale_reads` False: only query is behind, as with a service that fetches
     strongly. `no_lsn`: no LSN headers, as on pod indexes. `rates`: operation -> requests per second, beyond which 429.
     `token_epoch`: a change of it ends the life of all pagination tokens. `pages_back`: every page of ids is the first
-    one. `ready_after`, `gone_after`: describes until an index is so. `max_indexes`: quota of the project.
+    one. `ready_after`, `gone_after`: describes until an index is so. `max_indexes`: quota of the project. `cmek_ids`:
+    its customer-managed keys. `environments`: those of its organization's own (BYOC).
     """
 
     lag: int | None = 0
@@ -53,6 +54,8 @@ class Knobs:
     ready_after: int = 0
     gone_after: int = 0
     max_indexes: int | None = None
+    cmek_ids: frozenset[str] = frozenset({"key-1"})
+    environments: frozenset[str] = frozenset({"aws-eu-central-1-b921"})
     faults: list[Fault] = field(default_factory=list[Fault])
     _spent: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
 

@@ -105,6 +105,8 @@ class Index:
     dimension: int = 0
     metric: str = "dotproduct"
     spaces: dict[str, Space] = field(default_factory=dict[str, Space])
+    cmek_id: str | None = None
+    read_capacity: dict[str, Any] = field(default_factory=lambda: {"mode": "OnDemand"})
     ready_in: int = 0
     gone_in: int | None = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.adapters.pinecone.config import NO_KEY, PineconeConfig
 from vectormigrate.adapters.pinecone.layout import DENSE, SPARSE, Layout
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
@@ -64,6 +65,7 @@ CAPABILITIES = Capabilities(
     writers=16,
     readers=8,
     readable_before_finalize=False,
+    settings=frozenset({"byoc", "cmek", "deletion-protection", "read-capacity", "tags"}),
 )
 
 DOCUMENTS = replace(
@@ -79,6 +81,17 @@ DOCUMENTS = replace(
 
 EDITIONS = {"a Pinecone document index": DOCUMENTS}
 """The other kind of index, which the option `index_kind` chooses."""
+
+
+def chosen(caps: Capabilities, config: PineconeConfig) -> Capabilities:
+    """Without the settings that the operator chose otherwise for an index that is created."""
+    without = {
+        "byoc": bool(config.cloud or config.region),
+        "cmek": config.cmek_id == NO_KEY,
+        "deletion-protection": config.deletion_protection is False,
+        "read-capacity": not config.dedicated_reads,
+    }
+    return replace(caps, settings=caps.settings - {name for name, left_out in without.items() if left_out})
 
 
 def narrowed(layout: Layout) -> Capabilities:

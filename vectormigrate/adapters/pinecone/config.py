@@ -6,12 +6,14 @@ import os
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from vectormigrate.adapter import ConnectionConfig
 
 DEFAULT_URL = "https://api.pinecone.io"
 KEY_VARIABLE = "PINECONE_API_KEY"
+NO_KEY = "none"
+"""`cmek_id` of an index that is not to be encrypted with a customer's key."""
 
 
 class PineconeConfig(ConnectionConfig):
@@ -19,9 +21,12 @@ class PineconeConfig(ConnectionConfig):
 
     `api_key` is taken from PINECONE_API_KEY when it is missing.
     `project`: any name for the project, to tell equal index names of two projects apart.
-    `index_kind`, `cloud`, `region`, `deletion_protection`: of an index that is created. A vector index is for the
-    vectors API (at most one dense and one sparse field, whose names are fixed), a document index for the documents API.
-    Cloud and region default to those of the index that comes home, else to aws and us-east-1.
+    `index_kind`, `cloud`, `region`, `environment`, `cmek_id`, `deletion_protection`, `dedicated_reads`: of an index
+    that is created. A vector index is for the vectors API (at most one dense and one sparse field, whose names are
+    fixed), a document index for the documents API. Without them the index is where, and as, the Pinecone index was
+    from which its records come (also by way of another database), else in aws us-east-1. `environment`: one of your
+    own (BYOC). `cmek_id`: the customer's key, `none` for no such encryption. `dedicated_reads`: whether read nodes of
+    the index's own are made again.
     `pool_size`: most connections. `timeout`: seconds for one call, `connect_timeout`: for reaching the server.
     `ready_timeout`: seconds for an index to be created or deleted; `fresh_timeout`: for writes to show up in reads.
     `count_by_stats`: take counts from the index statistics instead of listing all ids: fast, but they lag.
@@ -33,7 +38,10 @@ class PineconeConfig(ConnectionConfig):
     index_kind: Literal["vector", "document"] = "vector"
     cloud: str = ""
     region: str = ""
-    deletion_protection: bool = False
+    environment: str = ""
+    cmek_id: str = ""
+    deletion_protection: bool | None = None
+    dedicated_reads: bool = True
     pool_size: int = Field(default=64, ge=2, le=1000)
     timeout: float = Field(default=60.0, gt=0)
     connect_timeout: float = Field(default=10.0, gt=0)
@@ -53,6 +61,12 @@ class PineconeConfig(ConnectionConfig):
             raise ValueError("the url may hold no user, query or fragment; the key goes into api_key")
         _ = parts.port
         return url
+
+    @model_validator(mode="after")
+    def _one_place(self) -> PineconeConfig:
+        if self.environment and (self.cloud or self.region):
+            raise ValueError("an index is in an environment of your own, or in a cloud and region, not in both")
+        return self
 
     @field_validator("collection")
     @classmethod

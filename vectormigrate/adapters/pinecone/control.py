@@ -47,9 +47,11 @@ class Control:
         await self._sdk.indexes.create(**arguments, timeout=-1)
         await self._until(gone=False)
 
-    async def protect(self) -> None:
-        """Switch deletion protection on."""
-        await self._sdk.indexes.configure(self._name, deletion_protection="enabled")
+    async def protect(self, *, tag: str | None = None) -> None:
+        """Switch deletion protection on, and take the tag away that asked for it."""
+        await self._sdk.indexes.configure(
+            self._name, deletion_protection="enabled", tags=None if tag is None else {tag: ""}
+        )
 
     async def delete(self) -> None:
         """Delete the index and wait until it is gone; a missing one is fine."""

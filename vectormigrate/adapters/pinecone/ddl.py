@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapters.pinecone.config import PineconeConfig
+from vectormigrate.adapters.pinecone.config import NO_KEY, PineconeConfig
 from vectormigrate.adapters.pinecone.errors import NAME
-from vectormigrate.adapters.pinecone.layout import METRICS
+from vectormigrate.adapters.pinecone.layout import METRICS, PROTECT_TAG
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import CollectionSchema, Json, VectorField, VectorKind
 
+MAX_TAGS = 20
 _METRIC_NAMES = {metric: name for name, metric in METRICS.items()}
 
 
@@ -40,9 +41,26 @@ def creation(config: PineconeConfig, schema: CollectionSchema, caps: Capabilitie
         "schema": {"fields": fields},
         "deployment": _deployment(config, kept),
     }
-    if kept.get("tags"):
-        found["tags"] = dict(kept["tags"])
+    tags: dict[str, str] = dict(kept.get("tags") or {})
+    if protected(config, schema) and len(tags) < MAX_TAGS:
+        tags[PROTECT_TAG] = "yes"
+    if tags:
+        found["tags"] = tags
+    key = "" if config.cmek_id == NO_KEY else config.cmek_id or kept.get("cmek_id")
+    if key:
+        found["cmek_id"] = key
+    capacity: Mapping[str, Json] = kept.get("read_capacity") or {}
+    if config.dedicated_reads and capacity.get("mode") == "Dedicated":
+        found["read_capacity"] = dict(capacity)
     return found
+
+
+def protected(config: PineconeConfig, schema: CollectionSchema) -> bool:
+    """Whether the index gets deletion protection: as the operator chose, else as it was."""
+    kept: Mapping[str, Json] = schema.extras.get(NAME) or {}
+    if config.deletion_protection is None:
+        return kept.get("deletion_protection") == "enabled"
+    return config.deletion_protection
 
 
 def _texts(kept: Mapping[str, Json]) -> dict[str, dict[str, Any]]:
@@ -58,6 +76,9 @@ def _texts(kept: Mapping[str, Json]) -> dict[str, dict[str, Any]]:
 
 def _deployment(config: PineconeConfig, kept: Mapping[str, Json]) -> dict[str, Any]:
     old: Mapping[str, Json] = kept.get("deployment") or {}
+    own = config.environment or (old.get("environment") if old.get("deployment_type") == "byoc" else "")
+    if own and not (config.cloud or config.region):
+        return {"deployment_type": "byoc", "environment": own}
     old = old if old.get("deployment_type") == "managed" and not (config.cloud or config.region) else {}
     return {
         "deployment_type": "managed",

@@ -13,10 +13,23 @@ from typing import Any, Literal
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import CollectionSchema, FieldType, Json, MetadataField, Metric, VectorField, VectorKind
+from vectormigrate.model.schema import (
+    CollectionSchema,
+    FieldType,
+    Json,
+    MetadataField,
+    Metric,
+    Setting,
+    VectorField,
+    VectorKind,
+    Weight,
+)
 
 DENSE = "values"
 SPARSE = "sparse_values"
+
+PROTECT_TAG = "vectormigrate-protect"
+"""On an index that gets its deletion protection when it is complete: until then a migration can be rolled back."""
 
 METRICS = {"cosine": Metric.COSINE, "dotproduct": Metric.DOT, "euclidean": Metric.L2}
 
@@ -81,13 +94,17 @@ def layout_of(data: Mapping[str, Any]) -> Layout:
         elif config.get("type") == "semantic_text" or config.keys() & {"embed", "sparse_embed"}:
             embedded.append(field)
     capacity = {key: value for key, value in (data.get("read_capacity") or {}).items() if key != "status"}
+    tags = dict(data.get("tags") or {})
+    # What a new index of ours still gets in `finalize`.
+    protected = "enabled" if tags.pop(PROTECT_TAG, None) else data["deletion_protection"]
     settings = {
         "kind": kind,
         "schema": fields,
         "deployment": deployment,
-        "tags": dict(data.get("tags") or {}),
-        "deletion_protection": data["deletion_protection"],
+        "tags": tags,
+        "deletion_protection": protected,
         "read_capacity": capacity,
+        **({"cmek_id": data["cmek_id"]} if data.get("cmek_id") else {}),
     }
     return Layout(
         name=name,
@@ -123,9 +140,48 @@ def with_statistics(layout: Layout, stats: Mapping[str, Any]) -> Layout:
     return replace(layout, dense=_dense(DENSE, int(dimension), metric or str(stats.get("metric", ""))))
 
 
+def settings_of(layout: Layout) -> tuple[Setting, ...]:
+    """What must be named where a copy does not get it."""
+    found: list[Setting] = []
+
+    def add(name: str, weight: Weight, detail: str) -> None:
+        found.append(Setting(name=name, weight=weight, detail=detail))
+
+    given = layout.settings
+    deployment: Mapping[str, Json] = given["deployment"]
+    if deployment.get("deployment_type") == "byoc":
+        place = deployment["environment"]
+        add("byoc", Weight.SAFETY, f"the index runs in an environment of its owner's ({place}), the copy does not")
+    if given.get("cmek_id"):
+        add("cmek", Weight.SAFETY, "the index is encrypted with a key of its owner's, the copy is not")
+    if given["deletion_protection"] == "enabled":
+        add("deletion-protection", Weight.SAFETY, "the index is protected from deletion, the copy is not")
+    if given["read_capacity"].get("mode") == "Dedicated":
+        nodes = given["read_capacity"].get("dedicated") or {}
+        kind, manual = nodes.get("node_type", "?"), nodes.get("manual") or {}
+        size = f", {manual['shards']} shards with {manual['replicas']} replicas" if manual else ""
+        add("read-capacity", Weight.SETTING, f"reads are served by nodes of the index's own ({kind}{size})")
+    if given["tags"]:
+        add("tags", Weight.SETTING, f"the index has tags: {', '.join(sorted(given['tags']))}")
+    listed = sorted(name for name, config in layout.fields.items() if config.get("filterable"))
+    if listed and layout.kind == "vector":
+        detail = (
+            f"only these metadata fields are indexed: {', '.join(listed)}; the copy indexes all (Pinecone makes no "
+            "index with such a list any more) or none"
+        )
+        add("filterable", Weight.BEHAVIOUR, detail)
+    if layout.embedded:
+        fields = ", ".join(sorted(layout.embedded))
+        add("embedding", Weight.BEHAVIOUR, f"Pinecone makes vectors from text ({fields}) itself; the copy does not")
+    for field, config in sorted(layout.fields.items()):
+        if config.get("store_text") is False:
+            detail = f"the text of the field {field!r} is not stored in Pinecone (store_text: false): it cannot be read"
+            add(f"text:{field}", Weight.RECORDS, detail)
+    return tuple(found)
+
+
 def schema_of(layout: Layout, name: str, note: Mapping[str, Json] | None) -> CollectionSchema:
     """The schema in neutral words. Vectors that the service makes inside a document index are `computed`."""
-    hidden = [field for field, config in layout.fields.items() if config.get("store_text") is False]
     return CollectionSchema(
         name=name,
         id_kinds=frozenset({IdKind.STRING}),
@@ -134,10 +190,7 @@ def schema_of(layout: Layout, name: str, note: Mapping[str, Json] | None) -> Col
         extras={NAME: dict(layout.settings)},
         note=note,
         computed=tuple(sorted(layout.embedded)) if layout.documents else (),
-        warnings=tuple(
-            f"the text of the field {field!r} is not stored in Pinecone (store_text: false), so it cannot be read"
-            for field in hidden
-        ),
+        settings=settings_of(layout),
     )
 
 

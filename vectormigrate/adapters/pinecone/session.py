@@ -6,12 +6,18 @@ from typing import Any
 from urllib.parse import quote
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapters.pinecone.capabilities import CAPABILITIES, DEFAULT_NAMESPACE, DOCUMENTS, narrowed
+from vectormigrate.adapters.pinecone.capabilities import (
+    CAPABILITIES,
+    DEFAULT_NAMESPACE,
+    DOCUMENTS,
+    chosen,
+    narrowed,
+)
 from vectormigrate.adapters.pinecone.client import Client, Reply, base_url
 from vectormigrate.adapters.pinecone.config import PineconeConfig
 from vectormigrate.adapters.pinecone.control import Control
 from vectormigrate.adapters.pinecone.errors import NAME, HttpError
-from vectormigrate.adapters.pinecone.layout import Layout, layout_of, with_statistics
+from vectormigrate.adapters.pinecone.layout import PROTECT_TAG, Layout, layout_of, with_statistics
 from vectormigrate.errors import CollectionNotFound
 
 
@@ -32,7 +38,7 @@ class Session:
         """Those of the index, or of one that the config would create."""
         if self._layout is not None:
             return narrowed(self._layout)
-        return DOCUMENTS if self.config.index_kind == "document" else CAPABILITIES
+        return chosen(DOCUMENTS if self.config.index_kind == "document" else CAPABILITIES, self.config)
 
     def forget(self) -> None:
         """The index changed: ask again."""
@@ -61,6 +67,11 @@ class Session:
         if layout is None:
             raise CollectionNotFound(f"no index {self.config.collection!r}", adapter=NAME)
         return layout
+
+    async def to_protect(self) -> bool:
+        """Whether the index still waits for its deletion protection."""
+        data = await self.control.describe()
+        return data is not None and PROTECT_TAG in data["tags"]
 
     async def post(self, path: str, body: Any) -> Reply:
         """A request to the index's data plane."""

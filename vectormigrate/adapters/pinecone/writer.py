@@ -10,11 +10,11 @@ import orjson
 from vectormigrate.adapter import Reject
 from vectormigrate.adapters.pinecone.capabilities import MAX_RECORDS
 from vectormigrate.adapters.pinecone.concurrency import gather
-from vectormigrate.adapters.pinecone.ddl import creation
+from vectormigrate.adapters.pinecone.ddl import creation, protected
 from vectormigrate.adapters.pinecone.encode import encode, legal_id, requests
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.freshness import barrier, delete_ids, settle
-from vectormigrate.adapters.pinecone.layout import Layout
+from vectormigrate.adapters.pinecone.layout import PROTECT_TAG, Layout
 from vectormigrate.adapters.pinecone.note import write_note
 from vectormigrate.adapters.pinecone.reader import Reader
 from vectormigrate.adapters.pinecone.reading import FETCHES
@@ -33,8 +33,9 @@ class Writer:
         self._reader = reader
 
     async def create(self, schema: CollectionSchema) -> None:
-        """Create the index, wait until it is ready, leave the note; protection comes last, so that a creation that
-        failed half-way can be undone."""
+        """Create the index, wait until it is ready, leave the note. Deletion protection comes in `finalize`, so that
+        what failed half-way can be undone; until then a tag asks for it, or, where there is no room for one, it comes
+        as the last step here."""
         session = self._session
         if await session.find() is not None:
             raise AlreadyExists(f"the index {session.config.collection!r} exists", adapter=NAME, operation="create")
@@ -43,7 +44,7 @@ class Writer:
         try:
             if schema.note is not None:
                 await write_note(session, dict(schema.note))
-            if session.config.deletion_protection:
+            if protected(session.config, schema) and PROTECT_TAG not in arguments.get("tags", {}):
                 await session.control.protect()
             session.forget()
         except BaseException:
@@ -89,6 +90,8 @@ class Writer:
         await self._session.layout(fresh=True)
         names = await self._reader.namespaces()
         await gather([lambda name=name: self._settle(name) for name in names], FETCHES)
+        if await self._session.to_protect():
+            await self._session.control.protect(tag=PROTECT_TAG)
 
     async def _settle(self, namespace: str) -> None:
         await barrier(self._session, namespace)

@@ -1,0 +1,105 @@
+"""What a collection has beyond vectors, fields and records is carried or named: on the way out, on, and home."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.mapping.world import COSINE_JSON, WIDE, Collection, decide_twice, migrate, one_batch, schema, spec
+from vectormigrate.adapter import Capabilities
+from vectormigrate.mapping.planner import Decision, decide
+from vectormigrate.model.note import OriginNote
+from vectormigrate.model.plan import Outcome
+from vectormigrate.model.schema import CollectionSchema, Setting, Weight
+
+SETTINGS = tuple(Setting(name=f"{weight}-x", weight=weight, detail=f"has {weight}") for weight in Weight)
+CARRIES_ALL = replace(WIDE, settings=frozenset(item.name for item in SETTINGS))
+LOST = {f"{weight}:{weight}-x" for weight in Weight} - {"notice:notice-x"}
+HARD = LOST - {"setting:setting-x"}
+
+
+def source(*settings: Setting, adapter: str = "one", caps: Capabilities = WIDE) -> Collection:
+    return Collection(adapter, caps, schema(settings=settings or SETTINGS), {"": one_batch([{"a": 1}])})
+
+
+def outcomes(decision: Decision) -> dict[str, Outcome]:
+    return {loss.name: loss.outcome for loss in decision.losses}
+
+
+def test_another_kind_of_database_has_none_of_them() -> None:
+    found, _ = decide_twice(source(), "two", CARRIES_ALL)
+    assert outcomes(found) == {name: Outcome.LOSS if name in HARD else Outcome.RESTORED for name in LOST}
+    assert "has notice" in found.warnings
+
+
+def test_the_same_kind_has_what_it_can_carry() -> None:
+    found, _ = decide_twice(source(), "one", replace(WIDE, settings=CARRIES_ALL.settings - {"safety-x"}))
+    assert outcomes(found) == {"safety:safety-x": Outcome.LOSS}
+    assert found.warnings == ()
+    assert outcomes(decide_twice(source(), "one", WIDE)[0]).keys() == LOST
+
+
+def test_a_part_after_a_colon_says_what_a_setting_concerns() -> None:
+    item = Setting(name="idf:words", weight=Weight.BEHAVIOUR, detail="weighs words")
+    assert outcomes(decide_twice(source(item), "one", replace(WIDE, settings=frozenset({"idf"})))[0]) == {}
+    assert outcomes(decide_twice(source(item), "two", WIDE)[0]) == {"behaviour:idf:words": Outcome.LOSS}
+
+
+@pytest.mark.parametrize("stations", [1, 2])
+def test_the_way_home_tells_what_the_origin_had(stations: int) -> None:
+    """Also over two other databases, none of which shows any of it."""
+    there = source()
+    for number in range(stations):
+        there = migrate(there, f"far{number}", COSINE_JSON).target
+        assert there.schema.settings == ()
+    caps = replace(WIDE, settings=frozenset({"setting-x", "safety-x"}))
+    home, _ = decide_twice(there, "one", caps)
+    assert outcomes(home) == dict.fromkeys(LOST - {"setting:setting-x", "safety:safety-x"}, Outcome.LOSS)
+    assert "has notice" in home.warnings
+    onward, _ = decide_twice(there, "three", WIDE)
+    assert outcomes(onward).keys() >= HARD
+
+
+def test_what_a_database_on_the_way_protects_counts_too() -> None:
+    there = migrate(source(Setting(name="a", weight=Weight.SETTING, detail="a")), "far", WIDE).target
+    own = tuple(replace(item, name=f"far-{item.weight}") for item in SETTINGS)
+    there = replace(there, schema=replace(there.schema, settings=own))
+    home, _ = decide_twice(there, "one", replace(WIDE, settings=frozenset({"a"})))
+    assert outcomes(home) == {"safety:far-safety": Outcome.LOSS, "records:far-records": Outcome.LOSS}
+
+
+def test_an_existing_collection_must_have_what_protects_or_changes_answers() -> None:
+    there = source()
+
+    def into(existing: CollectionSchema) -> dict[str, Outcome]:
+        decision = decide(
+            spec=spec(),
+            source_schema=there.schema,
+            source_adapter="one",
+            source_caps=WIDE,
+            target_adapter="one",
+            target_caps=CARRIES_ALL,
+            namespaces={"": 1},
+            existing=existing,
+        )
+        return outcomes(decision)
+
+    assert into(schema()) == dict.fromkeys(HARD, Outcome.LOSS)
+    assert into(schema(settings=SETTINGS)) == {}
+
+
+def test_they_survive_json_and_older_notes_are_read() -> None:
+    shape = schema(settings=SETTINGS)
+    assert CollectionSchema.from_json(json.loads(json.dumps(shape.to_json()))) == shape
+    old = shape.to_json()
+    del old["settings"]
+    note = OriginNote.from_json({"version": 1, "adapter": "one", "migration_id": "m", "schema": old})
+    assert note is not None
+    assert note.schema == replace(shape, settings=())
+
+
+def test_without_a_note_even_a_setting_is_a_loss_to_accept() -> None:
+    found, _ = decide_twice(source(), "two", WIDE, plain=True)
+    assert set(outcomes(found).values()) == {Outcome.LOSS}
