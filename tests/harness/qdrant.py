@@ -75,7 +75,7 @@ class QdrantHarness(Harness):
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
-        return QdrantConfig(url=f"http://127.0.0.1:{port}", collection="c", connect_timeout=2)
+        return QdrantConfig(url=f"http://127.0.0.1:{port}", collection="c", prefer_grpc=False, connect_timeout=2)
 
 
 HARNESSES = (QdrantHarness("qdrant", prefer_grpc=True), QdrantHarness("qdrant-rest", prefer_grpc=False))

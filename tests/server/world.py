@@ -85,6 +85,8 @@ class World:
             url = "http://127.0.0.1:9"
             api_key = "${{CANARY}}"
             collections = ["*"]
+            [connections.dead.options]
+            grpc_port = 10
             """
         )
 

@@ -233,4 +233,4 @@ def test_locations_are_canonical_and_without_the_key() -> None:
 
     assert location("http://host", api_key="secret") == location("https://HOST:6333/") == "qdrant:host:6333/c"
     assert location("http://host", shard_key="a") != location("http://host")
-    assert QdrantConfig(url="http://[::1]:7000/p/", collection="c").grpc_address() == "[::1]:6334"
+    assert QdrantConfig(url="http://[::1]/p/", collection="c").grpc_address() == "[::1]:6334"

@@ -43,6 +43,7 @@ class Front:
         collections: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {
             "Get": ("info", pb.GetCollectionInfoRequest, self._info),
             "List": ("list", pb.ListCollectionsRequest, self._list),
+            "CollectionClusterInfo": ("cluster", pb.CollectionClusterInfoRequest, self._cluster),
             "CollectionExists": ("exists", pb.CollectionExistsRequest, self._exists),
         }
         health = {"HealthCheck": ("health", pb.HealthCheckRequest, self._health)}
@@ -254,10 +255,26 @@ class Front:
 
     def _info(self, request: Any) -> Any:
         from qdrant_client.conversions.conversion import RestToGrpc
-        from qdrant_client.http.models import CollectionInfo
+        from qdrant_client.http.models import CollectionInfo, VectorParams
 
-        info = CollectionInfo.model_validate(self._store.info(request.collection_name))
+        # What the protocol has no place for is left out, as by the server.
+        found = self._store.info(request.collection_name)
+        params = found["config"]["params"]
+        held = params.get("vectors") or {}
+        known = VectorParams.model_fields
+        if "size" in held:
+            params["vectors"] = {key: value for key, value in held.items() if key in known}
+        info = CollectionInfo.model_validate(found)
         return pb.GetCollectionInfoResponse(result=RestToGrpc.convert_collection_info(info))
+
+    def _cluster(self, request: Any) -> Any:
+        keys = self._named(request).keys
+        answer = pb.CollectionClusterInfoResponse(peer_id=self._store.peer, shard_count=len(keys))
+        for number, key in enumerate(keys):
+            shard = answer.local_shards.add(shard_id=number, state=pb.ReplicaState.Active)
+            if key is not None:
+                shard.shard_key.CopyFrom(pb.ShardKey(number=key) if isinstance(key, int) else pb.ShardKey(keyword=key))
+        return answer
 
     def _list(self, request: Any) -> Any:
         return pb.ListCollectionsResponse(

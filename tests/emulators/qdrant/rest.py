@@ -198,7 +198,7 @@ class Rest:
             for number, key in enumerate(keys)
         ]
         return {
-            "peer_id": 1,
+            "peer_id": self._store.peer,
             "shard_count": len(keys),
             "local_shards": shards,
             "remote_shards": [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -35,14 +36,18 @@ NAME = re.compile(r'[^<>:"/\\|?*\0\x1f]{1,255}')
 
 
 class Store:
-    """`version` such as "1.19.0"; `api_key` None lets everybody in; `clustered`: custom sharding is possible."""
+    """`version` such as "1.19.0"; `api_key` None lets everybody in; `clustered`: custom sharding is possible; `peer`:
+    the random number by which a server knows itself."""
 
-    def __init__(self, *, version: str = "1.19.0", api_key: str | None = None, clustered: bool = True) -> None:
+    def __init__(
+        self, *, version: str = "1.19.0", api_key: str | None = None, clustered: bool = True, peer: int | None = None
+    ) -> None:
         self.text = version
         major, minor = version.split(".")[:2]
         self.version = (int(major), int(minor))
         self.api_key = api_key
         self.clustered = clustered
+        self.peer = secrets.randbelow(2**53) + 1 if peer is None else peer
         self.faults = Faults()
         self.aliases: dict[str, str] = {}
         self.max_body = 32 * 2**20

@@ -17,7 +17,7 @@ from vectormigrate.adapters.qdrant.proto import qd
 from vectormigrate.errors import Unavailable
 from vectormigrate.grpc_options import CHANNEL_OPTIONS
 
-SERVICE = "/qdrant.Points/"
+SERVICE = "/qdrant.{}/{}"
 
 NO_COMPRESSION = ("grpc.compression_enabled_algorithms_bitset", 1)
 """Else Python asks for gzip, which costs the server 0.1 ms per vector."""
@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 
 class Channels:
-    """Calls of the service `qdrant.Points`, spread over the connections."""
+    """Calls of the services `qdrant.Points` and `qdrant.Collections`, spread over the connections."""
 
     def __init__(self, channels: list[grpc.aio.Channel], config: QdrantConfig) -> None:
         self._next = cycle(range(len(channels)))
@@ -36,20 +36,21 @@ class Channels:
         self._open = True
         self._metadata = (("api-key", config.api_key.get_secret_value()),) if config.api_key else ()
 
-    async def raw(self, name: str, request: Any) -> bytes:
+    async def raw(self, name: str, request: Any, *, service: str = "Points") -> bytes:
         """The answer as it came. Raises grpc.RpcError (see errors.py), Unavailable when closed."""
         if not self._open:
             raise Unavailable("the collection is closed", adapter=NAME)
         number = next(self._next)
-        rpc = self._rpcs[number].get(name)
+        path = SERVICE.format(service, name)
+        rpc = self._rpcs[number].get(path)
         if rpc is None:
-            rpc = self._channels[number].unary_unary(SERVICE + name, request_serializer=_serialised)
-            self._rpcs[number][name] = rpc
+            rpc = self._channels[number].unary_unary(path, request_serializer=_serialised)
+            self._rpcs[number][path] = rpc
         return await rpc(request, metadata=self._metadata, timeout=self._timeout)
 
-    async def call(self, name: str, request: Any, answer: type[R]) -> R:
+    async def call(self, name: str, request: Any, answer: type[R], *, service: str = "Points") -> R:
         """The answer as a message."""
-        return answer.FromString(await self.raw(name, request))  # pyright: ignore[reportAttributeAccessIssue]
+        return answer.FromString(await self.raw(name, request, service=service))  # pyright: ignore[reportAttributeAccessIssue]
 
     def close(self) -> None:
         """Every later call raises Unavailable."""

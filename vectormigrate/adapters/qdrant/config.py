@@ -17,14 +17,16 @@ DEFAULT_SHARD = "_vm_default"
 """Shard key of the default namespace, where the namespaces are shard keys."""
 
 REST_PORT = 6333
+GRPC_PORT = 6334
 MAX_DIM = 65_536
 
 
 class QdrantConfig(ConnectionConfig):
     """`url` is the REST address `http(s)://host[:port][/prefix]` (port 6333 unless given).
 
-    `grpc_port`: where the same host answers gRPC. `prefer_grpc`: use it for records; without it, or when nothing
-    answers there, everything goes over REST, which is several times slower.
+    `grpc_port`: where the same server answers gRPC; 6334 beside port 6333, for any other it must be given.
+    `prefer_grpc`: use it for records; without it, or when nothing answers there, or the key may not see that both are
+    one server, everything goes over REST, which is several times slower.
     `timeout`: seconds for one call; `connect_timeout`: for the first answer; `ready_timeout`: for `finalize`.
     `channels`: gRPC connections. `compression`: let the server compress answers (slow links only).
     `ca_file`: PEM file with the certificate authorities to trust.
@@ -38,7 +40,7 @@ class QdrantConfig(ConnectionConfig):
     `settings`: which collection settings to carry: those that differ from Qdrant's defaults, or all.
     """
 
-    grpc_port: int = Field(default=6334, ge=1, le=65_535)
+    grpc_port: int | None = Field(default=None, ge=1, le=65_535)
     prefer_grpc: bool = True
     timeout: float = Field(default=60.0, gt=0)
     connect_timeout: float = Field(default=10.0, gt=0)
@@ -83,6 +85,17 @@ class QdrantConfig(ConnectionConfig):
             raise ValueError("with divide_by='shard_key', neither shard_key nor namespace_field may be named")
         return self
 
+    @model_validator(mode="after")
+    def _own_grpc_port(self) -> QdrantConfig:
+        port = self._parts().port or REST_PORT
+        if self.prefer_grpc and self.grpc_port is None and port != REST_PORT:
+            raise ValueError(
+                f"port {port} is not Qdrant's default {REST_PORT}, so {GRPC_PORT} may be another server's gRPC port: "
+                f"give this server's with the option grpc_port (such as grpc_port={port % 65_535 + 1}), or use REST "
+                "alone with prefer_grpc=false"
+            )
+        return self
+
     def _parts(self) -> SplitResult:
         return urlsplit(self.url)
 
@@ -106,7 +119,7 @@ class QdrantConfig(ConnectionConfig):
 
     def grpc_address(self) -> str:
         """`host:port` of the gRPC interface."""
-        return f"{self.address().rpartition(':')[0]}:{self.grpc_port}"
+        return f"{self.address().rpartition(':')[0]}:{self.grpc_port or GRPC_PORT}"
 
     def base(self) -> str:
         """The REST address without a slash at its end."""

@@ -12,6 +12,7 @@ from vectormigrate.adapters.qdrant import channel, rest
 from vectormigrate.adapters.qdrant.capabilities import OLDEST, Server, narrowed, parse_version
 from vectormigrate.adapters.qdrant.config import DEFAULT_SHARD, NAMESPACE_FIELD, QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError, translated
+from vectormigrate.adapters.qdrant.identity import Identity
 from vectormigrate.adapters.qdrant.layout import Layout, ShardKey, read_layout
 from vectormigrate.adapters.qdrant.notes import MetadataNotes, Notes, ReservedNotes
 from vectormigrate.adapters.qdrant.rest import Rest, segment
@@ -25,15 +26,22 @@ class Session:
     """Raises vendor errors, which the adapter translates."""
 
     def __init__(
-        self, config: QdrantConfig, rest: Rest, server: Server, points: Transport, over_rest: RestPoints
+        self,
+        config: QdrantConfig,
+        rest: Rest,
+        version: str,
+        over_rest: RestPoints,
+        fast: tuple[Transport, Identity] | None,
     ) -> None:
+        """`fast`: records over gRPC, and what can tell whether that is the same server."""
         self.config = config
         self.rest = rest
-        self.server = server
-        self.points = points
+        self.server = Server(version=parse_version(version), text=version, grpc=fast is not None)
+        self.points: Transport = over_rest
         self._over_rest = over_rest
+        self._fast = fast
         self.path = f"/collections/{segment(config.collection)}"
-        kind = MetadataNotes if server.since(16) else ReservedNotes
+        kind = MetadataNotes if self.server.since(16) else ReservedNotes
         self.notes: Notes = kind(rest, config.collection)
         self._layout: Layout | None = None
 
@@ -62,6 +70,24 @@ class Session:
     def forget(self) -> None:
         """The collection was made, changed or removed."""
         self._layout = None
+        self.points = self._over_rest
+
+    async def meet(self) -> None:
+        """Before the collection is made: raises InvalidRequest where gRPC is known to be another server."""
+        if self._fast is not None:
+            await self._fast[1].fresh()
+
+    async def _meet(self) -> None:
+        """Records go over gRPC from here on if that is known to be the same server, else over REST."""
+        if self._fast is None or self.points is self._fast[0]:
+            return
+        points, identity = self._fast
+        same = await identity.shared()
+        self.server = replace(self.server, grpc=bool(same))
+        if same:
+            self.points = points
+        elif same is False:
+            self._fast = None
 
     async def layout(self, *, fresh: bool = False) -> Layout:
         """What the collection is like, asked again if `fresh`. Raises HttpError 404 when it is not there, and
@@ -69,7 +95,9 @@ class Session:
         if self._layout is None or fresh:
             self._layout = None
             info = await self.rest.call("GET", self.path)
-            self._layout = await self._read(info)
+            layout = await self._read(info)
+            await self._meet()
+            self._layout = layout
             replicated = self._layout.replicas > 1
             self._over_rest.consistency = self.config.consistency or ("majority" if replicated else None)
         return self._layout
@@ -137,7 +165,7 @@ def shard_of(layout: Layout, namespace: str) -> ShardKey | None:
 @asynccontextmanager
 async def opened(config: QdrantConfig) -> AsyncGenerator[Session, None]:
     """A session whose server has answered and let us in. Raises Unavailable, AuthFailed, and InvalidRequest when it is
-    no Qdrant or too old a one."""
+    no Qdrant or too old a one, or when gRPC leads to another server."""
     async with rest.connected(config) as client:
         with translated("open"):
             text = await client.hello(config.connect_timeout)
@@ -147,15 +175,17 @@ async def opened(config: QdrantConfig) -> AsyncGenerator[Session, None]:
             raise InvalidRequest(f"the server is Qdrant {text}; {needed} or later is needed", adapter=NAME)
         over_rest = RestPoints(client, config)
         if not config.prefer_grpc:
-            session = Session(config, client, Server(version=version, text=text, grpc=False), over_rest, over_rest)
-            yield await _checked(session)
+            yield await _checked(Session(config, client, text, over_rest, None))
             return
         async with channel.connected(config) as channels:
             from vectormigrate.adapters.qdrant.grpc_points import GrpcPoints
 
-            points = over_rest if channels is None else GrpcPoints(channels, over_rest, config)
-            server = Server(version=version, text=text, grpc=channels is not None)
-            yield await _checked(Session(config, client, server, points, over_rest))
+            if channels is None:
+                yield await _checked(Session(config, client, text, over_rest, None))
+                return
+            identity = Identity(client, channels, config, metadata=version >= (1, 16, 0))
+            fast = GrpcPoints(channels, over_rest, config), identity
+            yield await _checked(Session(config, client, text, over_rest, fast))
 
 
 async def _checked(session: Session) -> Session:

@@ -49,6 +49,7 @@ class Writer:
         made = creation(schema, session.config, session.server)
         if await session.exists():
             raise AlreadyExists(f"collection {name!r} exists", adapter=NAME, operation="create")
+        await session.meet()
         await session.rest.call("PUT", session.path, made.body)
         session.forget()
         try:
