@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from importlib.metadata import entry_points
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 import vectormigrate.adapters
@@ -20,18 +22,27 @@ if TYPE_CHECKING:
 GROUP = "vectormigrate.adapters"
 
 
+@cache
+def _announced() -> Mapping[str, EntryPoint]:
+    """Adapters of other packages. Looked for once: it reads the metadata of every package that is installed."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+@cache
+def _builtin() -> frozenset[str]:
+    return frozenset(module.name for module in pkgutil.iter_modules(vectormigrate.adapters.__path__) if module.ispkg)
+
+
 def names() -> list[str]:
     """Every known adapter name, sorted."""
-    builtin = {module.name for module in pkgutil.iter_modules(vectormigrate.adapters.__path__) if module.ispkg}
-    return sorted(builtin | {point.name for point in entry_points(group=GROUP)})
+    return sorted(_builtin() | set(_announced()))
 
 
 def load(name: str) -> AnySpec:
     """The SPEC of this adapter. Raises UnknownAdapter. Dashes count as underscores."""
     wanted = name.replace("-", "_")
-    if wanted not in names():
+    if wanted not in _builtin() and wanted not in _announced():
         raise UnknownAdapter(name, names())
-    for point in entry_points(group=GROUP):
-        if point.name == wanted:
-            return point.load()
+    if wanted in _announced():
+        return _announced()[wanted].load()
     return importlib.import_module(f"vectormigrate.adapters.{wanted}").SPEC

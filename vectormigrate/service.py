@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from vectormigrate import registry
 from vectormigrate.engine.advice import column_rules, decide_for, declared_fields, recommendation, sample_source
@@ -336,7 +337,7 @@ class Service:
             namespaces = {name: await source.count(name) for name in await source.namespaces()}
             found = await sample_source(source, sample)
             # Seen through its own database: nothing needs converting, so the mappings say what the fields are.
-            seen = decide_for(endpoint.type, endpoint.type, schema, namespaces, found)
+            seen = await anyio.to_thread.run_sync(decide_for, endpoint.type, endpoint.type, schema, namespaces, found)
             return CollectionReport(
                 location=configure(endpoint)[1].location(),
                 server=await source.server(),
@@ -357,10 +358,12 @@ class Service:
             namespaces = {name: await reading.count(name) for name in await reading.namespaces()}
             rules = decide_for(source.type, target_type, schema, namespaces, None).rules
             found = await sample_source(reading, sample, rules)
-            columns = column_rules(source.type, target_type, schema, namespaces, found)
+            columns = await anyio.to_thread.run_sync(column_rules, source.type, target_type, schema, namespaces, found)
             if columns is not None:
                 found.losses = (await sample_source(reading, sample, columns)).losses
-        return recommendation(source.type, target_type, schema, namespaces, found, declared_fields(schema))
+        return await anyio.to_thread.run_sync(
+            recommendation, source.type, target_type, schema, namespaces, found, declared_fields(schema)
+        )
 
     def recommend_offline(
         self, source_type: str, target_type: str, fields: Mapping[str, str] | None = None

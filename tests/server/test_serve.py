@@ -265,6 +265,7 @@ async def test_foreign_hosts_and_origins_are_refused_on_every_route(world: World
 
 @requirement("serve:health")
 async def test_health_needs_no_key_and_metrics_need_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vectormigrate.server.desk.READY_SECONDS", -1.0)
     async with on_http(world) as (_, url), httpx2.AsyncClient() as http:
         assert (await http.get(f"{url}/healthz")).json() == {"alive": True}
         ready = await http.get(f"{url}/readyz")

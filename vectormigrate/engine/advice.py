@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+import anyio.to_thread
+
 from vectormigrate import registry
 from vectormigrate.engine.evidence import Evidence, Inferred, Shape, deserves_index, inferred
 from vectormigrate.engine.index_advice import index_notes, with_field_indexes, with_vector_indexes
@@ -71,7 +73,8 @@ async def sample_source(source: RetryingSource, size: int, rules: MappingRules |
         pages = source.scan(partition, vectors=False, page_rows=min(max(share, 1), SAMPLE_PAGE_ROWS))
         async with aclosing(pages):
             async for page in pages:
-                sample.add(page.batch)
+                # Wide records take their time, and who serves others must not keep them waiting.
+                await anyio.to_thread.run_sync(sample.add, page.batch)
                 read += len(page.batch)
                 if read >= share:
                     break
@@ -227,22 +230,31 @@ def _field_lines(decision: Decision, sample: Sample, *, inner: bool) -> list[tup
     """The planner's lines with the path of the values that they are about, None where none was seen. An object that the
     schema names gets the line that its inner fields make up together."""
     paths = {".".join(parse_path(name)): name for name in sample.profile.fields}
+    nested = [line for line in decision.field_mappings if len(parse_path(line.source_field)) > 1]
+    within = _within(nested)
     found: list[tuple[str | None, FieldMapping]] = []
     for line in decision.field_mappings:
         name = line.source_field if line.source_field in sample.profile.fields else paths.get(line.source_field)
         if name is None:
             found.append((None, line))
             continue
-        inside = [
-            other
-            for other in decision.field_mappings
-            if len(parse_path(other.source_field)) > 1 and other.source_field.startswith(name + ".")
-        ]
+        inside = within.get(name, [])
         if inside:
             only_objects = sample.profile.fields[name].kinds.keys() == {"object"}
             line = _merged(line, inside if only_objects else [line, *inside])
         if inner or len(parse_path(name)) == 1:
             found.append((name, line))
+    return found
+
+
+def _within(nested: Sequence[FieldMapping]) -> dict[str, list[FieldMapping]]:
+    """The lines of nested fields by each path that they are inside of, at any depth."""
+    found: dict[str, list[FieldMapping]] = {}
+    for line in nested:
+        end = line.source_field.find(".")
+        while end >= 0:
+            found.setdefault(line.source_field[:end], []).append(line)
+            end = line.source_field.find(".", end + 1)
     return found
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from vectormigrate.errors import ConfigError, Interrupted, VectorMigrateError
 from vectormigrate.model.status import MigrationStatus, Status
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
     from vectormigrate.service import Service
     from vectormigrate.state.shared import SharedReader
     from vectormigrate.state.store import Store
+
+READY_SECONDS = 2.0
+"""How long an answer to "are you usable?" is given again: anybody may ask."""
+
+CALCULATIONS = 2
+"""Calculations for callers that run at once, each on a thread: the loop answers others meanwhile."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +51,14 @@ class Desk:
     listen: Callable[[Event], None] = unheard
     read_only: bool = False
     _reader: SharedReader | None = None
+    _calculating: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(CALCULATIONS))
+    _asking: anyio.Lock = field(default_factory=anyio.Lock)
+    _problems: Sequence[str] = ()
+    _asked: float = float("-inf")
+
+    async def calculate(self, work: Callable[[], T]) -> T:
+        """The result of work that takes the processor for long."""
+        return await anyio.to_thread.run_sync(work, limiter=self._calculating)
 
     def service(self) -> Service:
         """A service of its own for each piece of work: asking one to stop stops no other."""
@@ -180,9 +198,24 @@ class Desk:
             return False
         return not status.runner_alive
 
-    async def usable(self) -> list[str]:
+    async def usable(self) -> Sequence[str]:
         """What keeps this server from working: the state file, and connections that are not complete (a variable, an
-        adapter, a setting). Nothing is connected to, for an embedded database has room for one only. Empty: fine."""
+        adapter, a setting). Nothing is connected to, for an embedded database has room for one only. Empty: fine.
+        Answers of the last two seconds are given again."""
+        async with self._asking:
+            if time.monotonic() - self._asked > READY_SECONDS:
+                found = await self.calculate(self._incomplete)
+                try:
+                    await self.service().list()
+                except VectorMigrateError as error:
+                    found.append(told(error))
+                if found != self._problems:
+                    for problem in found:
+                        log.warning("not ready: %s", problem)
+                self._problems, self._asked = found, time.monotonic()
+            return self._problems
+
+    def _incomplete(self) -> list[str]:
         from vectormigrate.engine.connect import configure
 
         problems: list[str] = []
@@ -191,10 +224,6 @@ class Desk:
                 configure(self.access.probe(item.name))
             except VectorMigrateError as error:
                 problems.append(f"connection {item.name!r}: {told(error)}")
-        try:
-            await self.service().list()
-        except VectorMigrateError as error:
-            problems.append(told(error))
         return problems
 
 

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vectormigrate.model.clock import utc_text
 from vectormigrate.model.schema import Json
-from vectormigrate.redaction import scrub
+from vectormigrate.redaction import clipped
 from vectormigrate.server.auth import NOBODY, Caller, Transport, anyone, as_caller, caller_of, token_of
 from vectormigrate.server.hosts import HostPolicy
 from vectormigrate.server.keys import Key
@@ -364,8 +364,8 @@ def _line(refused: Refused, scope: Scope, caller: Caller, seconds: float) -> Map
         "fingerprint": caller.fingerprint,
         "peer": _peer(scope),
         "transport": caller.transport,
-        "client": scrub(Headers(scope=scope).get("user-agent", ""))[:100],
-        "method": f"{scope['method']} {scrub(scope['path'])[:100]}",
+        "client": clipped(Headers(scope=scope).get("user-agent", ""), 100),
+        "method": f"{scope['method']} {clipped(scope['path'], 100)}",
         "tool": None,
         "migration": None,
         "arguments": {},

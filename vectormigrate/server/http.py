@@ -6,7 +6,6 @@ owns the jobs; the application serves one process, for sessions, limits and jobs
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -25,8 +24,6 @@ from vectormigrate.server.rpc import Rpc
 GRACE_SECONDS = 1.5
 """For the jobs to stop at shutdown, after they were asked to when the signal came."""
 
-log = logging.getLogger(__name__)
-
 
 def http_app(app: App, hosts: HostPolicy) -> ASGIApp:
     """The application of a server on HTTP."""
@@ -35,6 +32,8 @@ def http_app(app: App, hosts: HostPolicy) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        # Loading the engine takes a second, which no answer should wait for.
+        await app.desk.calculate(app.desk.service)
         async with app.run(GRACE_SECONDS), app.mcp.session_manager.run():
             yield
 
@@ -42,12 +41,8 @@ def http_app(app: App, hosts: HostPolicy) -> ASGIApp:
         return JSONResponse({"alive": True})
 
     async def readyz(request: Request) -> Response:
-        problems = await app.desk.usable()
-        for problem in problems:
-            log.warning("not ready: %s", problem)
-        if not app.operations.audit_is_written:
-            problems.append("audit")
-        return JSONResponse({"ready": not problems}, status_code=503 if problems else 200)
+        ready = app.operations.audit_is_written and not await app.desk.usable()
+        return JSONResponse({"ready": ready}, status_code=200 if ready else 503)
 
     async def metrics(request: Request) -> Response:
         text = await app.operations.metrics.exposition(app.desk.service())

@@ -19,7 +19,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from vectormigrate.errors import VectorMigrateError
 from vectormigrate.model.clock import utc_text
 from vectormigrate.model.schema import Json
-from vectormigrate.redaction import masked, scrub
+from vectormigrate.redaction import clipped, masked, scrub
 from vectormigrate.server.audit import AuditLog, AuditUnwritable
 from vectormigrate.server.auth import LOCAL, NOBODY, Caller, Forbidden, KeyRing, as_caller
 from vectormigrate.server.limiter import CHATTER, Limiter, LimitReached
@@ -202,9 +202,9 @@ class Operations:
             "fingerprint": inbound.caller.fingerprint,
             "peer": inbound.peer,
             "transport": inbound.caller.transport,
-            "client": scrub(inbound.client)[:100],
-            "method": scrub(inbound.method)[:100],
-            "tool": None if inbound.tool is None else scrub(inbound.tool)[:100],
+            "client": clipped(inbound.client, 100),
+            "method": clipped(inbound.method, 100),
+            "tool": None if inbound.tool is None else clipped(inbound.tool, 100),
             "migration": migration_of(inbound, result),
             "arguments": self._shown(inbound),
             "outcome": outcome,
@@ -239,7 +239,7 @@ def migration_of(inbound: Inbound, result: object) -> str | None:
         if isinstance(place, Mapping):
             found = cast("Mapping[str, Json]", place).get("migration_id")
             if isinstance(found, str):
-                return scrub(found)[:64]
+                return clipped(found, 64)
     uri = inbound.arguments.get("uri")
     match = _MIGRATION_URI.match(uri) if isinstance(uri, str) else None
     return scrub(match[1]) if match and match[1] != "index" else None

@@ -64,7 +64,8 @@ def one_error(error: BaseException) -> BaseException:
 def told(error: BaseException) -> str:
     """The text of an error that was expected."""
     notes: Iterable[str] = getattr(error, "__notes__", ())
-    text = scrub(in_tool_words("; ".join([str(error) or type(error).__name__, *notes])))
+    whole = "; ".join([str(error) or type(error).__name__, *notes])
+    text = scrub(in_tool_words(whole[: 4 * LONGEST]))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

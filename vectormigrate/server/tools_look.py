@@ -29,6 +29,8 @@ from vectormigrate.server.tooling import (
 
 SortKey = Literal["created_at", "migration_id", "status", "percent"]
 Limit = Annotated[int, Field(ge=1, le=200, description="Most entries to return.")]
+FieldName = Annotated[str, Field(max_length=300)]
+FieldWord = Annotated[str, Field(max_length=60)]
 Offset = Annotated[int, Field(ge=0, le=10_000_000, description="Entries to skip.")]
 
 POLL_SECONDS = 1.0
@@ -127,7 +129,7 @@ class LookTools:
             if details and last is not None:
                 from vectormigrate.validation.report import report_to_json
 
-                whole = report_to_json(last)
+                whole = await self.desk.calculate(lambda: report_to_json(last))
         return wire.ReportAnswer(
             migration_id=migration_id,
             status=str(status.status),
@@ -193,7 +195,8 @@ class LookTools:
             str | None, Field(max_length=60, description="Database type of source_schema; not needed with source.")
         ] = None,
         source_schema: Annotated[
-            dict[str, str] | None, Field(description='Fields and types instead of a collection: {"year": "integer"}.')
+            dict[FieldName, FieldWord] | None,
+            Field(max_length=500, description='Fields and types instead of a collection: {"year": "integer"}.'),
         ] = None,
         source: Annotated[
             str | None, Field(max_length=200, description="Connection whose collection is looked at.")
@@ -212,7 +215,10 @@ class LookTools:
                 return views.schema_answer(await service.recommend(endpoint, target_type, sample))
             if source_type is None:
                 raise ConfigError("give source (a connection), or source_type with source_schema")
-            return views.schema_answer(service.recommend_offline(source_type, target_type, source_schema or {}))
+            fields, kind = source_schema or {}, source_type
+            return await self.desk.calculate(
+                lambda: views.schema_answer(service.recommend_offline(kind, target_type, fields))
+            )
 
     async def validate_migration(
         self,
