@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from vectormigrate.errors import AdapterError
+from vectormigrate.errors import AdapterError, Unavailable
 
 Classify = Callable[[BaseException, str], AdapterError | None]
 
@@ -27,6 +28,21 @@ def grpc_details(error: BaseException) -> str:
     return str(details or "")
 
 
+def lacks_descriptors(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that the process or the machine has no file descriptor left."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, OSError) and found.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        waiting += [found.__cause__, found.__context__, getattr(found, "os_error", None)]
+    return False
+
+
 def translator(classify: Classify) -> Callable[[str], AbstractContextManager[None]]:
     """A context manager, by operation, that turns vendor errors of its block into ours; others pass."""
 
@@ -37,6 +53,9 @@ def translator(classify: Classify) -> Callable[[str], AbstractContextManager[Non
         except AdapterError:
             raise
         except Exception as error:
+            if lacks_descriptors(error):
+                # Whoever holds them lets go of them again; the work that is left must not be given up for that.
+                raise Unavailable("this process has too many files open", operation=operation) from error
             ours = classify(error, operation)
             if ours is None:
                 raise

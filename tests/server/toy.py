@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import uvicorn
 from mcp import Client
@@ -20,11 +20,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vectormigrate.server.auth import Forbidden, KeyVerifier, auth_settings, caller, require
 from vectormigrate.server.guard import SDK_SECURITY, Guard
 from vectormigrate.server.hosts import HostPolicy
 from vectormigrate.server.keys import Scope
+from vectormigrate.server.listener import Caps, Listener
 from vectormigrate.server.operations import Inbound, Operations, mcp_middleware
 
 Way = Literal["sse", "http"]
@@ -121,24 +123,36 @@ def toy_app(operations: Operations, seen: Seen, **guard: Any) -> Guard:
 
 
 @asynccontextmanager
-async def listening(app: Any) -> AsyncGenerator[str]:
+async def listening(app: Any, **more: Any) -> AsyncGenerator[str]:
     """Serve on a free port of the loopback address; its URL."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.listen(256)
-        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.serve, [sock])
-            try:
-                yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-            finally:
-                server.should_exit = True
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        http=H11Protocol,
+        ws="none",
+        proxy_headers=False,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+        lifespan="on",
+    )
+    server = Listener(config, **more)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve)
+        while not server.started:
+            await anyio.lowlevel.checkpoint()
+        try:
+            yield f"http://127.0.0.1:{server.listening[0].getsockname()[1]}"
+        finally:
+            server.should_exit = True
 
 
 @asynccontextmanager
-async def serving(operations: Operations, seen: Seen | None = None, **guard: Any) -> AsyncGenerator[str]:
-    async with listening(toy_app(operations, seen or Seen(), **guard)) as url:
+async def serving(
+    operations: Operations, seen: Seen | None = None, caps: Caps | None = None, **guard: Any
+) -> AsyncGenerator[str]:
+    refused = operations.connection_refused
+    async with listening(toy_app(operations, seen or Seen(), **guard), caps=caps, refused=refused) as url:
         yield url
 
 

@@ -47,6 +47,14 @@ def serve(
         list[str] | None,
         typer.Option("--allowed-origin", metavar="URL", help="Web page that may call this server; repeatable."),
     ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            metavar="ADDRESS",
+            help="Reverse proxy whose X-Forwarded-For is believed, or a network such as 10.0.0.0/8; repeatable.",
+        ),
+    ] = None,
     audit_log: Annotated[
         Path | None,
         typer.Option(
@@ -87,6 +95,7 @@ def serve(
             tls_key=tls_key,
             allowed_hosts=tuple(allowed_host or ()),
             allowed_origins=tuple(allowed_origin or ()),
+            trusted_proxies=tuple(trusted_proxy or ()),
             audit=audit_log,
             calls_per_minute=calls_per_minute,
             log_level=log_level,

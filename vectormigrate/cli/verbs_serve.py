@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from vectormigrate.settings import Settings
 
 PACKAGES = ("mcp", "limits", "prometheus_client")
-SERVER_KEYS = ("keys", "audit", "calls_per_minute", "open_streams", "allowed_hosts", "allowed_origins")
+SERVER_KEYS = (
+    *("keys", "audit", "calls_per_minute", "open_streams", "connections"),
+    *("allowed_hosts", "allowed_origins", "trusted_proxies"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class Serve:
     tls_key: Path | None
     allowed_hosts: tuple[str, ...]
     allowed_origins: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
     audit: Path | None
     calls_per_minute: int | None
     log_level: Literal["debug", "info", "warning", "error"]
@@ -85,6 +89,8 @@ def serve(common: Common, asked: Serve) -> int:
             anyio.run(serve_stdio, made(local=True))
         return 0
     from vectormigrate.server.hosts import HostPolicy
+    from vectormigrate.server.listener import CONNECTIONS, Caps
+    from vectormigrate.server.peers import Proxies
     from vectormigrate.server.serve import Address, Tls, serve_http
 
     address = Address.parse(asked.addr)
@@ -96,8 +102,10 @@ def serve(common: Common, asked: Serve) -> int:
         (*asked.allowed_origins, *_texts(table, "allowed_origins")),
     )
     tls = Tls(certificate=asked.tls_cert, key=asked.tls_key) if asked.tls_cert and asked.tls_key else None
+    proxies = Proxies.of((*asked.trusted_proxies, *_texts(table, "trusted_proxies")))
+    caps = Caps.of(_number(table, "connections") or CONNECTIONS)
     with tracing():
-        anyio.run(serve_http, made(local=False), address, hosts, tls)
+        anyio.run(serve_http, made(local=False), address, hosts, tls, proxies, caps)
     return 0
 
 
@@ -111,6 +119,7 @@ def _check(asked: Serve) -> None:
             "--tls-cert": asked.tls_cert,
             "--allowed-host": asked.allowed_hosts,
             "--allowed-origin": asked.allowed_origins,
+            "--trusted-proxy": asked.trusted_proxies,
         }
         wrong = [flag for flag, value in given.items() if value]
         if wrong:

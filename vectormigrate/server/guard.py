@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -22,9 +22,7 @@ from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vectormigrate.model.clock import utc_text
 from vectormigrate.model.schema import Json
-from vectormigrate.redaction import clipped
 from vectormigrate.server.auth import NOBODY, Caller, Transport, anyone, as_caller, caller_of, token_of
 from vectormigrate.server.hosts import HostPolicy
 from vectormigrate.server.keys import Key
@@ -36,7 +34,9 @@ from vectormigrate.server.operations import (
     TOO_LARGE,
     UNAUTHORIZED,
     Operations,
+    http_line,
 )
+from vectormigrate.server.peers import Proxies, peer_of
 
 BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 30.0
@@ -123,6 +123,7 @@ class Guard:
         *,
         operations: Operations,
         hosts: HostPolicy,
+        proxies: Proxies | None = None,
         paths: Paths | None = None,
         body_bytes: int = BODY_BYTES,
         body_seconds: float = BODY_SECONDS,
@@ -130,6 +131,7 @@ class Guard:
         self.app = app
         self.operations = operations
         self.hosts = hosts
+        self.proxies = proxies or Proxies()
         self.paths = paths or Paths()
         self.body_bytes = body_bytes
         self.body_seconds = body_seconds
@@ -144,6 +146,8 @@ class Guard:
             return
         began = time.perf_counter()
         caller = NOBODY
+        # For everyone below: what the proxy says of the client, if it is trusted.
+        scope["client"] = (self.proxies.client(scope), 0)
         with ExitStack() as held:
             try:
                 self._check_hosts(Headers(scope=scope))
@@ -188,7 +192,7 @@ class Guard:
         if path == "/healthz" or (self.paths.answers_rpc(path) and scope["method"] == "POST"):
             return
         if caller is NOBODY:
-            await self.operations.limiter.charge(f"address {_peer(scope)}", kind="request")
+            await self.operations.limiter.charge(f"address {peer_of(scope)}", kind="request")
         elif path not in (self.paths.mcp, self.paths.sse):
             await self.operations.limiter.charge(caller.name)
 
@@ -257,14 +261,18 @@ class Guard:
         self.operations.metrics.refused.labels(refused.reason).inc()
         if refused.status == 429:
             self.operations.metrics.limited.labels(caller.name).inc()
-        owner = caller.name if caller is not NOBODY else f"address {_peer(scope)}"
-        try:
-            await self.operations.limiter.charge(owner, kind="refusal")
-        except LimitReached:
-            # Counted, but no longer written down: a flood must not fill the disk.
-            pass
-        else:
-            self.operations.write(_line(refused, scope, caller, seconds))
+        owner = caller.name if caller is not NOBODY else f"address {peer_of(scope)}"
+        line = http_line(
+            caller,
+            peer_of(scope),
+            client=Headers(scope=scope).get("user-agent", ""),
+            method=f"{scope['method']} {scope['path']}",
+            outcome=f"http {refused.status} {refused.reason}",
+            seconds=seconds,
+        )
+        if not await self.operations.refused(owner, line) and refused.status != 429:
+            refused = Refused(429, "limit", "too many refused requests; wait a minute", code=RATE_LIMITED)
+            refused.headers["retry-after"] = "60"
         await _answer(refused, scope, send, rpc=self.paths.answers_rpc(scope["path"]) and scope["method"] == "POST")
 
 
@@ -295,11 +303,6 @@ def _unauthorized(reason: str, message: str) -> Refused:
     refused = Refused(401, reason, message)
     refused.headers["www-authenticate"] = 'Bearer error="invalid_token"'
     return refused
-
-
-def _peer(scope: Scope) -> str:
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 def _set_length(scope: Scope, length: int) -> None:
@@ -355,23 +358,6 @@ def _identity(scope: Scope, caller: Caller, key: Key | None) -> Generator[None]:
             yield
     finally:
         auth_context_var.reset(token)
-
-
-def _line(refused: Refused, scope: Scope, caller: Caller, seconds: float) -> Mapping[str, Json]:
-    return {
-        "time": utc_text(),
-        "key": caller.name,
-        "fingerprint": caller.fingerprint,
-        "peer": _peer(scope),
-        "transport": caller.transport,
-        "client": clipped(Headers(scope=scope).get("user-agent", ""), 100),
-        "method": f"{scope['method']} {clipped(scope['path'], 100)}",
-        "tool": None,
-        "migration": None,
-        "arguments": {},
-        "outcome": f"http {refused.status} {refused.reason}",
-        "ms": round(seconds * 1000, 1),
-    }
 
 
 async def _answer(refused: Refused, scope: Scope, send: Send, *, rpc: bool) -> None:

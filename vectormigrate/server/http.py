@@ -19,13 +19,14 @@ from vectormigrate.server.app import App
 from vectormigrate.server.guard import SDK_SECURITY, Guard
 from vectormigrate.server.hosts import HostPolicy
 from vectormigrate.server.metrics import CONTENT_TYPE
+from vectormigrate.server.peers import Proxies
 from vectormigrate.server.rpc import Rpc
 
 GRACE_SECONDS = 1.5
 """For the jobs to stop at shutdown, after they were asked to when the signal came."""
 
 
-def http_app(app: App, hosts: HostPolicy) -> ASGIApp:
+def http_app(app: App, hosts: HostPolicy, proxies: Proxies | None = None) -> ASGIApp:
     """The application of a server on HTTP."""
     streamable = app.mcp.streamable_http_app(transport_security=SDK_SECURITY)
     sse = app.mcp.sse_app(transport_security=SDK_SECURITY)
@@ -56,7 +57,7 @@ def http_app(app: App, hosts: HostPolicy) -> ASGIApp:
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
     ]
-    return Guard(Starlette(routes=routes, lifespan=lifespan), operations=app.operations, hosts=hosts)
+    return Guard(Starlette(routes=routes, lifespan=lifespan), operations=app.operations, hosts=hosts, proxies=proxies)
 
 
 def _once(route: BaseRoute) -> BaseRoute:

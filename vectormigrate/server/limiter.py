@@ -17,6 +17,9 @@ from vectormigrate.errors import VectorMigrateError
 CALLS_PER_MINUTE = 100
 OPEN_STREAMS = 32
 
+REFUSALS_PER_MINUTE = 100
+"""Of one caller or address where calls have no limit: what is refused always has one."""
+
 CHATTER = 10
 """Messages that are no calls (handshakes, lists of tools, pings) have a limit of their own, this many times as high: a
 client sends several of them per connection, and they cost next to nothing."""
@@ -50,6 +53,11 @@ class Limiter:
         stats = await self._window.get_window_stats(limit, kind, owner)
         wait = max(1, math.ceil(stats.reset_time - time.time()))
         raise LimitReached(f"rate limit of {limit.amount} {kind}s per minute reached; retry in {wait} s", wait)
+
+    async def refusable(self, owner: str) -> bool:
+        """Count a refusal; whether the owner, a caller or an address, had fewer than his limit in the last minute."""
+        limit = RateLimitItemPerMinute(self.calls_per_minute or REFUSALS_PER_MINUTE)
+        return await self._window.hit(limit, "refusal", owner)
 
     def streams_of(self, owner: str) -> int:
         """Streams that this owner has open."""

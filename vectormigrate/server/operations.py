@@ -186,6 +186,19 @@ class Operations:
             self.metrics.audit_failures.inc()
             self._unwritten.append(line)
 
+    async def refused(self, owner: str, line: Mapping[str, Json]) -> bool:
+        """Write down that a request of this caller or address was refused; False when it had too many of them, which
+        are counted only: a flood must not fill the disk."""
+        if not await self.limiter.refusable(owner):
+            return False
+        self.write(line)
+        return True
+
+    async def connection_refused(self, peer: str, reason: str) -> None:
+        """Count and write down that a connection was not accepted."""
+        self.metrics.refused.labels(reason).inc()
+        await self.refused(f"address {peer}", http_line(NOBODY, peer, outcome=f"refused {reason}"))
+
     def _count(self, inbound: Inbound, outcome: str, seconds: float) -> None:
         if inbound.tool is not None:
             tool = self.metrics.tool_label(inbound.tool)
@@ -217,6 +230,26 @@ class Operations:
         kept = {key: value for key, value in arguments.items() if known is None or key in known}
         shown = masked(kept, secret=lambda text: self.ring.find(text) is not None)
         return {**shown, "…": f"({len(arguments) - len(kept)} unknown)"} if len(kept) < len(arguments) else shown
+
+
+def http_line(
+    caller: Caller, peer: str, *, client: str = "", method: str = "", outcome: str, seconds: float = 0.0
+) -> dict[str, Json]:
+    """The audit line of what reached the port and was no call."""
+    return {
+        "time": utc_text(),
+        "key": caller.name,
+        "fingerprint": caller.fingerprint,
+        "peer": peer,
+        "transport": caller.transport,
+        "client": clipped(client, 100),
+        "method": clipped(method, 100),
+        "tool": None,
+        "migration": None,
+        "arguments": {},
+        "outcome": outcome,
+        "ms": round(seconds * 1000, 1),
+    }
 
 
 class _Stream(AbstractContextManager[None]):

@@ -9,19 +9,20 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import uvicorn  # the SDK of MCP loads it anyway
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vectormigrate.errors import ConfigError, VectorMigrateError
+from vectormigrate.errors import ConfigError
 from vectormigrate.server.app import App
 from vectormigrate.server.auth import reread_on_hangup
 from vectormigrate.server.hosts import HostPolicy, is_loopback
 from vectormigrate.server.http import http_app
+from vectormigrate.server.listener import Caps, Listener
+from vectormigrate.server.peers import Proxies
 from vectormigrate.server.stdio import on_signal
 
 CONNECTIONS_GRACE_SECONDS = 2
@@ -59,7 +60,14 @@ class Tls:
     key: Path
 
 
-async def serve_http(app: App, address: Address, hosts: HostPolicy, tls: Tls | None = None) -> None:
+async def serve_http(
+    app: App,
+    address: Address,
+    hosts: HostPolicy,
+    tls: Tls | None = None,
+    proxies: Proxies | None = None,
+    caps: Caps | None = None,
+) -> None:
     """Serve HTTP until a signal comes. Raises ConfigError for a server without keys that others could reach, and
     VectorMigrateError when it cannot listen."""
     if not app.operations.ring and not address.is_loopback:
@@ -67,11 +75,14 @@ async def serve_http(app: App, address: Address, hosts: HostPolicy, tls: Tls | N
             f"refusing to listen on {address.host!r} without keys, for anyone could run migrations: set --api-key or "
             "VECTORMIGRATE_API_KEYS, or listen on 127.0.0.1"
         )
-    server = Server(
+    server = Listener(
         uvicorn.Config(
-            http_app(app, hosts),
+            http_app(app, hosts, proxies),
             host=address.host,
             port=address.port,
+            http=H11Protocol,
+            ws="none",
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -79,7 +90,10 @@ async def serve_http(app: App, address: Address, hosts: HostPolicy, tls: Tls | N
             ssl_certfile=tls.certificate if tls else None,
             ssl_keyfile=tls.key if tls else None,
             lifespan="on",
-        )
+        ),
+        caps=caps,
+        proxies=proxies,
+        refused=app.operations.connection_refused,
     )
     with reread_on_hangup(app.operations.ring):
         async with anyio.create_task_group() as tasks:
@@ -87,24 +101,11 @@ async def serve_http(app: App, address: Address, hosts: HostPolicy, tls: Tls | N
             tasks.start_soon(_announce, server, "https" if tls else "http")
             try:
                 await server.serve()
-            except SystemExit as error:
-                raise VectorMigrateError(
-                    f"cannot listen on {address.host}:{address.port}; see the log above"
-                ) from error
             finally:
                 tasks.cancel_scope.cancel()
 
 
-class Server(uvicorn.Server):
-    """uvicorn without its own signal handling, which would end the process with the signal and skip what follows."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Nothing: `on_signal` does it."""
-        yield
-
-
-def end(app: App, server: uvicorn.Server) -> None:
+def end(app: App, server: Listener) -> None:
     """Begin the end: no new connections, jobs stop at once while the open connections have a moment."""
     for job in app.desk.jobs.running:
         job.stop()
@@ -112,11 +113,10 @@ def end(app: App, server: uvicorn.Server) -> None:
     server.handle_exit(signal.SIGTERM, None)
 
 
-async def _announce(server: uvicorn.Server, scheme: str) -> None:
+async def _announce(server: Listener, scheme: str) -> None:
     while not server.started:  # noqa: ASYNC110
         await anyio.sleep(0.02)
-    for listening in server.servers:
-        for sock in listening.sockets:
-            host, port = sock.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            log.info("listening", extra={"url": f"{scheme}://{shown}:{port}", "pid": os.getpid()})
+    for sock in server.listening:
+        host, port = sock.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        log.info("listening", extra={"url": f"{scheme}://{shown}:{port}", "pid": os.getpid()})
