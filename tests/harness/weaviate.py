@@ -46,7 +46,8 @@ class WeaviateHarness(Harness):
         return WeaviateConfig(url=self._url, grpc_url=self._grpc, collection=collection, api_key=key)
 
     def unreachable(self) -> WeaviateConfig:
-        return WeaviateConfig(url=f"http://127.0.0.1:{free_ports(1)[0]}", collection="C", connect_timeout=2)
+        rest, grpc = free_ports(2)
+        return WeaviateConfig(url=f"http://127.0.0.1:{rest}", grpc_port=grpc, collection="C", connect_timeout=2)
 
     def new_name(self) -> str:
         return f"C_{uuid4().hex[:12]}"

@@ -234,16 +234,24 @@ def test_the_marker_survives_and_damage_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("options", "rest", "grpc"),
     [
-        ({"url": "http://h:1234"}, "http://h:1234/v1", ("h:50051", False)),
+        ({"url": "http://h:8080"}, "http://h:8080/v1", ("h:50051", False)),
+        ({"url": "http://h:1234", "grpc_port": 9}, "http://h:1234/v1", ("h:9", False)),
         ({"url": "https://h"}, "https://h:443/v1", ("h:50051", True)),
         ({"url": "https://x.weaviate.cloud"}, "https://x.weaviate.cloud:443/v1", ("grpc-x.weaviate.cloud:443", True)),
+        (
+            {"url": "https://x-1.weaviate.network"},
+            "https://x-1.weaviate.network:443/v1",
+            ("x-1.grpc.weaviate.network:443", True),
+        ),
+        ({"url": "https://x.c0.gcp.weaviate.cloud:8443"}, None, ("grpc-x.c0.gcp.weaviate.cloud:443", True)),
         ({"url": "http://[::1]:80", "grpc_port": 7}, "http://[::1]:80/v1", ("[::1]:7", False)),
         ({"url": "http://h", "grpc_url": "https://g"}, "http://h:8080/v1", ("g:443", True)),
         ({"url": "https://h", "grpc_url": "g:99"}, "https://h:443/v1", ("g:99", True)),
     ],
 )
-def test_addresses(options: dict[str, Any], rest: str, grpc: tuple[str, bool]) -> None:
+def test_addresses(options: dict[str, Any], rest: str | None, grpc: tuple[str, bool]) -> None:
     config = WeaviateConfig(collection="docs", api_key=None, **options)
+    rest = rest or f"{options['url']}/v1"
     assert (config.rest(), config.grpc()) == (rest, grpc)
     assert config.location() == f"weaviate:{rest.removesuffix('/v1')}#Docs"
 
@@ -252,6 +260,7 @@ def test_addresses(options: dict[str, Any], rest: str, grpc: tuple[str, bool]) -
     "options",
     [
         {"url": "h:80"},
+        {"url": "http://h:1234"},
         {"url": "http://u:p@h"},
         {"url": "http://h/x"},
         {"url": "http://h", "grpc_url": "g/x"},

@@ -1,8 +1,9 @@
 """A stateful stand-in for a Weaviate server: REST and gRPC on two loopback ports, in a thread of this process.
 
-Written from the server's source and compared with a real 1.39.0; where it differs it is the stricter one (there is no
-auto schema). Not imitated: approximate search, BM25 and tokenization, modules, replicas, backups, the phone number
-library. Use it as `with emulator() as server: weaviate.connect_to_custom(...)`.
+Written from the server's source and compared with a real 1.39.0; where it differs it is the stricter one (auto schema
+invents classes, but no properties of a class that exists). Not imitated: approximate search, BM25 and tokenization,
+modules, replicas, backups, the phone number library. Use it as `with emulator() as server:
+weaviate.connect_to_custom(...)`.
 """
 
 from __future__ import annotations

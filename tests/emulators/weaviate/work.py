@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.emulators.weaviate.faults import Refusal
-from tests.emulators.weaviate.rules import lower
+from tests.emulators.weaviate.rules import lower, upper
 from tests.emulators.weaviate.store import Class, Object, Store, is_reference
 from tests.emulators.weaviate.values import beacon_of
 
@@ -21,7 +21,7 @@ def upsert(store: Store, items: Sequence[tuple[str, str, Mapping[str, Any]]]) ->
         owner = store.find(name)
         try:
             if owner is None:
-                raise Refusal(f"could not find class {name} in schema (the emulator has no auto schema)")
+                owner = _invented(store, name, raw)
             planned = store.knobs.batch_errors.get(str(raw["id"]))
             if planned is not None:
                 raise Refusal(planned)
@@ -31,6 +31,22 @@ def upsert(store: Store, items: Sequence[tuple[str, str, Mapping[str, Any]]]) ->
     for owner, tenant, item in ready:
         owner.space(tenant).put(item)
     return errors
+
+
+AUTO_TYPES = ((bool, "boolean"), (int | float, "number"), (str, "text"))
+
+
+def _invented(store: Store, name: str, raw: Mapping[str, Any]) -> Class:
+    """The class that the server makes for an object that comes without one, whatever becomes of the object."""
+    properties = [
+        {"name": key, "dataType": [word + ("[]" if isinstance(value, list) else "")]}
+        for key, value in (raw.get("properties") or {}).items()
+        for kind, word in AUTO_TYPES
+        if isinstance(value[0] if isinstance(value, list) and value else value, kind)
+    ]
+    unique = {item["name"]: item for item in reversed(properties)}
+    store.create({"class": name, "description": "made by auto-schema", "properties": list(unique.values())})
+    return store.classes[upper(name)]
 
 
 def link(store: Store, source: str, key: str, name: str, target: str, to: str, tenant: str) -> str | None:

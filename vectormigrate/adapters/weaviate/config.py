@@ -6,12 +6,12 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from vectormigrate.adapter import ConnectionConfig
 
 REST_PORTS = {"http": 8080, "https": 443}
-CLOUD_DOMAINS = (".weaviate.cloud", ".weaviate.network")
+GRPC_PORT = 50051
 
 
 class Consistency(StrEnum):
@@ -32,8 +32,9 @@ class Dangling(StrEnum):
 class WeaviateConfig(ConnectionConfig):
     """`url` is `http(s)://host[:port]`, also what Weaviate Cloud calls the REST endpoint.
 
-    `grpc_url`: `[http(s)://]host[:port]`; without it the host of `url` (`grpc-<host>:443` for Weaviate Cloud) and
-    `grpc_port`. `collection`: a first letter in lower case is raised, as the server does.
+    `grpc_url`: `[http(s)://]host[:port]`; without it the host of `url` and `grpc_port`, which is 50051 beside a default
+    REST port and must be given beside any other. Hosts of Weaviate Cloud need neither.
+    `collection`: a first letter in lower case is raised, as the server does.
     `activate_tenants`: switch inactive and offloaded tenants on as they are needed, and back at the end.
     `consistency`: for reads and writes. `dangling_references`: fail or drop, see Dangling.
     `timeout`: seconds for one call; `connect_timeout`: for the first answer of a server; `ready_timeout`: for
@@ -42,7 +43,7 @@ class WeaviateConfig(ConnectionConfig):
     """
 
     grpc_url: str = ""
-    grpc_port: int = Field(default=50051, gt=0, lt=65536)
+    grpc_port: int | None = Field(default=None, gt=0, lt=65536)
     activate_tenants: bool = False
     consistency: Consistency = Consistency.QUORUM
     dangling_references: Dangling = Dangling.FAIL
@@ -80,6 +81,18 @@ class WeaviateConfig(ConnectionConfig):
             raise ValueError("the collection needs a name")
         return collection[0].upper() + collection[1:]
 
+    @model_validator(mode="after")
+    def _own_grpc_port(self) -> WeaviateConfig:
+        parts = urlsplit(self.url)
+        usual = REST_PORTS[parts.scheme]
+        port = parts.port or usual
+        if self.grpc_url or self.grpc_port or port == usual or _cloud_grpc(parts.hostname or ""):
+            return self
+        raise ValueError(
+            f"port {port} is not the default {usual} of {parts.scheme}, so {GRPC_PORT} may be another server's gRPC "
+            f"port: give this server's with the option grpc_port (such as grpc_port={GRPC_PORT + 1}) or grpc_url"
+        )
+
     @property
     def secure(self) -> bool:
         """Whether REST speaks TLS."""
@@ -93,18 +106,26 @@ class WeaviateConfig(ConnectionConfig):
     def grpc(self) -> tuple[str, bool]:
         """`host:port` of gRPC, and whether it speaks TLS."""
         host = urlsplit(self.url).hostname or ""
+        usual = self.grpc_port or GRPC_PORT
         if not self.grpc_url:
-            if host.endswith(CLOUD_DOMAINS):
-                return f"grpc-{host}:443", True
-            return f"{_host(host)}:{self.grpc_port}", self.secure
+            cloud = _cloud_grpc(host)
+            return (f"{cloud}:443", True) if cloud else (f"{_host(host)}:{usual}", self.secure)
         parts = urlsplit(self.grpc_url if "://" in self.grpc_url else f"//{self.grpc_url}")
         secure = self.secure if not parts.scheme else parts.scheme == "https"
-        port = parts.port or (443 if parts.scheme == "https" else self.grpc_port)
+        port = parts.port or (443 if parts.scheme == "https" else usual)
         return f"{_host(parts.hostname)}:{port}", secure
 
     def location(self) -> str:
         """`weaviate:<scheme>://<host>:<port>#<collection>`."""
         return f"weaviate:{self.rest().removesuffix('/v1')}#{self.collection}"
+
+
+def _cloud_grpc(host: str) -> str:
+    """The gRPC host of a cluster of Weaviate Cloud, as Weaviate's own client forms it; empty for other hosts."""
+    if host.endswith(".weaviate.network"):
+        name, _, domain = host.partition(".")
+        return f"{name}.grpc.{domain}"
+    return f"grpc-{host}" if host.endswith(".weaviate.cloud") else ""
 
 
 def _host(host: str | None) -> str:

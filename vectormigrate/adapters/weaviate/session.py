@@ -12,6 +12,7 @@ from vectormigrate.adapters.weaviate.capabilities import CAPABILITIES, TENANT_NA
 from vectormigrate.adapters.weaviate.client import Client, class_path
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, inactive_tenant, unknown_tenant
+from vectormigrate.adapters.weaviate.identity import Identity
 from vectormigrate.adapters.weaviate.layout import Layout, layout_of
 from vectormigrate.adapters.weaviate.proto import tenants
 from vectormigrate.errors import CollectionNotFound, InvalidRequest, TimedOut
@@ -34,6 +35,7 @@ class Session:
     def __init__(self, client: Client, config: WeaviateConfig) -> None:
         self.client = client
         self.config = config
+        self.identity = Identity(client, config)
         self.capabilities = CAPABILITIES
         self.consistency = f"CONSISTENCY_LEVEL_{config.consistency.value}"
         self._layout: Layout | None = None
@@ -58,16 +60,26 @@ class Session:
                 message = f"no collection {self.config.collection!r}"
                 raise CollectionNotFound(message, adapter=NAME, operation="describe")
             self._layout = found
+        elif not self.identity.known:
+            await self.identity.shared(self._layout)
         return self._layout
 
     async def find(self) -> Layout | None:
-        """The layout, or None for a collection that does not exist."""
+        """The layout, or None for a collection that does not exist. Raises InvalidRequest where gRPC leads to another
+        server."""
         try:
-            return layout_of(await self.client.rest("GET", class_path(self.config.collection)))
+            found = layout_of(await self.client.rest("GET", class_path(self.config.collection)))
         except RestError as error:
             if error.status != 404:
                 raise
             return None
+        await self.identity.shared(found)
+        return found
+
+    async def own(self, layout: Layout) -> None:
+        """Before anything is written over gRPC: make sure that it leads to the same server."""
+        if not self.identity.known:
+            await self.identity.marked(layout)
 
     async def states(self, names: Sequence[str] | None = None) -> dict[str, str]:
         """Name -> state (HOT, COLD, FROZEN, …) of every tenant, or of those among `names` that exist."""
@@ -152,6 +164,7 @@ class Session:
                     message = f"tenant {name!r} was not active within {self.config.ready_timeout:g} s"
                     raise TimedOut(message, adapter=NAME, operation="tenant")
                 await anyio.sleep(POLL_SECONDS)
+        await self.identity.shared(layout, name)
 
     async def _switch(self, collection: str, wanted: dict[str, str]) -> None:
         body = [{"name": name, "activityStatus": state} for name, state in wanted.items()]

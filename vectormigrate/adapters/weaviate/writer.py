@@ -20,6 +20,7 @@ from vectormigrate.adapters.weaviate.dims import find_dims, known_dims
 from vectormigrate.adapters.weaviate.encode import Encoded, encode
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, TextError, meaning
 from vectormigrate.adapters.weaviate.filters import ids_filter
+from vectormigrate.adapters.weaviate.identity import Identity
 from vectormigrate.adapters.weaviate.layout import Layout
 from vectormigrate.adapters.weaviate.marker import Marker, joined
 from vectormigrate.adapters.weaviate.proto import batch as pb
@@ -55,6 +56,8 @@ class Writer:
         if await self._session.find() is not None:
             raise AlreadyExists(f"collection {name!r} exists", adapter=NAME, operation="create")
         self._session.forget()
+        identity = self._session.identity
+        await identity.fresh(name)
         await self._references.pending.drop()
         try:
             # The note comes with the last step, so that a half-made class is not taken for a finished one.
@@ -63,9 +66,19 @@ class Writer:
             made = await rest("POST", "/schema", first)
             if wanted.added:
                 await self._add_vectors(made, wanted, last)
+            await self._seen(identity, str(made["class"]))
         except RestError as error:
             if error.status == 422 and re.search(r"class (name \S+ )?already exists", error.text):
                 raise AlreadyExists(f"{error.text}", adapter=NAME, operation="create") from error
+            raise
+
+    async def _seen(self, identity: Identity, name: str) -> None:
+        """The new class must be there over gRPC too, else it goes again."""
+        try:
+            await identity.made(name)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._session.client.rest("DELETE", class_path(name))
             raise
 
     async def _add_vectors(self, made: dict[str, Any], wanted: Creation, description: str) -> None:
@@ -110,6 +123,7 @@ class Writer:
             return [Reject(record_id, batch.namespace, "namespace", wrong) for record_id in batch.ids]
         encoded = encode(batch, layout, await self._fixed_dims(layout, batch))
         if encoded.objects:
+            await self._session.own(layout)
             if batch.namespace:
                 await self._session.make(batch.namespace)
                 self._session.kept_on([batch.namespace])
@@ -180,6 +194,7 @@ class Writer:
         wanted = list(dict.fromkeys(item for item in ids if isinstance(item, UUID)))
         if not wanted or not await self._session.has(namespace):
             return
+        await self._session.own(layout)
         await self._references.forget(layout, namespace, wanted)
         for start in range(0, len(wanted), DELETE_IDS):
             part = wanted[start : start + DELETE_IDS]
