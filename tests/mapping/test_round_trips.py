@@ -47,9 +47,17 @@ NASTY: list[dict[str, Any]] = [
         "dates": [datetime(2024, 1, 1, tzinfo=UTC)],
     },
     {"_vm_id": 5, "_vm_namespace": "x", "v": "like a vector", "text": "null", "number": "7"},
+    {"_vm_id": "mine", "_vm_origin": "{}", "_vm_namespace": "", "_vm_exact": "[]", "vm_id": "", "vm_origin": ""},
+    {"_vm_id": "mine", "_vm_origin": '{"v":1}', "_vm_exact": 1, "e": None},
+    {"_vm_id": "mine", "text": "x"},
+    {"_vm_origin": "mine", "text": "x"},
     {"true": True, "one": 1, "list": [True, 1, 1.0], "nans": [float("nan"), 1.5], "objects": [{"a": None}, {}]},
 ]
-IDS: list[Any] = [7, "7", "007", uuid.UUID(int=7), str(uuid.UUID(int=7)), -1, 2**63, "", "a'b\"", "é" * 100, 0]
+OWN_IDS = ("own", "own 2", "own 3", "own 4")
+IDS: list[Any] = [
+    *OWN_IDS,
+    *(7, "7", "007", uuid.UUID(int=7), str(uuid.UUID(int=7)), -1, 2**63, "", "a'b\"", "é" * 100, 0),
+]
 
 
 def nasty_collection() -> Collection:

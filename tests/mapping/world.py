@@ -13,6 +13,7 @@ import numpy as np
 
 from vectormigrate.adapter import Capabilities, Reject, ValueKind
 from vectormigrate.adapters.memory.limits import check_schema, normalised, rejects
+from vectormigrate.engine.way_home import lost_on_the_way_home
 from vectormigrate.mapping.apply import Mapped, Mapper
 from vectormigrate.mapping.keys import TargetKeys
 from vectormigrate.mapping.limits import Limits
@@ -230,6 +231,9 @@ def migrate(source: Collection, adapter: str, caps: Capabilities, *, via_json: b
     plan_rules = MappingRules.from_json(json.loads(json.dumps(asdict(decision.rules))))
     mapper = Mapper(plan_rules)
     parts = [part for batch in source.store.values() for part in mapper.apply_all(batch)]
+    for batch in source.store.values():
+        for part in mapper.apply_all(batch):
+            assert lost_on_the_way_home(batch, part, plan_rules) == []
     groups: dict[str, list[RecordBatch]] = {}
     for part in parts:
         refused = rejects(part.batch, decision.target_schema, caps, True)

@@ -25,6 +25,7 @@ from tests.validation.support import (
     with_metadata,
 )
 from vectormigrate.engine.events import Checking, Event
+from vectormigrate.mapping.apply import Mapped, Mapper
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch, SparseColumn
 from vectormigrate.model.ids import id_key
@@ -32,6 +33,7 @@ from vectormigrate.model.plan import CompareClass, VectorMapping
 from vectormigrate.model.status import DiffCheck, Difference, DifferenceKind
 from vectormigrate.validation import diff, resolve
 from vectormigrate.validation.buckets import bucket_of
+from vectormigrate.validation.sample import sample_diff
 
 pytestmark = pytest.mark.anyio
 
@@ -514,3 +516,28 @@ async def test_exactly_the_edited_records_are_reported(
     }
     assert (check.different, check.missing, check.extra) == (len(changed - dropped), len(dropped), len(added))
     assert check.identical == 80 - len(changed | dropped)
+
+
+class Losing(Mapper):
+    """Forgets a field of one record, in what is written and in what is expected alike."""
+
+    def apply_all(self, batch: RecordBatch) -> list[Mapped]:
+        parts = super().apply_all(batch)
+        for part in parts:
+            for row, record_id in enumerate(part.batch.ids):
+                if record_id == 7:
+                    part.batch.metadata[row] = {**part.batch.metadata[row], "title": "overwritten"}
+        return parts
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_what_the_mapping_itself_loses_is_no_pass(full: bool) -> None:
+    async with pair() as both:
+        both.mapper = Losing(both.mapper.rules)
+        await both.copy()
+        sample = {key: value for key, value in both.arguments().items() if key not in ("created", "which_written")}
+        check = await both.diff() if full else await sample_diff(**sample, size=400)
+    assert not check.passed
+    assert check.different == 2
+    assert {item.fields for item in check.differences} == {("title (would not come back)",)}
+    assert {item.source_id for item in check.differences} == {7}

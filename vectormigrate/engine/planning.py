@@ -14,12 +14,14 @@ from vectormigrate.engine.collisions import Collisions, count_collisions, refuse
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.engine.way_home import lost_on_the_way_home
 from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.apply import Mapped, Mapper
 from vectormigrate.mapping.keys import TargetKeys, same_keys
 from vectormigrate.mapping.losses import ALL
 from vectormigrate.mapping.planner import Decision, decide
 from vectormigrate.mapping.profile import Profile
+from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.plan import MappingRules, MigrationPlan, MigrationSpec
 from vectormigrate.model.position import Partition
 from vectormigrate.model.schema import CollectionSchema, Json, VectorKind
@@ -170,6 +172,7 @@ async def _profile(
             async for page in pages:
                 profile.add(page.batch)
                 for mapped in mapper.apply_all(page.batch):
+                    _check_way_home(page.batch, mapped, rules)
                     losses.update(mapped.losses)
                     if keys is not None:
                         keys.add(mapped)
@@ -179,6 +182,15 @@ async def _profile(
                 if share is not None and read >= share:
                     break
     return profile, losses
+
+
+def _check_way_home(batch: RecordBatch, mapped: Mapped, rules: MappingRules) -> None:
+    for row, fields in lost_on_the_way_home(batch, mapped, rules):
+        raise PlanError(
+            f"the record {mapped.source_ids[row]!r} of namespace {batch.namespace!r} would not come back as it is: "
+            f"{', '.join(fields[:5])}. This is a mistake of vectormigrate; nothing was written. Until it is mended, "
+            "leave the field out with --exclude or rename it with --map"
+        )
 
 
 async def _time_reading(

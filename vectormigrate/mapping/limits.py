@@ -130,7 +130,7 @@ def limits_of(
     so are keys like `_vm_id` that the records held there before (unless a record needs its own sidecar)."""
     caps = capabilities
     taken = {vector.name for vector in schema.vectors} if caps.shared_names else set[str]()
-    own = {item.name for item in schema.fields} | OWN_FIELDS if home else set[str]()
+    own = {item.name for item in schema.fields} | (OWN_FIELDS - caps.reserved_fields) if home else set[str]()
     illegal = (caps.reserved_fields | taken | OWN_FIELDS | set(reserved)) - own
     declared = {
         item.name: (str(item.type), item.nullable or "default_value" in item.params, item.element and str(item.element))

@@ -66,7 +66,8 @@ def _paths(context: PlanContext, renames: RenamePlan) -> dict[str, FieldProfile 
     for path, profile in context.profile.fields.items() if context.profile else ():
         if not excluded(path, renames.excludes):
             found[renamed(path, renames.renames)] = profile
-    return {path: found[path] for path in sorted(found) if parse_path(path)[0] not in OWN_FIELDS}
+    # A field of ours that holds values although the sidecars are undone is the user's own.
+    return {path: found[path] for path in sorted(found) if found[path] or parse_path(path)[0] not in OWN_FIELDS}
 
 
 def plan_columns(

@@ -120,12 +120,14 @@ def _column(kind: FieldType, element: FieldType | None, int_range: tuple[int, in
 
 
 class TypedEncoder:
-    """Encodes metadata for one set of columns. `name_of` gives the column's name of an original path."""
+    """Encodes metadata for one set of columns. `name_of` gives the column's name of an original path. A
+    reserved column, such as the sidecar's, is not there for a record's own fields."""
 
     def __init__(self, limits: Limits, name_of: Callable[[Path], str]) -> None:
         self._columns = {
             name: _column(FieldType(kind), FieldType(element) if element else None, limits.int_range)
             for name, (kind, _, element) in limits.declared.items()
+            if name not in limits.reserved
         }
         self._tests = {name: column.test for name, column in self._columns.items()}
         self._name_of = name_of

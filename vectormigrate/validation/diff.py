@@ -27,7 +27,7 @@ from vectormigrate.validation.common import (
 )
 from vectormigrate.validation.compare import Rules
 from vectormigrate.validation.digest import key_bytes, record_digests
-from vectormigrate.validation.findings import enter_unmappable
+from vectormigrate.validation.findings import enter_lost, enter_unmappable
 from vectormigrate.validation.progress import SOURCE, TARGET, DiffProgress, Stage, basis_of
 from vectormigrate.validation.reading import Reading, Save
 from vectormigrate.validation.resolve import Resolver
@@ -115,6 +115,7 @@ async def _scan(
         for part in expected.parts:
             _add(state, SOURCE, part.batch)
             state.tally.expect(part.batch)
+            enter_lost(state.tally, page.batch, part, mapper.rules)
         for item in expected.unmappable:
             enter_unmappable(state.tally, mapper.target_namespace(item[0]), *item)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from vectormigrate.engine.way_home import lost_on_the_way_home
 from vectormigrate.mapping.apply import Mapped
 from vectormigrate.mapping.origin import restore
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
+from vectormigrate.model.plan import MappingRules
 from vectormigrate.model.status import Difference, DifferenceKind
 from vectormigrate.validation.common import take
 from vectormigrate.validation.compare import Rules, compare
@@ -116,6 +118,23 @@ def enter_unmappable(tally: Tally, namespace: str, source_namespace: str, source
             fields=(f"(cannot be mapped: {code})",),
         )
     )
+
+
+def enter_lost(tally: Tally, source: RecordBatch, part: Mapped, rules: MappingRules) -> None:
+    """Count the records of a mapped source batch whose form on the target would not come home as the source's record:
+    they differ, whatever the target holds."""
+    for row, fields in lost_on_the_way_home(source, part, rules):
+        tally.different += 1
+        tally.keep(
+            Difference(
+                kind=DifferenceKind.DIFFERENT,
+                namespace=part.batch.namespace,
+                source_id=part.source_ids[row],
+                target_id=part.batch.ids[row],
+                source_namespace=source.namespace,
+                fields=tuple(f"{name} (would not come back)" for name in fields[:MAX_FIELDS]),
+            )
+        )
 
 
 def enter_extras(tally: Tally, surplus: RecordBatch) -> None:

@@ -16,7 +16,7 @@ from vectormigrate.model.status import DiffCheck
 from vectormigrate.validation.common import PAGE_ROWS, Rejected, expect, fetch_readable, read_all
 from vectormigrate.validation.compare import Rules
 from vectormigrate.validation.digest import key_bytes
-from vectormigrate.validation.findings import enter_fetched, enter_unmappable
+from vectormigrate.validation.findings import enter_fetched, enter_lost, enter_unmappable
 from vectormigrate.validation.tally import Tally
 
 LIMIT = 1000
@@ -135,6 +135,7 @@ async def compare_ids(
             ids, place = part.batch.ids, part.batch.namespace
             actual, bad = await fetch_readable(target, ids, place, page_rows=page_rows)
             tally.expect(part.batch)
+            enter_lost(tally, batch, part, mapper.rules)
             enter_fetched(tally, part, actual, rules, namespace=namespace, unreadable=set(bad))
 
 
