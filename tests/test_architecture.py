@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -62,3 +63,54 @@ def test_looking_at_every_adapter_loads_no_vendor_package() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     for path in sources():
         assert path.read_text(encoding="utf-8").startswith('"""'), path
+
+
+def test_nothing_shared_is_read_before_an_await_and_written_after_it() -> None:
+    # `self.n = self.n + await f()` loses what another task adds meanwhile, in this form and in that of `+=`.
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sources()
+        for line in stale_updates(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_a_stale_update_is_recognised_in_each_of_its_forms() -> None:
+    code = """
+async def f(self, shared):
+    nonlocal total
+    self.n += await g()
+    self.n = self.n + await g()
+    shared["k"] = shared.get("k", 0) + len(await g())
+    total += await g()
+    mine = 0
+    mine += await g()
+    self.n = await g()
+"""
+    assert stale_updates(code) == [4, 5, 6, 7]
+
+
+def stale_updates(code: str) -> list[int]:
+    """Lines that take the old value of something shared, await, and then store a value made from the old one."""
+    tree = ast.parse(code)
+    outer = {name for node in ast.walk(tree) if isinstance(node, ast.Nonlocal | ast.Global) for name in node.names}
+    lines: set[int] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.AugAssign | ast.Assign):
+            continue
+        if not any(isinstance(part, ast.Await) for part in ast.walk(node.value)):
+            continue
+        targets = [node.target] if isinstance(node, ast.AugAssign) else node.targets
+        lines |= {node.lineno for target in targets if _shared(target, outer) and _reads(node, target)}
+    return sorted(lines)
+
+
+def _shared(target: ast.expr, outer: set[str]) -> bool:
+    return isinstance(target, ast.Attribute | ast.Subscript) or (isinstance(target, ast.Name) and target.id in outer)
+
+
+def _reads(node: ast.AugAssign | ast.Assign, target: ast.expr) -> bool:
+    if isinstance(node, ast.AugAssign):
+        return True
+    place = target.value if isinstance(target, ast.Subscript) else target
+    return any(ast.unparse(part) == ast.unparse(place) for part in ast.walk(node.value) if isinstance(part, ast.expr))

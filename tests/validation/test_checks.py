@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+import anyio.lowlevel
 import numpy as np
 import pytest
 
@@ -97,6 +98,21 @@ async def test_in_an_existing_collection_only_our_records_are_counted(overwrite:
         if overwrite:
             both.written.remove(("a", 4))
         assert await counts(both) == (CountCheck(namespace="a", source=10, target=10, rejected=0),)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_readers_at_work_at_once_lose_none_of_each_others_counts(overwrite: bool) -> None:
+    async with pair(rows=200, namespaces=("a",), overwrite=overwrite) as both:
+        both.created = False
+        known = both.which_written
+
+        async def look_up(namespace: str, ids: Sequence[RecordId]) -> Collection[RecordId]:
+            await anyio.lowlevel.checkpoint()  # as a state file does, and the other readers go on meanwhile
+            return await known(namespace, ids)
+
+        arguments = {**both.arguments(), "which_written": look_up, "page_rows": 10}
+        assert len(await both.target.partitions(8, ["a"])) > 1
+        assert await count_check(**arguments) == (CountCheck(namespace="a", source=200, target=200, rejected=0),)
 
 
 async def test_a_sample_says_what_it_proves_and_no_more() -> None:

@@ -86,7 +86,8 @@ class BatchWriter:
             failpoint("intents")
         if len(batch):
             failpoint("before_write")
-            result.rejects += await self._upsert(batch)
+            refused = await self._upsert(batch)
+            result.rejects += refused
             failpoint("after_write")
         refused_keys = {id_key(reject.id) for reject in result.rejects}
         written = [record_id for record_id in batch.ids if id_key(record_id) not in refused_keys]

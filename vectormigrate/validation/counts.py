@@ -97,8 +97,9 @@ async def _target_counts(
     counts: dict[str, int] = {}
 
     async def count_ours(page: Page) -> None:
-        batch = page.batch
-        counts[batch.namespace] = counts.get(batch.namespace, 0) + len(await which_written(batch.namespace, batch.ids))
+        # The await stands alone: several readers share these counts, and what was read before it would be stale after.
+        written = len(await which_written(page.batch.namespace, page.batch.ids))
+        counts[page.batch.namespace] = counts.get(page.batch.namespace, 0) + written
 
     async def count_overwritten(page: Page) -> None:
         for part in expect(mapper, page.batch, rejected).parts:
