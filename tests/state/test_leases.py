@@ -14,7 +14,7 @@ import pytest
 
 from tests.state.processes import child, finish, output
 from tests.state.support import make_plan, page, sql
-from vectormigrate.errors import LeaseHeld, LeaseLost, MigrationNotFound
+from vectormigrate.errors import LeaseHeld, LeaseLost, MigrationNotFound, StateError
 from vectormigrate.model.plan import RunOptions
 from vectormigrate.model.status import Phase, Status
 from vectormigrate.state import RetryOutcome, Store, hold_lease, open_store
@@ -22,7 +22,7 @@ from vectormigrate.state.processes import is_alive, own_start
 
 pytestmark = pytest.mark.anyio
 
-EXPIRE = "UPDATE lease SET expires_at = '2001-01-01T00:00:00.000Z'"
+EXPIRE = "UPDATE lease SET expires_at = '2001-01-01T00:00:00.000Z', steady_until = 0"
 
 
 async def hold_once(store: Store) -> None:
@@ -108,6 +108,40 @@ async def test_a_recycled_process_id_is_not_taken_for_the_holder(store: Store, p
         sql(path, "UPDATE lease SET process_started = process_started - 3600, owner = 'an earlier process'")
         async with hold_lease(store, "orders"):
             pass
+
+
+@pytest.mark.parametrize("day", ["2001-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"])
+async def test_a_clock_that_is_set_does_not_make_a_live_runner_look_dead(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch, day: str
+) -> None:
+    start = psutil.Process.create_time
+    async with hold_lease(store, "orders", interval=600):
+        # What a step of the clock does: the end of the lease lies elsewhere, and every start that is computed moves.
+        sql(path, "UPDATE lease SET expires_at = ?", day)
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: start(self) + 3600)
+        assert (await store.status("orders")).runner_alive
+        with pytest.raises(LeaseHeld):
+            await hold_once(store)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_run_whose_state_file_is_removed_ends_with_an_error(store: Store, path: Path, replaced: bool) -> None:
+    async with hold_lease(store, "orders", interval=600) as lease:
+        path.rename(path.with_name("away.db"))
+        if replaced:
+            async with open_store(path):
+                pass
+        with pytest.raises(StateError, match="was removed or replaced during the run"):
+            await store.commit(lease, page("eu-0", 1))
+
+
+async def test_a_run_that_writes_nothing_for_a_while_notices_too_that_its_file_is_gone(
+    store: Store, path: Path
+) -> None:
+    with pytest.raises(StateError, match="was removed or replaced during the run"), anyio.fail_after(30):
+        async with hold_lease(store, "orders", interval=0.02):
+            path.unlink()
+            await anyio.sleep_forever()
 
 
 async def test_the_holder_on_another_host_is_trusted_until_its_lease_expires(store: Store, path: Path) -> None:

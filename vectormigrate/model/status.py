@@ -70,6 +70,8 @@ class MigrationStatus:
     checked_records: int = 0
     """Records read back and compared inline."""
     mismatched_records: int = 0
+    notices: tuple[str, ...] = ()
+    """What the operator should know about the last run although it did not fail: the source changed meanwhile, …"""
     namespaces: tuple[NamespaceProgress, ...] = ()
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 import aiosqlite
 import anyio
 
-from vectormigrate.errors import StateUnwritable
-from vectormigrate.state.faults import is_busy, translated
+from vectormigrate.errors import StateError, StateUnwritable
+from vectormigrate.state.faults import file_gone, file_identity, is_busy, translated
 from vectormigrate.state.queries import MIGRATIONS, QUERIES
 from vectormigrate.state.schema import check_owner, newest_version, upgrade
 from vectormigrate.state.secrets import SecretGuard
@@ -29,14 +29,15 @@ BUSY_TRIES = 12
 class Session:
     """Named statements on one connection. Every written value passes the guard first."""
 
-    def __init__(self, connection: aiosqlite.Connection, path: Path | str, guard: SecretGuard) -> None:
+    def __init__(self, connection: aiosqlite.Connection, path: Path, guard: SecretGuard) -> None:
         self.connection = connection
         self.path = path
         self.guard = guard
+        self._file = file_identity(path)
 
     async def fetch(self, name: str, **values: object) -> list[sqlite3.Row]:
         """All rows of a query."""
-        with translated(self.path):
+        with self._translated():
             return list(await self.connection.execute_fetchall(QUERIES[name], values))
 
     async def fetch_one(self, name: str, **values: object) -> sqlite3.Row | None:
@@ -47,14 +48,14 @@ class Session:
     async def execute(self, name: str, **values: object) -> int:
         """Run a statement; returns the number of rows that it changed."""
         self.guard.check(name, values.values())
-        with translated(self.path):
+        with self._translated():
             async with self.connection.execute(QUERIES[name], values) as cursor:  # pyright: ignore[reportArgumentType]
                 return cursor.rowcount
 
     async def insert(self, name: str, **values: object) -> int:
         """Run an INSERT; returns the number of the new row."""
         self.guard.check(name, values.values())
-        with translated(self.path):
+        with self._translated():
             row = await self.connection.execute_insert(QUERIES[name], values)
         assert row is not None
         return int(row[0])
@@ -65,18 +66,21 @@ class Session:
             return
         for row in rows:
             self.guard.check(name, row.values())
-        with translated(self.path):
+        with self._translated():
             async with self.connection.executemany(QUERIES[name], rows):  # pyright: ignore[reportArgumentType]
                 pass
 
     async def control(self, statement: str) -> None:
         """Run a statement that is no query of the package: COMMIT, ROLLBACK, SAVEPOINT."""
-        with translated(self.path):
+        with self._translated():
             await self.connection.execute_fetchall(statement)
 
     async def begin(self) -> None:
-        """Take the write lock, however long other processes keep it within reason. Raises StateError after that."""
-        with translated(self.path):
+        """Take the write lock, however long other processes keep it within reason. Raises StateError after that, and
+        for a file that is no longer the one that was opened: SQLite would go on writing where nobody ever looks."""
+        if file_identity(self.path) != self._file:
+            raise file_gone(self.path)
+        with self._translated():
             for attempt in range(BUSY_TRIES):
                 try:
                     await self.connection.execute_fetchall("BEGIN IMMEDIATE")
@@ -85,6 +89,15 @@ class Session:
                         raise
                 else:
                     return
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        """As `translated`; an error on a file that was removed or replaced is about that."""
+        try:
+            with translated(self.path):
+                yield
+        except StateError as error:
+            raise file_gone(self.path) if file_identity(self.path) != self._file else error
 
 
 @asynccontextmanager

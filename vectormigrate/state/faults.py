@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -44,6 +45,23 @@ def state_error(error: sqlite3.Error, path: Path | str) -> StateError:
     if primary in _BUSY:
         return StateError(f"the state file {str(path)!r} is kept locked by another process; try again when it is done")
     return StateError(f"the state file {str(path)!r} refused an operation: {error}")
+
+
+def file_identity(path: Path | str) -> tuple[int, int] | None:
+    """Device and number of the file that has this name now, None when there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def file_gone(path: Path | str) -> StateError:
+    """The error for a file that was removed or replaced while it was in use."""
+    return StateError(
+        f"the state file {str(path)!r} was removed or replaced during the run, and its progress with it; nothing more was "
+        "copied. Put the file back and resume, or remove what was written to the target and start anew"
+    )
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from vectormigrate.state.queries import QUERIES
+from vectormigrate.state.faults import file_identity
+from vectormigrate.state.processes import steady_now
 from vectormigrate.state.records import Lease, utc_text
 
 _log = logging.getLogger(__name__)
@@ -23,10 +25,11 @@ _log = logging.getLogger(__name__)
 
 class Heartbeat:
     """Extends the lease by `ttl` seconds every `interval` seconds until stopped. Calls `on_lost` once, from the thread,
-    when the lease belongs to someone else; a disk that fails for a while is only tried again."""
+    when the lease belongs to someone else or the file is gone; a disk that fails for a while is only tried again."""
 
     def __init__(self, path: Path, lease: Lease, ttl: float, interval: float, on_lost: Callable[[], None]) -> None:
         self._path = path
+        self._file = file_identity(path)
         self._lease = lease
         self._ttl = ttl
         self._interval = interval
@@ -45,6 +48,9 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._stop.wait(self._interval):
+            if file_identity(self._path) != self._file:
+                self._on_lost()
+                return
             try:
                 with closing(self._connect()) as connection:
                     held = self._extend(connection)
@@ -63,5 +69,10 @@ class Heartbeat:
     def _extend(self, connection: sqlite3.Connection) -> bool:
         connection.execute("PRAGMA synchronous = NORMAL")
         expires_at = utc_text(datetime.now(UTC) + timedelta(seconds=self._ttl))
-        values = {"id": self._lease.migration_id, "owner": self._lease.owner, "expires_at": expires_at}
+        values = {
+            "id": self._lease.migration_id,
+            "owner": self._lease.owner,
+            "expires_at": expires_at,
+            "steady_until": steady_now() + self._ttl,
+        }
         return connection.execute(QUERIES["extend_lease"], values).rowcount == 1

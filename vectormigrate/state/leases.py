@@ -24,9 +24,10 @@ import anyio.to_thread
 
 from vectormigrate.errors import LeaseHeld, MigrationNotFound, StateError
 from vectormigrate.state.connection import Session
+from vectormigrate.state.faults import file_gone, file_identity
 from vectormigrate.state.heartbeat import Heartbeat
 from vectormigrate.state.pages import lease_lost
-from vectormigrate.state.processes import host_identity, is_alive, own_start
+from vectormigrate.state.processes import host_identity, is_alive, own_start, steady_now
 from vectormigrate.state.records import Lease, utc_text
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ async def hold_lease(
     store: Store, migration_id: str, *, ttl: float = LEASE_SECONDS, interval: float = HEARTBEAT_SECONDS
 ) -> AsyncGenerator[Lease]:
     """Be the runner of this migration inside the block. Raises MigrationNotFound, LeaseHeld (naming the holder), and
-    LeaseLost when another process took over meanwhile: the block is cancelled then."""
+    LeaseLost when another process took over meanwhile, StateError when the file was removed: the block is cancelled
+    then."""
+    file = file_identity(store.path)
     lease = await store.acquire_lease(migration_id, ttl)
     loop = asyncio.get_running_loop()
     scope = anyio.CancelScope()
@@ -58,7 +61,7 @@ async def hold_lease(
         with scope:
             yield lease
         if scope.cancelled_caught:
-            raise lease_lost(lease)
+            raise file_gone(store.path) if file_identity(store.path) != file else lease_lost(lease)
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(heartbeat.stop)
@@ -80,14 +83,15 @@ def new_lease(migration_id: str, ttl: float) -> Lease:
         host_id=host_identity(),
         since=utc_text(now),
         expires_at=utc_text(now + timedelta(seconds=ttl)),
+        steady_until=steady_now() + ttl,
     )
 
 
 def is_live(lease: Lease, now: str) -> bool:
-    """Whether the holder still counts as running."""
-    if lease.expires_at <= now:
-        return False
-    return lease.host_id != host_identity() or is_alive(lease.pid, lease.process_started)
+    """Whether the holder still counts as running. On its own host no change of the time of day says otherwise."""
+    if lease.host_id != host_identity() or lease.steady_until is None:
+        return lease.expires_at > now
+    return lease.steady_until > steady_now() and is_alive(lease.pid, lease.process_started)
 
 
 async def current_lease(session: Session, migration_id: str) -> Lease | None:
@@ -121,6 +125,7 @@ async def take(session: Session, lease: Lease) -> None:
         host_id=lease.host_id,
         since=lease.since,
         expires_at=lease.expires_at,
+        steady_until=lease.steady_until,
     )
     # A stop that is asked for from here on is meant for this run, whatever it is still busy with.
     await session.execute("clear_stop", id=lease.migration_id)

@@ -33,6 +33,7 @@ class PreparedPage:
     cursor: str | None
     journal: Sequence[dict[str, Any]]
     rejects: Sequence[dict[str, object]]
+    rechecks: Sequence[dict[str, object]]
 
 
 def checkpoint_key(plan: MigrationPlan, fingerprint: str, partition: Partition) -> str:
@@ -73,7 +74,19 @@ def prepare_page(lease: Lease, page: PageCommit, key: str, guard: SecretGuard) -
         }
         for namespace, ids in page.written_ids
     ]
-    return PreparedPage(lease=lease, page=page, checkpoint_key=key, cursor=cursor, journal=journal, rejects=rejects)
+    rechecks: list[dict[str, object]] = [
+        {"migration_id": lease.migration_id, "id": id_key(record_id).encode("utf-8", "surrogatepass"), "failed": 0}
+        for record_id in page.rechecks
+    ]
+    return PreparedPage(
+        lease=lease,
+        page=page,
+        checkpoint_key=key,
+        cursor=cursor,
+        journal=journal,
+        rejects=rejects,
+        rechecks=rechecks,
+    )
 
 
 def storable(text: str) -> str:
@@ -164,11 +177,13 @@ async def _write(session: Session, accepted: Sequence[tuple[int, PreparedPage]])
         for block in item.page.intents
     ]
     journal = [{**row, "number": number} for number, item in accepted for row in item.journal]
+    rechecks = [{**row, "number": number} for number, item in accepted for row in item.rechecks]
     await session.execute_many("advance_partition", steps)
     await session.execute_many("add_reject", rejects)
     await session.execute_many("add_loss", losses)
     await session.execute_many("drop_intent", intents)
     await session.execute_many("add_journal", journal)
+    await session.execute_many("add_recheck", rechecks)
     await _count_recent(session, [item for _, item in accepted])
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "Lease",
     "PageCommit",
     "PartitionProgress",
+    "Recheck",
     "RetryOutcome",
     "StoredMigration",
     "StoredReject",
@@ -40,12 +41,15 @@ class Lease:
     owner: str
     pid: int
     process_started: float
-    """Seconds since the epoch; tells a living process from another one with a recycled pid."""
+    """As processes.own_start; tells a living process from another one with a recycled pid."""
     host: str
     host_id: str
-    """Host, boot and process-id space: pids can be compared only where these are equal."""
+    """Host, boot and process-id space: pids and steady clocks can be compared only where these are equal."""
     since: str
     expires_at: str
+    """By the time of day, for other hosts."""
+    steady_until: float | None
+    """The same by the host's steady clock, for its own processes; None in a lease that an older version took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,8 @@ class PageCommit:
     checked: int = 0
     mismatched: int = 0
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
+    rechecks: Sequence[RecordId] = ()
+    """Source ids of written records that are still to be read back."""
     done: bool = False
 
 
@@ -131,6 +137,15 @@ class StoredReject:
     partition_id: str
     attempts: int
     rejected_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recheck:
+    """A source record whose copy must be read back before the migration may end. `failed`: it was, and differed."""
+
+    partition_id: str
+    id: RecordId
+    failed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ async def _status(session: Session, row: sqlite3.Row) -> MigrationStatus:
         eta_seconds=round(left / rate, 1) if rate else None,
         checked_records=total.checked,
         mismatched_records=total.mismatched,
+        notices=tuple(json.loads(row["notices"])),
         namespaces=tuple(
             NamespaceProgress(
                 namespace=name,

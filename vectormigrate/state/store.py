@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
+import numpy as np
 
 from vectormigrate.errors import MigrationNotFound, StateError, StateUnwritable
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status
-from vectormigrate.state import journal, leases, migrations, proposals, rejects
+from vectormigrate.state import journal, leases, migrations, proposals, rechecks, rejects
 from vectormigrate.state.connection import Session, is_outdated, open_empty, open_reader, open_writer
 from vectormigrate.state.pages import prepare_page, require_lease
 from vectormigrate.state.proposals import Mark, Proposal
@@ -24,6 +25,7 @@ from vectormigrate.state.records import (
     Lease,
     PageCommit,
     PartitionProgress,
+    Recheck,
     RetryOutcome,
     StoredMigration,
     StoredReject,
@@ -53,6 +55,7 @@ class Store:
         self._reader = reader
         self._writer = writer
         self._guard = guard
+        self._indexes = journal.WrittenIndexes(reader)
         self._keys: dict[str, Mapping[str, str]] = {}
 
     def forbid(self, secret: str) -> None:
@@ -86,6 +89,15 @@ class Store:
         async def write(session: Session) -> None:
             await require_lease(session, lease)
             await session.execute("set_options", id=lease.migration_id, options=json_text(asdict(options)))
+
+        await self._write(write)
+
+    async def set_notices(self, lease: Lease, notices: Sequence[str]) -> None:
+        """Replace what the operator should know about the last run."""
+
+        async def write(session: Session) -> None:
+            await require_lease(session, lease)
+            await session.execute("set_notices", id=lease.migration_id, notices=json_text([*notices]))
 
         await self._write(write)
 
@@ -140,13 +152,68 @@ class Store:
         return journal.read_blocks(self._reader, migration_id, namespace)
 
     async def which_written(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
-        """Those of these target ids that are in the journal, intents included. Reads the namespace's whole journal."""
-        return await journal.which_written(self._reader, migration_id, namespace, ids)
+        """Those of these target ids that are in the journal, intents included. The namespace's settled ids are kept in
+        memory from the first call on, 16 bytes each."""
+        wanted = [*ids]
+        index = await self._indexes.of(migration_id, namespace)
+        found = {wanted[row] for row in np.flatnonzero(index.holds(wanted))}
+        return found | await journal.which_intended(self._reader, migration_id, namespace, wanted)
 
     async def which_intended(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
         """Those of these target ids that are in intents which no committed page settled: what a crash may have left
         half-written. Quick, because only pages that were in flight have such intents."""
-        return await journal.which_written(self._reader, migration_id, namespace, ids, open_only=True)
+        return await journal.which_intended(self._reader, migration_id, namespace, ids)
+
+    async def written_counts(self, migration_id: str) -> dict[str, int]:
+        """Settled writes by target namespace: two source records that went to one id count as two."""
+        return {row["namespace"]: row["records"] for row in await self._reader.fetch("written_counts", id=migration_id)}
+
+    async def written_namespaces(self, migration_id: str) -> Sequence[str]:
+        """Target namespaces that the journal names, intents included."""
+        return [row["namespace"] for row in await self._reader.fetch("written_namespaces", id=migration_id)]
+
+    async def written_distinct(self, migration_id: str, namespace: str) -> int:
+        """How many different target ids of the namespace are settled."""
+        return (await self._indexes.of(migration_id, namespace)).distinct()
+
+    async def forget_written(self, lease: Lease, namespace: str, ids: Sequence[RecordId]) -> None:
+        """Take target ids out of the journal, because they were deleted from the target."""
+        await self._write(lambda session: journal.remove(session, lease, namespace, ids))
+        self._indexes.forget(lease.migration_id)
+
+    async def set_held(self, lease: Lease, held: Mapping[str, int]) -> None:
+        """Enter how many records the existing target held per namespace before the first write."""
+
+        async def write(session: Session) -> None:
+            await require_lease(session, lease)
+            await session.execute("forget_held", id=lease.migration_id)
+            rows = [{"id": lease.migration_id, "namespace": name, "records": n} for name, n in held.items()]
+            await session.execute_many("add_held", rows)
+
+        await self._write(write)
+
+    async def held(self, migration_id: str) -> dict[str, int]:
+        """What `set_held` entered."""
+        return {row["namespace"]: row["records"] for row in await self._reader.fetch("held", id=migration_id)}
+
+    async def others_there(self, migration_id: str, location: str) -> dict[str, Status]:
+        """Other migrations that wrote to this target collection and were not rolled back, by id, oldest first."""
+        rows = await self._reader.fetch("others_there", id=migration_id, location=location)
+        return {row["id"]: Status(row["status"]) for row in rows}
+
+    # Read-backs that are still to be made
+
+    async def add_failed_check(self, lease: Lease, partition_id: str, ids: Sequence[RecordId]) -> None:
+        """Enter source records whose copies were not as written: the migration may not end before they are."""
+        await self._write(lambda session: rechecks.add_failed(session, lease, partition_id, ids))
+
+    async def rechecks(self, migration_id: str) -> Sequence[Recheck]:
+        """Records that must be read back before the migration may end."""
+        return await rechecks.read(self._reader, migration_id)
+
+    async def settle_rechecks(self, lease: Lease, settled: Sequence[Recheck]) -> None:
+        """These were read back and are as they should be, or are gone from the source."""
+        await self._write(lambda session: rechecks.settle(session, lease, settled))
 
     async def journal_size(self, migration_id: str) -> tuple[int, int]:
         """(ids, bytes) that the journal holds."""

@@ -16,6 +16,9 @@ SELECT id, fingerprint, plan, options, status, phase, error, created_at, started
        stop_requested_at IS NOT NULL AS stop_requested
 FROM migration WHERE id = :id;
 
+-- name: set_notices
+UPDATE migration SET notices = :notices WHERE id = :id;
+
 -- name: set_phase
 UPDATE migration
 SET phase = :phase,
@@ -38,7 +41,7 @@ UPDATE migration SET stop_requested_at = NULL WHERE id = :id;
 SELECT stop_requested_at IS NOT NULL AS stop_requested FROM migration WHERE id = :id;
 
 -- name: list_migrations
-SELECT m.id, m.status, m.phase, m.error, m.created_at, m.started_at, m.ended_at,
+SELECT m.id, m.status, m.phase, m.error, m.created_at, m.started_at, m.ended_at, m.notices,
        m.stop_requested_at IS NOT NULL AS stop_requested,
        json_extract(m.plan, '$.spec.source') AS source,
        json_extract(m.plan, '$.spec.target') AS target,
@@ -117,9 +120,49 @@ SELECT number, namespace, settled, records, ids FROM journal
 WHERE migration_id = :id AND settled = 0 AND number > :after AND (:namespace IS NULL OR namespace = :namespace)
 ORDER BY number LIMIT :blocks;
 
+-- name: settled_blocks
+SELECT number, namespace, settled, records, ids FROM journal
+WHERE migration_id = :id AND settled = 1 AND number > :after AND namespace = :namespace
+ORDER BY number LIMIT :blocks;
+
+-- name: written_counts
+SELECT namespace, sum(records) AS records FROM journal WHERE migration_id = :id AND settled = 1 GROUP BY namespace;
+
+-- name: written_namespaces
+SELECT DISTINCT namespace FROM journal WHERE migration_id = :id;
+
+-- name: replace_block
+UPDATE journal SET records = :records, ids = :ids WHERE number = :block;
+
 -- name: journal_size
 SELECT coalesce(sum(records), 0) AS records, coalesce(sum(length(ids)), 0) AS bytes
 FROM journal WHERE migration_id = :id;
+
+-- name: forget_held
+DELETE FROM held WHERE migration_id = :id;
+
+-- name: add_held
+INSERT INTO held (migration_id, namespace, records) VALUES (:id, :namespace, :records);
+
+-- name: held
+SELECT namespace, records FROM held WHERE migration_id = :id;
+
+-- name: add_recheck
+INSERT INTO recheck (migration_id, partition_number, id, failed) VALUES (:migration_id, :number, :id, :failed)
+ON CONFLICT (migration_id, partition_number, id) DO UPDATE SET failed = max(failed, excluded.failed);
+
+-- name: rechecks
+SELECT p.id AS partition_id, r.id AS id, r.failed FROM recheck AS r JOIN partition AS p ON p.number = r.partition_number
+WHERE r.migration_id = :id ORDER BY r.partition_number, r.id;
+
+-- name: drop_recheck
+DELETE FROM recheck WHERE migration_id = :migration_id AND partition_number = :number AND id = :id;
+
+-- name: others_there
+SELECT m.id, m.status FROM migration AS m
+WHERE m.id <> :id AND json_extract(m.plan, '$.spec.target.location') = :location AND m.status <> 'rolled_back'
+  AND EXISTS (SELECT 1 FROM partition AS p WHERE p.migration_id = m.id AND p.written > 0)
+ORDER BY m.created_at, m.rowid;
 
 -- name: add_reject
 INSERT INTO reject (migration_id, partition_number, namespace, id, code, reason, rejected_at)
@@ -146,18 +189,19 @@ UPDATE reject SET attempts = attempts + 1, code = :code, reason = :reason, rejec
 UPDATE partition SET rejected = rejected - 1, written = written + :written, read = read - :gone WHERE number = :number;
 
 -- name: get_lease
-SELECT migration_id, owner, pid, process_started, host, host_id, since, expires_at
+SELECT migration_id, owner, pid, process_started, host, host_id, since, expires_at, steady_until
 FROM lease WHERE migration_id = :id;
 
 -- name: take_lease
-INSERT INTO lease (migration_id, owner, pid, process_started, host, host_id, since, expires_at)
-VALUES (:migration_id, :owner, :pid, :process_started, :host, :host_id, :since, :expires_at)
+INSERT INTO lease (migration_id, owner, pid, process_started, host, host_id, since, expires_at, steady_until)
+VALUES (:migration_id, :owner, :pid, :process_started, :host, :host_id, :since, :expires_at, :steady_until)
 ON CONFLICT (migration_id) DO UPDATE
 SET owner = excluded.owner, pid = excluded.pid, process_started = excluded.process_started, host = excluded.host,
-    host_id = excluded.host_id, since = excluded.since, expires_at = excluded.expires_at;
+    host_id = excluded.host_id, since = excluded.since, expires_at = excluded.expires_at,
+    steady_until = excluded.steady_until;
 
 -- name: extend_lease
-UPDATE lease SET expires_at = :expires_at WHERE migration_id = :id AND owner = :owner;
+UPDATE lease SET expires_at = :expires_at, steady_until = :steady_until WHERE migration_id = :id AND owner = :owner;
 
 -- name: release_lease
 DELETE FROM lease WHERE migration_id = :id AND owner = :owner;

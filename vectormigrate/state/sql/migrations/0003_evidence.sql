@@ -1,0 +1,26 @@
+-- What the operator should know about a run that did not fail: a JSON list of sentences.
+ALTER TABLE migration ADD COLUMN notices TEXT NOT NULL DEFAULT '[]';
+
+-- Records per namespace that an existing target held before the migration's first write.
+CREATE TABLE held (
+    migration_id TEXT NOT NULL REFERENCES migration (id) ON DELETE CASCADE,
+    namespace TEXT NOT NULL,
+    records INTEGER NOT NULL,
+    PRIMARY KEY (migration_id, namespace)
+) WITHOUT ROWID;
+
+-- Source records whose copies must still be read back before the migration can end: those that were not as written
+-- (failed = 1), and those that the target could not show while it was being filled. `id` as in reject.
+CREATE TABLE recheck (
+    migration_id TEXT NOT NULL REFERENCES migration (id) ON DELETE CASCADE,
+    partition_number INTEGER NOT NULL REFERENCES partition (number) ON DELETE CASCADE,
+    id BLOB NOT NULL,
+    failed INTEGER NOT NULL CHECK (failed IN (0, 1)),
+    PRIMARY KEY (migration_id, partition_number, id)
+) WITHOUT ROWID;
+
+-- When the lease ends by the host's own steady clock, which no change of the time of day moves; only comparable where
+-- host_id is equal. NULL: taken by an earlier version.
+ALTER TABLE lease ADD COLUMN steady_until REAL;
+
+CREATE INDEX journal_by_namespace ON journal (migration_id, namespace, number) WHERE settled = 1;
