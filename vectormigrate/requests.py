@@ -50,6 +50,8 @@ class RollbackResult:
     deleted_records: int
     kept_records: int
     """Records this migration overwrote (`--overwrite`), which cannot be brought back and stay."""
+    foreign_records: int = 0
+    """Records of others in a collection that this migration made: they, and so the collection, stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,8 @@ from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.outcomes import known, outcome_table
 from vectormigrate.engine.planning import make_plan
 from vectormigrate.engine.retry import RetryingSource, RetryPolicy
-from vectormigrate.engine.rollback import remove_written
-from vectormigrate.engine.running import require_same_source, run_migration
+from vectormigrate.engine.rollback import plan_removal
+from vectormigrate.engine.running import require_same_source, run_migration, undo
 from vectormigrate.errors import (
     ConfigError,
     Interrupted,
@@ -37,7 +37,7 @@ from vectormigrate.errors import (
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
 from vectormigrate.model.schema import Json
-from vectormigrate.model.status import MigrationStatus, Phase, Status, ValidationReport
+from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
 from vectormigrate.requests import (
     CollectionReport,
     DoctorCheck,
@@ -83,9 +83,16 @@ class Service:
     async def plan(self, request: MigrationRequest, listener: Listener = ignore) -> MigrationPlan:
         """Decide everything and write nothing."""
         spec, source, target = self._spec(request)
-        note = await self._remembered_note(spec.source.location)
-        async with open_ends(source, target, RunOptions(), listener) as ends:
-            return await make_plan(spec, ends, listener, source_note=note, profile_limit=request.profile_limit)
+        notes = [await self._remembered_note(end.location) for end in (spec.source, spec.target)]
+        async with open_ends(source, target, RunOptions(), listener, self._stopping) as ends:
+            return await make_plan(
+                spec,
+                ends,
+                listener,
+                source_note=notes[0],
+                target_note=notes[1],
+                profile_limit=request.profile_limit,
+            )
 
     async def migrate(
         self, request: MigrationRequest, options: RunOptions | None = None, listener: Listener = ignore
@@ -102,16 +109,23 @@ class Service:
         # Read only until there is a plan: a refusal leaves nothing behind, not even an empty state file.
         async with self._store(read_only=True) as store:
             stored = await _load_or_none(store, spec.id)
-            note = await store.origin(spec.source.location)
+            notes = [await store.origin(end.location) for end in (spec.source, spec.target)]
             if stored is not None:
                 _same_request(stored, spec)
                 await _refuse_running(store, spec.id)
-        async with open_ends(source, target, options, listener) as ends:
+        async with open_ends(source, target, options, listener, self._stopping) as ends:
             if stored is not None:
                 await require_same_source(ends.source, stored.plan)
                 async with self._store(source, target) as store:
                     return await self._go_on(store, ends, stored.plan, options, listener)
-            plan = await make_plan(spec, ends, listener, source_note=note, profile_limit=request.profile_limit)
+            plan = await make_plan(
+                spec,
+                ends,
+                listener,
+                source_note=notes[0],
+                target_note=notes[1],
+                profile_limit=request.profile_limit,
+            )
             if plan.unaccepted:
                 raise LossNotAccepted(plan.unaccepted)
             _refuse_collisions(plan, options)
@@ -156,9 +170,12 @@ class Service:
             verb = Verb.RETRY if options.retry_rejects else Verb.RESUME
             next_state(verb, migration_id, stored.status, stored.phase)
             source, target = self._stored_endpoints(stored.plan.spec, store, source_key, target_key)
-            async with open_ends(source, target, options, listener) as ends:
+            async with open_ends(source, target, options, listener, self._stopping) as ends:
                 await require_same_source(ends.source, stored.plan)
                 return await self._go_on(store, ends, stored.plan, options, listener)
+
+    def _stopping(self) -> bool:
+        return self._stop_now
 
     def stop_now(self) -> None:
         """Ask the run of this service to end after the batches in flight. Safe to call from a signal handler."""
@@ -206,43 +223,51 @@ class Service:
         async with self._store() as store:
             stored = await store.load(migration_id)
             plan = stored.plan
+            await _refuse_running(store, migration_id)
             next_state(Verb.VALIDATE, migration_id, stored.status, stored.phase)
             source, target = self._stored_endpoints(plan.spec, store, source_key, target_key)
             floor = plan.spec.min_similarity if min_similarity is None else min_similarity
             wanted = Wanted(sample_size=sample_size, full=full, queries=queries, min_similarity=floor, repair=repair)
-            async with open_ends(source, target, stored.options, listener) as ends:
+            # Under the lease, so that nobody removes or adds what is being compared.
+            async with (
+                hold_lease(store, migration_id) as lease,
+                open_ends(source, target, stored.options, listener, self._stopping) as ends,
+            ):
                 await require_same_source(ends.source, plan)
                 check = Validation(store, stored, ends, wanted, listener)
                 report = await check.run()
                 if repair and not report.passed:
-                    async with hold_lease(store, migration_id) as lease:
-                        report = await check.repair(lease, report)
+                    report = await check.repair(lease, report)
             await store.save_report(migration_id, report_to_json(report))
             return report
 
     async def rollback(
         self, migration_id: str, *, listener: Listener = ignore, target_key: str | None = None
     ) -> RollbackResult:
-        """Remove exactly what this migration wrote: the collection if it made it, else the records that it added."""
+        """Remove exactly what this migration wrote: the collection if it made it and everything in it is its own, else
+        the records that it added. Raises InvalidTransition, with the migration as it was, for what cannot be told
+        apart; an error while removing leaves it failed, to be rolled back again."""
         async with self._store() as store:
             stored = await store.load(migration_id)
             await _refuse_running(store, migration_id)
             next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
             target = endpoint_from_ref(self.settings, stored.plan.spec.target, "target", target_key)
             _forbid(store, target)
-            async with hold_lease(store, migration_id) as lease, open_target(target, listener) as collection:
+            async with (
+                hold_lease(store, migration_id) as lease,
+                open_target(target, listener, self._stopping) as collection,
+            ):
                 stored = await store.load(migration_id)
-                state = next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
-                await store.set_phase(migration_id, state.phase, state.status, lease=lease)
-                removal = await remove_written(stored, collection, store)
-                await store.remember_origin(stored.plan.spec.target.location, None)
-                await store.set_phase(migration_id, Phase.ROLLED_BACK, Status.ROLLED_BACK, lease=lease)
-            overwritten = stored.counters.written - removal.journaled if stored.plan.spec.overwrite else 0
+                next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
+                removal = await plan_removal(stored, collection, store)
+                removed = await undo(stored, removal, collection, store, lease)
+            overwritten = stored.counters.written - removed.journaled if stored.plan.spec.overwrite else 0
             return RollbackResult(
                 migration_id=migration_id,
-                dropped_collection=removal.dropped,
-                deleted_records=removal.deleted,
+                dropped_collection=removed.dropped,
+                deleted_records=removed.deleted,
                 kept_records=max(0, overwritten),
+                foreign_records=removal.foreign,
             )
 
     # -- looking

@@ -38,6 +38,13 @@ async def hold_until_lost(store: Store, path: Path) -> None:
         await anyio.sleep_forever()
 
 
+async def hold_until_removed(store: Store, path: Path) -> None:
+    """Take the lease, have the file removed, and wait for the cancellation."""
+    async with hold_lease(store, "orders", interval=0.02):
+        await anyio.Path(path).unlink()
+        await anyio.sleep_forever()
+
+
 async def fail_after_losing(store: Store, path: Path) -> None:
     """Take the lease, have it stolen, and fail of something else before that is noticed."""
     async with hold_lease(store, "orders", interval=600):
@@ -127,7 +134,7 @@ async def test_a_clock_that_is_set_does_not_make_a_live_runner_look_dead(
 @pytest.mark.parametrize("replaced", [False, True])
 async def test_a_run_whose_state_file_is_removed_ends_with_an_error(store: Store, path: Path, replaced: bool) -> None:
     async with hold_lease(store, "orders", interval=600) as lease:
-        path.rename(path.with_name("away.db"))
+        await anyio.Path(path).rename(path.with_name("away.db"))
         if replaced:
             async with open_store(path):
                 pass
@@ -139,9 +146,7 @@ async def test_a_run_that_writes_nothing_for_a_while_notices_too_that_its_file_i
     store: Store, path: Path
 ) -> None:
     with pytest.raises(StateError, match="was removed or replaced during the run"), anyio.fail_after(30):
-        async with hold_lease(store, "orders", interval=0.02):
-            path.unlink()
-            await anyio.sleep_forever()
+        await hold_until_removed(store, path)
 
 
 async def test_the_holder_on_another_host_is_trusted_until_its_lease_expires(store: Store, path: Path) -> None:

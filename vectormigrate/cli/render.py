@@ -156,6 +156,8 @@ def show_rollback(result: RollbackResult) -> None:
     text = f"{result.migration_id}: {what}"
     if result.kept_records:
         text += f"; {plural(result.kept_records, 'overwritten record')} stay"
+    if result.foreign_records:
+        text += f"; the collection stays, with {plural(result.foreign_records, 'record')} of others in it"
     show(Text(text))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -57,10 +57,15 @@ async def open_endpoint(endpoint: Endpoint) -> AsyncGenerator[Target]:
 
 @asynccontextmanager
 async def open_ends(
-    source: Endpoint, target: Endpoint, options: RunOptions, listener: Listener
+    source: Endpoint,
+    target: Endpoint,
+    options: RunOptions,
+    listener: Listener,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[Ends]:
-    """Connect to both, with one retry policy over everything and one limiter over the writes."""
-    policy = RetryPolicy(max_retries=options.max_retries, listener=listener)
+    """Connect to both, with one retry policy over everything and one limiter over the writes. No wait outlasts
+    `stopping`: it ends with Interrupted."""
+    policy = RetryPolicy(max_retries=options.max_retries, listener=listener, stopping=stopping)
     async with open_endpoint(source) as reading, open_endpoint(target) as writing:
         writers = writing.capabilities.writers
         limiter = AdaptiveLimiter(min(options.concurrency or writers, writers))
@@ -73,8 +78,10 @@ async def open_ends(
 
 
 @asynccontextmanager
-async def open_target(endpoint: Endpoint, listener: Listener) -> AsyncGenerator[RetryingTarget]:
+async def open_target(
+    endpoint: Endpoint, listener: Listener, stopping: Callable[[], bool] = lambda: False
+) -> AsyncGenerator[RetryingTarget]:
     """Connect to one collection to change it."""
     async with open_endpoint(endpoint) as writing:
         limiter = AdaptiveLimiter(writing.capabilities.writers)
-        yield RetryingTarget(writing, RetryPolicy(listener=listener), limiter)
+        yield RetryingTarget(writing, RetryPolicy(listener=listener, stopping=stopping), limiter)

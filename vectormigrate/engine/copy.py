@@ -160,6 +160,7 @@ async def _commit(context: CopyContext, task: PartitionTask, seq: int, pending: 
         batches=result.batches,
         checked=result.checked,
         losses=pending.losses,
+        rechecks=result.rechecks,
     )
     with span("commit", records=len(pending.page.batch)):
         await context.store.commit(context.lease, commit)

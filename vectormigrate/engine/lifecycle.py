@@ -69,6 +69,9 @@ def _table() -> dict[tuple[Verb, State], State]:
         table[Verb.FAIL, _run(phase)] = State(Status.FAILED, phase)
         for status in (Status.IN_PROGRESS, *_PAUSED):
             table[Verb.ROLLBACK, State(status, phase)] = _run(Phase.ROLLING_BACK)
+    # Everything is copied there, and what its count or read-back complains of is found and mended by a validation.
+    for status in _PAUSED:
+        table[Verb.VALIDATE, State(status, Phase.FINALIZING)] = State(status, Phase.FINALIZING)
     for phase in _FORWARD:
         for status in (Status.IN_PROGRESS, *_PAUSED):
             table[Verb.RESUME, State(status, phase)] = _run(phase)

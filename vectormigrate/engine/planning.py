@@ -13,6 +13,7 @@ import anyio
 from vectormigrate.engine.collisions import Collisions, count_collisions, refuse_doubles
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener, Profiled
+from vectormigrate.engine.ownership import with_token
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.engine.way_home import lost_on_the_way_home
 from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty
@@ -31,9 +32,15 @@ TIMING_ROWS = 1000
 
 
 async def make_plan(
-    spec: MigrationSpec, ends: Ends, listener: Listener, *, source_note: Json = None, profile_limit: int | None = None
+    spec: MigrationSpec,
+    ends: Ends,
+    listener: Listener,
+    *,
+    source_note: Json = None,
+    target_note: Json = None,
+    profile_limit: int | None = None,
 ) -> MigrationPlan:
-    """The whole decision. `source_note`: the origin note of the source collection when the collection cannot carry it.
+    """The whole decision. `source_note`, `target_note`: the origin notes of collections that cannot carry them.
     `profile_limit`: read at most so many records (default: all) to count losses; a loss that only later records need
     is then met as a reject while copying, never silently.
 
@@ -44,6 +51,8 @@ async def make_plan(
         schema = replace(schema, note=source_note)
     namespaces = await _count_namespaces(ends.source, spec)
     existing = await _existing_target(ends.target, spec)
+    if existing is not None and existing.note is None and target_note is not None:
+        existing = replace(existing, note=target_note)
     if existing is None:
         _check_collection_name(ends.target, spec)
         if ends.source_adapter != ends.target_adapter:
@@ -87,7 +96,7 @@ async def make_plan(
     return MigrationPlan(
         spec=spec,
         source_schema=schema,
-        target_schema=final.target_schema,
+        target_schema=_owned(final.target_schema, existing),
         target_exists=existing is not None,
         rules=final.rules,
         field_mappings=final.field_mappings,
@@ -101,6 +110,12 @@ async def make_plan(
         warnings=(*final.warnings, *collisions.warnings(spec.overwrite)),
         collisions=collisions.found,
     )
+
+
+def _owned(schema: CollectionSchema, existing: CollectionSchema | None) -> CollectionSchema:
+    """The schema with a token of ours in its note, unless the collection keeps the note that it has."""
+    keeps = existing is not None and existing.note is not None
+    return schema if keeps else replace(schema, note=with_token(schema.note))
 
 
 async def _count_namespaces(source: RetryingSource, spec: MigrationSpec) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vectormigrate.adapter import Reject
 from vectormigrate.engine.copy import CopyContext
-from vectormigrate.model.ids import id_key
+from vectormigrate.model.ids import id_key, parse_id_key
 from vectormigrate.model.position import Partition
 from vectormigrate.state.records import RetryOutcome, StoredReject
 
@@ -28,8 +28,11 @@ async def retry_rejects(context: CopyContext) -> None:
 
 
 async def _retry_group(context: CopyContext, partition: Partition, group: Sequence[StoredReject]) -> None:
-    numbers = {id_key(stored.reject.id): stored.number for stored in group}
-    found = await context.source.fetch([stored.reject.id for stored in group], partition.namespace)
+    # One record may stand in several rejects (a source that returned it twice): they share its fate.
+    numbers: dict[str, list[int]] = {}
+    for stored in group:
+        numbers.setdefault(id_key(stored.reject.id), []).append(stored.number)
+    found = await context.source.fetch([parse_id_key(key) for key in numbers], partition.namespace)
     gone = numbers.keys() - set(map(id_key, found.ids))
     refused: list[Reject] = []
     for part in context.mapper.apply_all(found):
@@ -39,13 +42,13 @@ async def _retry_group(context: CopyContext, partition: Partition, group: Sequen
         result = await context.writer.write(partition, part.batch, part.source_ids)
         refused += result.rejects
         again = {id_key(reject.id) for reject in result.rejects}
-        written = [numbers[key] for key in map(id_key, part.source_ids) if key not in again]
+        written = [number for key in map(id_key, part.source_ids) if key not in again for number in numbers[key]]
         ids = (part.batch.namespace, result.journal.get(part.batch.namespace, []))
         await context.store.resolve_rejects(
             context.lease, RetryOutcome(written=written, written_ids=ids, intents=result.intents)
         )
     outcome = RetryOutcome(
-        gone=[numbers[key] for key in gone],
-        refused={numbers[id_key(reject.id)]: reject for reject in refused},
+        gone=[number for key in gone for number in numbers[key]],
+        refused={number: reject for reject in refused for number in numbers[id_key(reject.id)]},
     )
     await context.store.resolve_rejects(context.lease, outcome)

@@ -16,8 +16,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from vectormigrate.adapter import Capabilities, Hits, Reject, Source, SparseQuery, Target
 from vectormigrate.engine.events import Listener, Retrying, ignore
-from vectormigrate.engine.throttle import AdaptiveLimiter
-from vectormigrate.errors import RateLimited, TransientError
+from vectormigrate.engine.throttle import STOP_CHECK_SECONDS, AdaptiveLimiter
+from vectormigrate.errors import Interrupted, RateLimited, TransientError
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
@@ -29,11 +29,14 @@ T = TypeVar("T")
 @dataclass(slots=True, kw_only=True)
 class RetryPolicy:
     """`max_retries` further tries after a transient failure; being rate-limited is not a failure and gets ten times as
-    many. Waits are random up to `base · 2^n` seconds, at most `cap`; a Retry-After is waited in full."""
+    many. Waits are random up to `base · 2^n` seconds, at most `cap`; a Retry-After is waited in full up to `longest`:
+    what a server asks for may be a mistake, or a day. A wait ends with Interrupted when `stopping` becomes true."""
 
     max_retries: int = 3
     base: float = 0.25
     cap: float = 30.0
+    longest: float = 300.0
+    stopping: Callable[[], bool] = lambda: False
     listener: Listener = ignore
     _retries: int = field(default=0, init=False)
 
@@ -56,7 +59,7 @@ class RetryPolicy:
         def wait(state: RetryCallState) -> float:
             error = _error(state)
             asked = error.retry_after if isinstance(error, RateLimited) else None
-            return backoff(state) if asked is None else asked
+            return backoff(state) if asked is None else min(asked, self.longest)
 
         def report(state: RetryCallState) -> None:
             self._retries += 1
@@ -65,7 +68,7 @@ class RetryPolicy:
                     operation=operation,
                     attempt=state.attempt_number,
                     delay=state.upcoming_sleep,
-                    reason=str(_error(state)),
+                    reason=self._reason(state),
                 )
             )
 
@@ -73,7 +76,7 @@ class RetryPolicy:
             retry=retry_if_exception_type(TransientError),
             stop=stop,
             wait=wait,
-            sleep=anyio.sleep,
+            sleep=self._sleep,
             before_sleep=report,
             reraise=True,
         )
@@ -82,6 +85,20 @@ class RetryPolicy:
             return await work()
 
         return await attempts(attempt)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait in slices, each of which looks whether the run is to stop."""
+        until = anyio.current_time() + seconds
+        while (left := until - anyio.current_time()) > 0:
+            if self.stopping():
+                raise Interrupted("stopped while waiting for a database to take more; nothing is lost")
+            await anyio.sleep(min(left, STOP_CHECK_SECONDS))
+
+    def _reason(self, state: RetryCallState) -> str:
+        error = _error(state)
+        if isinstance(error, RateLimited) and error.retry_after is not None and error.retry_after > self.longest:
+            return f"{error} (it asks to wait {error.retry_after:,.0f} s; the next try is sooner)"
+        return str(error)
 
 
 def _error(state: RetryCallState) -> BaseException | None:

@@ -1,11 +1,14 @@
-"""Removes exactly what a migration wrote."""
+"""Removes exactly what a migration wrote: what is there is looked at first, and only then something is removed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vectormigrate.engine.counting import foreign_records
+from vectormigrate.engine.ownership import is_ours
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import CollectionNotFound, InvalidTransition
+from vectormigrate.model.status import Status
 from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.store import Store
 
@@ -14,43 +17,85 @@ DELETE_ROWS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What was taken away."""
+    """What is to be taken away. `gone`: nothing of ours is there. `drop`: the collection, in which everything is ours;
+    else the written ids. `foreign` records are not ours and stay."""
+
+    gone: bool = False
+    drop: bool = False
+    foreign: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What was taken away; `journaled` counts the ids in the journal."""
 
     dropped: bool
     deleted: int
     journaled: int
-    """Different ids that the journal holds."""
 
 
-async def remove_written(stored: StoredMigration, target: RetryingTarget, store: Store) -> Removal:
-    """Drop the collection if this migration created it, else delete the ids in its journal. Repeatable."""
+async def plan_removal(stored: StoredMigration, target: RetryingTarget, store: Store) -> Removal:
+    """Decide what a rollback removes; changes nothing. Raises InvalidTransition, naming what is in the way, when that
+    cannot be told from what others wrote."""
     plan, migration_id = stored.plan, stored.id
     try:
         found = await target.describe()
     except CollectionNotFound:
-        return Removal(dropped=False, deleted=0, journaled=0)
-    if not plan.target_exists:
-        owner = (found.note or {}).get("migration_id")
-        # Without a note of ours (--plain, or a target that cannot keep one) our own progress is the evidence.
-        noted = plan.target_schema.note is not None and target.capabilities.keeps_note
-        ours = owner == migration_id or (not noted and owner is None and stored.counters.read > 0)
-        if not ours and await target.count():
-            made_by = f"migration {owner!r}" if owner else "someone else"
+        return Removal(gone=True)
+    others = await store.others_there(migration_id, plan.spec.target.location)
+    _refuse_entangled(migration_id, others)
+    if plan.target_exists:
+        return Removal()
+    owner = (found.note or {}).get("migration_id")
+    # Without a note of ours (--plain, or a target that cannot keep one) our own progress is the evidence.
+    noted = plan.target_schema.note is not None and target.capabilities.keeps_note
+    ours = is_ours(found.note, plan) if noted else owner is None and stored.counters.read > 0
+    if not ours:
+        held = await target.count()
+        if not held:
+            return Removal(gone=True)
+        made_by = "someone else" if owner is None else f"migration {owner!r}"
+        made_by = f"a migration {owner!r} of another state file" if owner == migration_id else made_by
+        raise InvalidTransition(
+            f"the target collection {plan.target_schema.name!r} was made by {made_by}, not by migration "
+            f"{migration_id!r}; nothing was removed"
+        )
+    if not target.capabilities.readable_before_finalize and stored.status is not Status.COMPLETED:
+        await target.finalize()
+    foreign = await foreign_records(store, migration_id, target)
+    return Removal(drop=not foreign.records and not others, foreign=foreign.records)
+
+
+def _refuse_entangled(migration_id: str, others: dict[str, tuple[Status, bool]]) -> None:
+    """Others may have written to records that this migration wrote first: their ids do not tell any more."""
+    for name, (status, overwrites) in others.items():
+        if status is Status.IN_PROGRESS:
             raise InvalidTransition(
-                f"the target collection {plan.target_schema.name!r} was made by {made_by}, not by migration "
-                f"{migration_id!r}; nothing was removed"
+                f"migration {name!r} is writing to the same collection, so {migration_id!r} cannot be rolled back now; "
+                f"nothing was removed. Stop it first: vectormigrate stop {name}"
             )
-        if not ours:
-            return Removal(dropped=False, deleted=0, journaled=0)
+        if overwrites:
+            raise InvalidTransition(
+                f"migration {name!r} overwrote records of the same collection, so what {migration_id!r} wrote cannot "
+                f"be told from it; nothing was removed. Roll that one back first: vectormigrate rollback {name}"
+            )
+
+
+async def remove(stored: StoredMigration, removal: Removal, target: RetryingTarget, store: Store) -> Removed:
+    """Carry out what `plan_removal` decided. Repeatable."""
+    if removal.gone:
+        return Removed(dropped=False, deleted=0, journaled=0)
+    if removal.drop:
         await target.drop()
-        return Removal(dropped=True, deleted=0, journaled=0)
+        return Removed(dropped=True, deleted=0, journaled=0)
     deleted = 0
     journaled = 0
-    async for namespace, ids in store.written(migration_id):
+    async for namespace, ids in store.written(stored.id):
         journaled += len(ids)
         for start in range(0, len(ids), DELETE_ROWS):
             block = ids[start : start + DELETE_ROWS]
-            deleted += len(await target.fetch(block, namespace, vectors=False))
+            there = await target.fetch(block, namespace, vectors=False)
+            deleted += len(there)
             await target.delete(block, namespace)
     await target.finalize()
-    return Removal(dropped=False, deleted=deleted, journaled=journaled)
+    return Removed(dropped=False, deleted=deleted, journaled=journaled)

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import anyio
+
 from vectormigrate.engine.copy import CopyContext, PartitionTask, copy_partition
-from vectormigrate.engine.events import Listener, PhaseChanged
+from vectormigrate.engine.counting import count_namespaces, count_source, count_target
+from vectormigrate.engine.events import Listener, PhaseChanged, Warned
 from vectormigrate.engine.executor import run_local
 from vectormigrate.engine.failpoints import failpoint
+from vectormigrate.engine.groups import task_group
+from vectormigrate.engine.ownership import is_ours
+from vectormigrate.engine.rechecks import settle_rechecks, write_failed_again
 from vectormigrate.engine.rejected import retry_rejects
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
-from vectormigrate.engine.throttle import Pacer
+from vectormigrate.engine.throttle import STOP_CHECK_SECONDS, Pacer
 from vectormigrate.engine.writing import BatchWriter, ReadBack
-from vectormigrate.errors import AlreadyExists, CollectionNotFound, IncompatibleSchema, MigrationFailed, TargetNotEmpty
+from vectormigrate.errors import (
+    AlreadyExists,
+    CollectionNotFound,
+    IncompatibleSchema,
+    Interrupted,
+    MigrationFailed,
+    TargetNotEmpty,
+)
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.status import Phase, Status
@@ -39,6 +52,8 @@ class Run:
     read_back: ReadBack
     stopping: Callable[[], bool]
     rejected_before: int
+    completed_before: bool
+    """The migration was complete once, so that others may use the target by now."""
     _rejected: int = field(default=0, init=False)
     _writer: BatchWriter = field(init=False)
 
@@ -61,11 +76,22 @@ class Run:
         return self.plan.spec.id
 
     async def execute(self, phase: Phase) -> bool:
-        """Go on from this phase. True: all is copied and readable. False: stopped, with all in flight committed."""
+        """Go on from this phase. True: all is copied, readable and counted. False: stopped, with all in flight
+        committed."""
+        if not self.options.retry_rejects:
+            self._require_few_rejects(self.rejected_before)
+        try:
+            return await self._execute(phase)
+        except Interrupted:
+            if self.stopping():
+                return False
+            raise
+
+    async def _execute(self, phase: Phase) -> bool:
         if phase in (Phase.PLANNED, Phase.CREATING):
             await self._enter(Phase.CREATING)
             failpoint("creating")
-            await self._create()
+            await self._create(again=phase is Phase.CREATING)
             failpoint("created")
             phase = Phase.COPYING
         if phase is Phase.COPYING:
@@ -74,7 +100,8 @@ class Run:
                 return False
             failpoint("copied")
         await self._enter(Phase.FINALIZING)
-        await self._finalize()
+        if not await self._finalize():
+            return False
         failpoint("finalized")
         return True
 
@@ -82,20 +109,23 @@ class Run:
         await self.store.set_phase(self.migration_id, phase, Status.IN_PROGRESS, lease=self.lease)
         self.listener(PhaseChanged(migration_id=self.migration_id, phase=phase))
 
-    async def _create(self) -> None:
-        """Make the target collection, or recognise the one that an interrupted run of this migration made."""
+    async def _create(self, *, again: bool) -> None:
+        """Make the target collection, or recognise the one that an interrupted run of this migration made (`again`:
+        there was one). Of an existing collection note how much it holds."""
         if self.plan.target_exists:
+            counts = await count_namespaces(self.target, await self.target.namespaces())
+            await self.store.set_held(self.lease, counts)
             return
         schema = self.plan.target_schema
         try:
             await self.target.create(schema)
         except AlreadyExists:
             found = await self.target.describe()
-            if (found.note or {}).get("migration_id") == self.migration_id:
+            if is_ours(found.note, self.plan):
                 return
             # Where no note can tell who made it (--plain), an empty one is taken for that of our interrupted run.
             noted = schema.note is not None and self.target.capabilities.keeps_note
-            if noted or await self.target.count():
+            if noted or not again or await self.target.count():
                 raise TargetNotEmpty(
                     f"the target collection {schema.name!r} appeared since the plan was made; choose another "
                     f"--target-index, or roll back {self.migration_id!r} and start a new migration into it"
@@ -126,6 +156,8 @@ class Run:
             return False
         if self.options.retry_rejects:
             await retry_rejects(context)
+            await write_failed_again(context)
+        self._require_few_rejects((await self.store.load(self.migration_id)).counters.rejected)
         return True
 
     def _partitions_at_once(self) -> int:
@@ -179,14 +211,44 @@ class Run:
 
     def _count_rejects(self, rejects: int) -> None:
         self._rejected += rejects
-        if rejects and self._rejected > self.options.max_rejects:
+        if rejects:
+            self._require_few_rejects(self._rejected)
+
+    def _require_few_rejects(self, rejects: int) -> None:
+        if rejects > self.options.max_rejects:
             raise MigrationFailed(
-                f"{self._rejected} records rejected, more than --max-rejects {self.options.max_rejects} allows; "
-                f"see them with: vectormigrate status {self.migration_id} --rejects 20"
+                f"{rejects} records rejected, more than --max-rejects {self.options.max_rejects} allows; "
+                f"see them with: vectormigrate status {self.migration_id} --rejects 20, try them again with: "
+                f"vectormigrate resume {self.migration_id} --retry-rejects"
             )
 
-    async def _finalize(self) -> None:
-        await self.target.finalize()
-        checked = await self._writer.check_deferred()
+    async def _finalize(self) -> bool:
+        """Make everything readable, read back what is due, and count. False when a stop came first."""
+        if not await self._until_stopped(self.target.finalize):
+            return False
+        checked = await settle_rechecks(self._context())
         if checked:
             await self.store.add_checked(self.lease, checked)
+        shared = self.plan.target_exists or self.completed_before
+        notices = await count_target(self.store, self.plan, self.target, shared=shared)
+        notices += await count_source(self.store, self.plan, self.source)
+        await self.store.set_notices(self.lease, notices)
+        for notice in notices:
+            self.listener(Warned(message=notice))
+        return True
+
+    async def _until_stopped(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do work that can be repeated; False when a stop came first. An index may take hours."""
+        done = False
+        async with task_group() as tasks:
+            tasks.start_soon(self._watch, tasks.cancel_scope)
+            await work()
+            done = True
+            tasks.cancel_scope.cancel()
+        return done
+
+    async def _watch(self, scope: anyio.CancelScope) -> None:
+        # The wish to stop is a flag that another thread or process sets.
+        while not self.stopping():  # noqa: ASYNC110
+            await anyio.sleep(STOP_CHECK_SECONDS)
+        scope.cancel()

@@ -12,7 +12,9 @@ from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener
 from vectormigrate.engine.groups import task_group
 from vectormigrate.engine.lifecycle import Verb, next_state
-from vectormigrate.engine.retry import RetryingSource
+from vectormigrate.engine.ownership import is_ours
+from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.engine.rollback import Removal, Removed, remove
 from vectormigrate.engine.run import Run
 from vectormigrate.engine.writing import ReadBack
 from vectormigrate.errors import IncompatibleSchema, VectorMigrateError
@@ -20,7 +22,7 @@ from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import CollectionSchema
 from vectormigrate.model.status import Phase, Status
 from vectormigrate.state.leases import hold_lease
-from vectormigrate.state.records import Lease
+from vectormigrate.state.records import Lease, StoredMigration
 from vectormigrate.state.store import Store
 
 STOP_POLL_SECONDS = 0.25
@@ -64,6 +66,11 @@ async def run_migration(
         state = next_state(verb, migration_id, stored.status, stored.phase)
         await store.set_options(lease, replace(options, retry_rejects=False))
         asked = anyio.Event()
+
+        def stopping() -> bool:
+            return stop_now() or asked.is_set()
+
+        ends.source.policy.stopping = ends.target.policy.stopping = stopping
         run = Run(
             plan=plan,
             options=options,
@@ -73,8 +80,9 @@ async def run_migration(
             lease=lease,
             listener=listener,
             read_back=read_back,
-            stopping=lambda: stop_now() or asked.is_set(),
+            stopping=stopping,
             rejected_before=stored.counters.rejected,
+            completed_before=stored.status is Status.COMPLETED,
         )
         try:
             async with task_group() as tasks:
@@ -90,6 +98,26 @@ async def run_migration(
             phase = (await store.load(migration_id)).phase
             await store.set_phase(migration_id, phase, Status.STOPPED, lease=lease)
     return complete
+
+
+async def undo(
+    stored: StoredMigration, removal: Removal, target: RetryingTarget, store: Store, lease: Lease
+) -> Removed:
+    """Remove what a rollback is to remove. An error is written down as its failure, and a rollback tries again."""
+    plan = stored.plan
+    state = next_state(Verb.ROLLBACK, stored.id, stored.status, stored.phase)
+    await store.set_phase(stored.id, state.phase, state.status, lease=lease)
+    try:
+        removed = await remove(stored, removal, target, store)
+    except (VectorMigrateError, OSError) as error:
+        await _record_failure(store, lease, error)
+        raise
+    # A note that an earlier migration left on an existing collection stays.
+    kept = await store.origin(plan.spec.target.location)
+    if removed.dropped or (plan.target_exists and is_ours(kept, plan)):
+        await store.remember_origin(plan.spec.target.location, None)
+    await store.set_phase(stored.id, Phase.ROLLED_BACK, Status.ROLLED_BACK, lease=lease)
+    return removed
 
 
 async def _watch_stop(store: Store, migration_id: str, asked: anyio.Event) -> None:

@@ -27,10 +27,20 @@ DEFERRED_LIMIT = 64
 """Checked batches kept for later when the target cannot be read before it is finalized."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """Records that were written and not yet read back; `source_ids` row by row."""
+
+    partition_id: str
+    batch: RecordBatch
+    source_ids: list[RecordId]
+
+
 @dataclass(slots=True)
 class WriteResult:
     """What became of some rows. `journal` holds, per target namespace, the ids that this migration put there,
-    `intents` the journal blocks that announced them. Rejects name source ids and the source namespace."""
+    `intents` the journal blocks that announced them, `rechecks` the source ids of records whose read-back was put off.
+    Rejects name source ids and the source namespace."""
 
     written: int = 0
     batches: int = 0
@@ -38,6 +48,7 @@ class WriteResult:
     rejects: list[Reject] = field(default_factory=list[Reject])
     journal: dict[str, list[RecordId]] = field(default_factory=dict[str, list[RecordId]])
     intents: list[int] = field(default_factory=list[int])
+    rechecks: list[RecordId] = field(default_factory=list[RecordId])
 
     def add(self, other: WriteResult) -> None:
         """Count the other one in."""
@@ -48,6 +59,7 @@ class WriteResult:
         for namespace, ids in other.journal.items():
             self.journal.setdefault(namespace, []).extend(ids)
         self.intents += other.intents
+        self.rechecks += other.rechecks
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +75,7 @@ class BatchWriter:
     overwrite: bool
     read_back: ReadBack
     check_every: int
-    deferred: list[RecordBatch] = field(default_factory=list[RecordBatch])
+    deferred: list[Deferred] = field(default_factory=list[Deferred])
     _batches: int = 0
 
     async def write(self, partition: Partition, batch: RecordBatch, source_ids: list[RecordId]) -> WriteResult:
@@ -94,20 +106,21 @@ class BatchWriter:
         result.written = len(written)
         ours = [record_id for record_id in written if id_key(record_id) not in foreign]
         result.journal = {batch.namespace: ours} if ours else {}
-        result.checked = await self._check(batch, refused_keys)
+        await self._check(partition, batch, origin, refused_keys, result)
         result.rejects = [
             Reject(origin.get(id_key(reject.id), reject.id), partition.namespace, reject.code, reject.reason)
             for reject in result.rejects
         ]
         return result
 
-    async def check_deferred(self) -> int:
-        """Read back the batches that could not be read while the target was being filled; returns their records."""
-        checked = 0
-        for batch in self.deferred:
-            checked += await self._compare(batch)
-        self.deferred.clear()
-        return checked
+    async def differing(self, batch: RecordBatch) -> list[RecordId]:
+        """Target ids of those records that are not on the target as they are here."""
+        wrong = await self.read_back(batch)
+        if wrong:
+            # An application may have just replaced the record; a second look after a moment tells noise from damage.
+            await anyio.sleep(0.2)
+            wrong = await self.read_back(batch)
+        return wrong
 
     async def _foreign(self, batch: RecordBatch) -> set[str]:
         """Keys of the ids that the target holds and that this migration did not put there."""
@@ -133,32 +146,44 @@ class BatchWriter:
         halves = (range(middle), range(middle, len(batch)))
         return [reject for half in halves for reject in await self._upsert(batch.take(list(half)))]
 
-    async def _check(self, batch: RecordBatch, refused: set[str]) -> int:
+    async def _check(
+        self,
+        partition: Partition,
+        batch: RecordBatch,
+        origin: dict[str, RecordId],
+        refused: set[str],
+        result: WriteResult,
+    ) -> None:
+        """Now and then read a sample of the batch back, or put that off where the target cannot be read yet. Raises
+        ValidationFailed, after storing which records were not as written: no later run may forget them."""
         self._batches += 1
         if not self.check_every or self._batches % self.check_every:
-            return 0
+            return
         rows = [row for row, record_id in enumerate(batch.ids) if id_key(record_id) not in refused]
         sample = batch.take(_spread(rows, SAMPLE_ROWS))
         if not len(sample):
-            return 0
+            return
+        source_ids = [origin[id_key(record_id)] for record_id in sample.ids]
         if not self.target.capabilities.readable_before_finalize:
             if len(self.deferred) < DEFERRED_LIMIT:
-                self.deferred.append(sample)
-            return 0
-        return await self._compare(sample)
+                self.deferred.append(Deferred(partition_id=partition.id, batch=sample, source_ids=source_ids))
+                result.rechecks += source_ids
+            return
+        wrong = await self.differing(sample)
+        if wrong:
+            failed = [origin[id_key(record_id)] for record_id in wrong]
+            await self.store.add_failed_check(self.lease, partition.id, failed)
+            raise not_as_written(wrong, len(sample), self.migration_id)
+        result.checked = len(sample)
 
-    async def _compare(self, sample: RecordBatch) -> int:
-        wrong = await self.read_back(sample)
-        if wrong:
-            # An application may have just replaced the record; a second look after a moment tells noise from damage.
-            await anyio.sleep(0.2)
-            wrong = await self.read_back(sample)
-        if wrong:
-            names = ", ".join(repr(record_id) for record_id in wrong[:5])
-            raise ValidationFailed(
-                f"{len(wrong)} of {len(sample)} records read back from the target are not as they were written: {names}"
-            )
-        return len(sample)
+
+def not_as_written(wrong: list[RecordId], checked: int, migration_id: str) -> ValidationFailed:
+    """The error for records that read back other than they were written."""
+    names = ", ".join(repr(record_id) for record_id in wrong[:5])
+    return ValidationFailed(
+        f"{len(wrong)} of {checked} records read back from the target are not as they were written: {names}; a resume "
+        f"checks them again, and writes them again with: vectormigrate resume {migration_id} --retry-rejects"
+    )
 
 
 def _spread(rows: list[int], n: int) -> list[int]:

@@ -25,6 +25,8 @@ class OriginNote:
 
     adapter: str
     migration_id: str
+    token: str = ""
+    """Random; the plan that put the note there has it too, which an id alone does not show."""
     schema: CollectionSchema
     vectors: Mapping[str, str] = field(default_factory=dict[str, str])
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -39,5 +41,5 @@ class OriginNote:
         """The note, or None when a newer version wrote it in a shape that is not known here."""
         if data.get("version") not in READABLE:
             return None
-        rest = {key: value for key, value in data.items() if key not in ("version", "schema")}
+        rest = {key: data[key] for key in OriginNote.__dataclass_fields__ if key in data and key != "schema"}
         return OriginNote(**rest, schema=CollectionSchema.from_json(data["schema"]))

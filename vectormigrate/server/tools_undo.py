@@ -76,6 +76,7 @@ def undo_tools(desk: Desk) -> list[CheckedTool]:
                 dropped_collection=None,
                 deleted_records=None,
                 kept_records=None,
+                foreign_records=None,
                 next_step=f"wait_migration(migration_id={migration_id!r})",
             )
         return wire.RollbackAnswer(
@@ -84,6 +85,7 @@ def undo_tools(desk: Desk) -> list[CheckedTool]:
             dropped_collection=result.dropped_collection,
             deleted_records=result.deleted_records,
             kept_records=result.kept_records,
+            foreign_records=result.foreign_records,
             next_step="nothing is left to do",
         )
 

@@ -240,6 +240,7 @@ class RollbackAnswer(Answer):
     dropped_collection: bool | None
     deleted_records: int | None
     kept_records: int | None
+    foreign_records: int | None
     next_step: str
 
 

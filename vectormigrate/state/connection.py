@@ -97,7 +97,9 @@ class Session:
             with translated(self.path):
                 yield
         except StateError as error:
-            raise file_gone(self.path) if file_identity(self.path) != self._file else error
+            if file_identity(self.path) != self._file:
+                raise file_gone(self.path) from error
+            raise
 
 
 @asynccontextmanager

@@ -59,8 +59,8 @@ def file_identity(path: Path | str) -> tuple[int, int] | None:
 def file_gone(path: Path | str) -> StateError:
     """The error for a file that was removed or replaced while it was in use."""
     return StateError(
-        f"the state file {str(path)!r} was removed or replaced during the run, and its progress with it; nothing more was "
-        "copied. Put the file back and resume, or remove what was written to the target and start anew"
+        f"the state file {str(path)!r} was removed or replaced during the run, and its progress with it; nothing more "
+        "was copied. Put the file back and resume, or remove what was written to the target and start anew"
     )
 
 

@@ -15,9 +15,9 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from vectormigrate.state.queries import QUERIES
 from vectormigrate.state.faults import file_identity
 from vectormigrate.state.processes import steady_now
+from vectormigrate.state.queries import QUERIES
 from vectormigrate.state.records import Lease, utc_text
 
 _log = logging.getLogger(__name__)

@@ -55,7 +55,7 @@ async def read_blocks(
 
 
 class WrittenIndexes:
-    """The settled ids of each namespace that was asked for, kept in memory and brought up to date when they are used."""
+    """The settled ids of each namespace that was asked for, in memory; brought up to date whenever they are used."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -196,10 +196,11 @@ class Store:
         """What `set_held` entered."""
         return {row["namespace"]: row["records"] for row in await self._reader.fetch("held", id=migration_id)}
 
-    async def others_there(self, migration_id: str, location: str) -> dict[str, Status]:
-        """Other migrations that wrote to this target collection and were not rolled back, by id, oldest first."""
+    async def others_there(self, migration_id: str, location: str) -> dict[str, tuple[Status, bool]]:
+        """Other migrations that wrote to this target collection and were not rolled back, oldest first: their status,
+        and whether they may overwrite, by id."""
         rows = await self._reader.fetch("others_there", id=migration_id, location=location)
-        return {row["id"]: Status(row["status"]) for row in rows}
+        return {row["id"]: (Status(row["status"]), bool(row["overwrites"])) for row in rows}
 
     # Read-backs that are still to be made
 

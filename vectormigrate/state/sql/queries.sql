@@ -159,7 +159,7 @@ WHERE r.migration_id = :id ORDER BY r.partition_number, r.id;
 DELETE FROM recheck WHERE migration_id = :migration_id AND partition_number = :number AND id = :id;
 
 -- name: others_there
-SELECT m.id, m.status FROM migration AS m
+SELECT m.id, m.status, coalesce(json_extract(m.plan, '$.spec.overwrite'), 0) AS overwrites FROM migration AS m
 WHERE m.id <> :id AND json_extract(m.plan, '$.spec.target.location') = :location AND m.status <> 'rolled_back'
   AND EXISTS (SELECT 1 FROM partition AS p WHERE p.migration_id = m.id AND p.written > 0)
 ORDER BY m.created_at, m.rowid;

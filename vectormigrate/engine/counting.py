@@ -1,0 +1,208 @@
+"""The count that ends every migration: the target holds what was written, and the source still holds what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import anyio
+
+from vectormigrate.engine.groups import task_group
+from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.errors import MigrationFailed
+from vectormigrate.model.ids import RecordId
+from vectormigrate.model.plan import MigrationPlan
+from vectormigrate.state.store import Store
+
+AT_ONCE = 8
+"""Namespaces counted at the same time."""
+
+LOOKS = 5
+"""How often a count that does not agree is taken again, a little later each time, before it is believed."""
+
+EXAMPLES = 3
+NAMED = 5
+"""Namespaces named in a notice; the rest are summed up."""
+
+__all__ = ["Count", "count_namespaces", "count_source", "count_target", "foreign_records"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Count:
+    """What the target holds in one namespace against what was written there. `others` are records that this migration
+    did not write, beyond those that were there before it began."""
+
+    namespace: str
+    holds: int
+    written: int
+    distinct: int
+    missing: int
+    others: int
+
+
+@dataclass(slots=True)
+class Foreign:
+    """Records of a collection that the migration did not write."""
+
+    records: int = 0
+    examples: list[RecordId] = field(default_factory=list[RecordId])
+
+
+async def count_namespaces(source: RetryingSource, names: Sequence[str]) -> dict[str, int]:
+    """Exact counts of these namespaces, several at a time."""
+    waiting = list(names)
+    counts: dict[str, int] = {}
+
+    async def counter() -> None:
+        while waiting:
+            name = waiting.pop()
+            counts[name] = await source.count(name)
+
+    async with task_group() as tasks:
+        for _ in range(min(AT_ONCE, len(waiting))):
+            tasks.start_soon(counter)
+    return {name: counts[name] for name in names}
+
+
+async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget, *, shared: bool) -> list[str]:
+    """Compare, per namespace, what the target holds with what the state file says was written there.
+
+    Raises MigrationFailed when a written record is not there, when two source records went to one id, and, unless the
+    collection is `shared` with others, for records that this migration did not write. Returns what else there is to
+    say. Never asks the mapping what should be there: the answer comes from the target and the acknowledged writes.
+    """
+    migration_id = plan.spec.id
+    written = await store.written_counts(migration_id)
+    held = await store.held(migration_id) if plan.target_exists else {}
+    names = sorted({*written, *await target.namespaces()})
+    if plan.target_exists:
+        names = [name for name in names if name in written]
+    counts = await count_namespaces(target, names)
+    # A migration that an older version began into an existing collection knows no counts from before.
+    known = not plan.target_exists or bool(held)
+    wrong = [name for name in names if not known or counts[name] != held.get(name, 0) + written.get(name, 0)]
+    found = [
+        await _look_closer(store, target, name, migration_id, held.get(name, 0), written.get(name, 0)) for name in wrong
+    ]
+    problems = [text for count in found for text in _problems(count, shared)]
+    if problems:
+        raise MigrationFailed(
+            f"the target does not hold what was written to it: {'; '.join(problems[:NAMED])}"
+            f"{_more(len(problems))}. Compare all with: vectormigrate validate {migration_id} --full (--repair puts it "
+            f"right, then resume), or undo it with: vectormigrate rollback {migration_id}"
+        )
+    return _summed_up(
+        [
+            f"the target's {_name(count.namespace)} changed while it was copied to: beside what this migration "
+            f"wrote it holds {count.others:+,} records against before"
+            for count in found
+            if count.others and shared
+        ]
+    )
+
+
+async def count_source(store: Store, plan: MigrationPlan, source: RetryingSource) -> list[str]:
+    """Compare what the source holds now with what was read from it; says by how much it changed meanwhile."""
+    read: dict[str, int] = dict.fromkeys(plan.namespaces, 0)
+    for item in await store.partitions(plan.spec.id):
+        read[item.partition.namespace] = read.get(item.partition.namespace, 0) + item.read
+    there = await source.namespaces()
+    wanted = [name for name in there if plan.spec.namespaces is None or name in plan.spec.namespaces]
+    counts = {**dict.fromkeys(read, 0), **await count_namespaces(source, wanted)}
+    return _summed_up(
+        [
+            f"the source changed while it was copied: its {_name(name)} holds {counts[name]:,} records, of which "
+            f"{before:,} were read ({counts[name] - before:+,}); copy the difference with: vectormigrate validate "
+            f"{plan.spec.id} --full --repair"
+            for name in sorted(counts)
+            if counts[name] != (before := read.get(name, 0))
+        ]
+    )
+
+
+async def foreign_records(store: Store, migration_id: str, target: RetryingTarget) -> Foreign:
+    """The records of the whole collection that this migration did not write. Reads every id."""
+    found = Foreign()
+    for name in await target.namespaces():
+        await _scan_foreign(store, migration_id, target, name, found)
+    return found
+
+
+async def _look_closer(
+    store: Store, target: RetryingTarget, namespace: str, migration_id: str, held: int, written: int
+) -> Count:
+    """The exact state of a namespace whose count does not agree, from its ids; taken again while it still changes."""
+    count = await _exact(store, target, namespace, migration_id, held, written)
+    for look in range(1, LOOKS):
+        if not count.missing and not count.others:
+            break
+        await anyio.sleep(0.1 * 2**look)
+        before, count = count, await _exact(store, target, namespace, migration_id, held, written)
+        if count == before and look > 1:
+            break
+    return count
+
+
+async def _exact(
+    store: Store, target: RetryingTarget, namespace: str, migration_id: str, held: int, written: int
+) -> Count:
+    holds = 0
+    ours = 0
+    for partition in await target.partitions(1, [namespace]) if namespace in await target.namespaces() else ():
+        pages = target.scan(partition, vectors=False)
+        async with aclosing(pages):
+            async for page in pages:
+                known = await store.which_written(migration_id, namespace, page.batch.ids)
+                holds += len(page.batch)
+                ours += len(known)
+    distinct = await store.written_distinct(migration_id, namespace)
+    # Intents that a repair left open are written too, so `ours` may be more than what is settled.
+    return Count(
+        namespace=namespace,
+        holds=holds,
+        written=written,
+        distinct=distinct,
+        missing=max(0, distinct - ours),
+        others=holds - ours - held,
+    )
+
+
+async def _scan_foreign(
+    store: Store, migration_id: str, target: RetryingTarget, namespace: str, found: Foreign
+) -> None:
+    for partition in await target.partitions(1, [namespace]):
+        pages = target.scan(partition, vectors=False)
+        async with aclosing(pages):
+            async for page in pages:
+                known = await store.which_written(migration_id, namespace, page.batch.ids)
+                others = [record_id for record_id in page.batch.ids if record_id not in known]
+                found.records += len(others)
+                found.examples = [*found.examples, *others][:EXAMPLES]
+
+
+def _problems(count: Count, shared: bool) -> list[str]:
+    place = _name(count.namespace)
+    problems: list[str] = []
+    if count.written > count.distinct:
+        merged = count.written - count.distinct
+        problems.append(f"in {place} {merged:,} of {count.written:,} written records went to an id of another one")
+    if count.missing:
+        problems.append(f"in {place} {count.missing:,} of {count.distinct:,} written records are not there")
+    if count.others > 0 and not shared:
+        problems.append(f"{place} holds {count.others:,} records that this migration did not write")
+    return problems
+
+
+def _name(namespace: str) -> str:
+    return f"namespace {namespace!r}" if namespace else "default namespace"
+
+
+def _more(n: int) -> str:
+    return f" and {n - NAMED} more" if n > NAMED else ""
+
+
+def _summed_up(notices: list[str]) -> list[str]:
+    if len(notices) <= NAMED:
+        return notices
+    return [*notices[:NAMED], f"the same holds for {len(notices) - NAMED:,} more namespaces"]
