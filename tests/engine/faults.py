@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
 import pytest
 
-from vectormigrate.adapter import Reject, Target
+from vectormigrate.adapter import Capabilities, Reject, Target
 from vectormigrate.engine import connect
 from vectormigrate.errors import RateLimited, RecordsRejected, TimedOut, Unavailable
-from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
 from vectormigrate.settings import Endpoint
@@ -26,13 +27,24 @@ class Faults:
 
     upsert: Callable[[int, RecordBatch], str | None] = lambda call, batch: None
     """`limited`, `limited:SECONDS`, `down`, `lost` (applied, then no answer), `half` (half applied, then no answer),
-    `slow`, or None."""
+    `foreign` (somebody else writes id 9999), `slow`, or None."""
     scan: Callable[[int], str | None] = lambda page: None
-    """`down` or None, before the page of that number."""
+    """Before the page of that number: `down`, `shrink` (somebody deletes id 0), `grow` (somebody adds the first records
+    of that page to a namespace `new`), or None."""
     poison: frozenset[RecordId] = frozenset()
     """Ids for which the whole batch is refused without saying which."""
     refused: frozenset[RecordId] = frozenset()
     """Ids that are named in the rejects."""
+    vanished: frozenset[RecordId] = frozenset()
+    """Ids that are acknowledged and not written."""
+    damaged: frozenset[RecordId] = frozenset()
+    """Ids that are written with another vector."""
+    delete: str | None = None
+    """`down`: no delete is answered."""
+    unreadable: bool = False
+    """The target says that it cannot be read before it is finalized."""
+    finalizing: anyio.Event | None = None
+    """Set when the target is finalized, which then never ends."""
     calls: Counter[str] = field(default_factory=Counter[str])
     in_flight: int = 0
     most_in_flight: int = 0
@@ -54,9 +66,32 @@ class FaultyTarget:
     ) -> AsyncGenerator[Page, None]:
         async for page in self._inner.scan(partition, after, vectors=vectors, page_rows=page_rows):
             self._faults.calls["scan"] += 1
-            if self._faults.scan(self._faults.calls["scan"]) == "down":
-                raise Unavailable("connection reset while reading")
+            match self._faults.scan(self._faults.calls["scan"]):
+                case "down":
+                    raise Unavailable("connection reset while reading")
+                case "shrink":
+                    await self._inner.delete([0], "")
+                case "grow":
+                    await self._inner.upsert(replace(page.batch.take([0, 1, 2]), ids=[501, 502, 503], namespace="new"))
+                case _:
+                    pass
             yield page
+
+    @property
+    def capabilities(self) -> Capabilities:
+        found = self._inner.capabilities
+        return replace(found, readable_before_finalize=False) if self._faults.unreadable else found
+
+    async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:
+        if self._faults.delete == "down":
+            raise Unavailable("connection refused")
+        await self._inner.delete(ids, namespace)
+
+    async def finalize(self) -> None:
+        if self._faults.finalizing is not None:
+            self._faults.finalizing.set()
+            await anyio.sleep_forever()
+        await self._inner.finalize()
 
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         faults = self._faults
@@ -82,19 +117,32 @@ class FaultyTarget:
             case "half":
                 await self._inner.upsert(batch.take(range(len(batch) // 2)))
                 raise TimedOut("no answer")
+            case "foreign":
+                await self._inner.upsert(replace(batch.take([0]), ids=[9999]))
             case "slow":
                 await anyio.sleep(0.05)
             case _:
                 pass
         if self._faults.poison.intersection(batch.ids):
             raise RecordsRejected("bad value somewhere in the batch")
-        good = [row for row, record_id in enumerate(batch.ids) if record_id not in self._faults.refused]
-        rejects = await self._inner.upsert(batch.take(good))
+        left_out = self._faults.refused | self._faults.vanished
+        good = [row for row, record_id in enumerate(batch.ids) if record_id not in left_out]
+        rejects = await self._inner.upsert(self._damage(batch.take(good)))
         return rejects + [
             Reject(record_id, batch.namespace, "test", "refused by name")
             for record_id in batch.ids
             if record_id in self._faults.refused
         ]
+
+    def _damage(self, batch: RecordBatch) -> RecordBatch:
+        rows = [row for row, record_id in enumerate(batch.ids) if record_id in self._faults.damaged]
+        if not rows:
+            return batch
+        changed = {name: deepcopy(column) for name, column in batch.vectors.items()}
+        for column in changed.values():
+            assert isinstance(column, DenseColumn)
+            column.values[rows] += 1
+        return replace(batch, vectors=changed)
 
 
 def inject(monkeypatch: pytest.MonkeyPatch, collection: str, faults: Faults) -> None:

@@ -75,7 +75,8 @@ def _table() -> dict[tuple[Verb, State], State]:
     for phase in _FORWARD:
         for status in (Status.IN_PROGRESS, *_PAUSED):
             table[Verb.RESUME, State(status, phase)] = _run(phase)
-            table[Verb.RETRY, State(status, phase)] = _run(phase)
+            # Trying records again is copying, whatever was done after the copy.
+            table[Verb.RETRY, State(status, phase)] = _run(min(phase, Phase.COPYING, key=_FORWARD.index))
     return table
 
 

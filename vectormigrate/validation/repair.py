@@ -16,8 +16,9 @@ from vectormigrate.validation.common import PAGE_ROWS, Rejected, WhichWritten, e
 from vectormigrate.validation.compare import Rules
 from vectormigrate.validation.readback import readback
 
-BeforeWrite = Callable[[str, Sequence[RecordId]], Awaitable[None]]
-"""Called with (target namespace, target ids) before they are written, so that the journal knows them."""
+Announce = Callable[[str, Sequence[RecordId]], Awaitable[None]]
+"""Called with (target namespace, target ids) before they are written, or after they were deleted, so that the journal
+knows what is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,8 @@ async def repair(
     which_written: WhichWritten,
     min_similarity: float | None = None,
     rejected: Rejected = frozenset(),
-    before_write: BeforeWrite | None = None,
+    before_write: Announce | None = None,
+    after_delete: Announce | None = None,
     listener: Listener = ignore,
     page_rows: int = PAGE_ROWS,
 ) -> RepairResult:
@@ -68,6 +70,7 @@ async def repair(
         rejected=rejected,
         which_written=which_written,
         before_write=before_write,
+        after_delete=after_delete,
         spare_foreign=not created and not plan.spec.overwrite,
     )
     total = _problems(first)
@@ -128,7 +131,8 @@ class _Repairer:
     rules: Rules
     rejected: Rejected
     which_written: WhichWritten
-    before_write: BeforeWrite | None
+    before_write: Announce | None
+    after_delete: Announce | None
     spare_foreign: bool
     work: _Work = field(default_factory=_Work)
 
@@ -176,6 +180,8 @@ class _Repairer:
         doomed = [record_id for record_id in ids if record_id in ours]
         if doomed:
             await self.target.delete(doomed, namespace)
+            if self.after_delete is not None:
+                await self.after_delete(namespace, doomed)
             self.work.deleted += len(doomed)
 
     def _refuse(self, record_id: RecordId, namespace: str, code: str, reason: str) -> None:

@@ -97,6 +97,9 @@ class Validation:
             if ours:
                 await self._store.add_intents(lease, partition, namespace, ours)
 
+        async def after_delete(namespace: str, ids: Sequence[RecordId]) -> None:
+            await self._store.forget_written(lease, namespace, ids)
+
         result = await repair(
             source=self._ends.source,
             target=self._ends.target,
@@ -109,6 +112,7 @@ class Validation:
             min_similarity=self._wanted.min_similarity,
             rejected=self._rejected,
             before_write=before_write,
+            after_delete=after_delete,
             listener=self._listener,
         )
         refused = [f"{id_key(item.id)}: {item.reason}" for item in result.refused[:20]]
