@@ -125,7 +125,11 @@ async def test_a_clock_that_is_set_does_not_make_a_live_runner_look_dead(
     async with hold_lease(store, "orders", interval=600):
         # What a step of the clock does: the end of the lease lies elsewhere, and every start that is computed moves.
         sql(path, "UPDATE lease SET expires_at = ?", day)
-        monkeypatch.setattr(psutil.Process, "create_time", lambda self: start(self) + 3600)
+
+        def moved(self: psutil.Process) -> float:
+            return start(self) + 3600
+
+        monkeypatch.setattr(psutil.Process, "create_time", moved)
         assert (await store.status("orders")).runner_alive
         with pytest.raises(LeaseHeld):
             await hold_once(store)

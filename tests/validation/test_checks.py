@@ -110,7 +110,7 @@ async def test_readers_at_work_at_once_lose_none_of_each_others_counts(overwrite
             await anyio.lowlevel.checkpoint()  # as a state file does, and the other readers go on meanwhile
             return await known(namespace, ids)
 
-        arguments = {**both.arguments(), "which_written": look_up, "page_rows": 10}
+        arguments: dict[str, Any] = {**both.arguments(), "which_written": look_up, "page_rows": 10}
         assert len(await both.target.partitions(8, ["a"])) > 1
         assert await count_check(**arguments) == (CountCheck(namespace="a", source=200, target=200, rejected=0),)
 
