@@ -99,8 +99,13 @@ class Capabilities:
     index_types: frozenset[FieldType] = frozenset(FieldType) - {FieldType.JSON, FieldType.BYTES}
     """Types of metadata fields that can be indexed (LIST: a list of elements of another type among these). A DATETIME
     or UUID index also serves a field whose values are the texts of such."""
-    index_params: frozenset[str] = frozenset({"type", "m", "ef_construct", "quantization"})
+    index_params: frozenset[str] = frozenset({"type", "m", "ef_construct"})
     """Neutral parameters of a vector index (VectorField.index) that the database takes."""
+    index_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    """Inclusive ranges of those that are numbers; one left out is not bounded."""
+    vector_indexes: Mapping[str, Mapping[str, tuple[float, ...]]] | None = None
+    """Types of vector indexes by their neutral name, each with the quantizers that it may have (model/quantization.py);
+    None: any."""
     settings: frozenset[str] = frozenset()
     """Names (without the part after a colon) of the settings (CollectionSchema.settings) of this kind of database with
     which a new collection is made when the schema brings them in its extras."""

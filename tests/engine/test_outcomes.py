@@ -19,6 +19,7 @@ from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
 
 WIDE = registry.load("memory").capabilities
 KINDS = WIDE.value_kinds
+INDEXES = [probe.name for probe in PROBES if probe.group == "vector indexes"]
 
 
 def of(**narrow: Any) -> dict[tuple[str, str], Outcome | None]:
@@ -50,7 +51,18 @@ def test_the_widest_database_holds_every_probe_and_all_is_exact_there() -> None:
         ({"dtypes": WIDE.dtypes - {DType.BFLOAT16}}, {"dense vectors: bfloat16": Outcome.RESTORED}),
         ({"normalises_cosine": True}, {"dense vectors: length under cosine": Outcome.RESTORED}),
         ({"zero_vectors": False}, {"dense vectors: all zeros": Outcome.RESTORED}),
-        ({"index_params": frozenset[str]()}, {"dense vectors: HNSW parameters": Outcome.RESTORED}),
+        (
+            {"vector_indexes": {}, "index_params": frozenset[str]()},
+            {f"vector indexes: {name}": Outcome.RESTORED for name in INDEXES},
+        ),
+        (
+            {"vector_indexes": {"hnsw": {"scalar": (8.0,), "product": ()}}},
+            {
+                f"vector indexes: {name}": Outcome.RESTORED
+                for name in ("none (flat)", "rotated quantization", "binary quantization")
+            },
+        ),
+        ({"index_ranges": {"m": (4, 64)}}, {"vector indexes: large HNSW parameters": Outcome.RESTORED}),
         ({"index_types": WIDE.index_types - {FieldType.GEO}}, {"filters on: coordinates": Outcome.LOSS}),
         (
             {"id_kinds": WIDE.id_kinds - {IdKind.STRING}},

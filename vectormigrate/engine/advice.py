@@ -23,7 +23,7 @@ import anyio.to_thread
 
 from vectormigrate import registry
 from vectormigrate.engine.evidence import Evidence, Inferred, Shape, deserves_index, inferred
-from vectormigrate.engine.index_advice import index_notes, with_field_indexes, with_vector_indexes
+from vectormigrate.engine.index_advice import with_field_indexes, with_vector_indexes
 from vectormigrate.engine.retry import RetryingSource
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.mapping.losses import ALL
@@ -184,7 +184,7 @@ def recommendation(
         target_type=target_type,
         field_mappings=tuple(lines),
         overall_confidence=round(sum(line.confidence for line in judged) / len(judged), 4),
-        notices=(*decision.warnings, *index_notes(schema, target), *_unserved(schema, advised, served)),
+        notices=(*decision.warnings, *_unserved(schema, advised, served)),
         losses=decision.losses,
         target_schema=replace(target_schema, note=None),
         evidence=tuple(_evidence(name, sample, advised[name], served) for name in sorted(advised)),

@@ -96,16 +96,3 @@ def with_vector_indexes(schema: CollectionSchema, caps: Capabilities, records: i
         item if item.index or item.kind is VectorKind.SPARSE else replace(item, index=wanted) for item in schema.vectors
     )
     return replace(schema, vectors=vectors)
-
-
-def index_notes(schema: CollectionSchema, caps: Capabilities) -> list[str]:
-    """Index parameters of the source that the target does not take."""
-    notes: list[str] = []
-    for item in schema.vectors:
-        dropped = sorted(item.index.keys() - caps.index_params)
-        if dropped:
-            words = ", ".join(f"{key} {item.index[key]}" for key in dropped)
-            notes.append(
-                f"index-params:{item.name}: the target chooses its own index; {words} is kept in the origin note"
-            )
-    return notes

@@ -14,7 +14,7 @@ from dataclasses import replace
 from vectormigrate import registry
 from vectormigrate.adapter import AnySpec, Capabilities, editions
 from vectormigrate.engine.evidence import Inferred
-from vectormigrate.engine.index_advice import index_notes, index_type
+from vectormigrate.engine.index_advice import index_type
 from vectormigrate.engine.probes import PROBES, Collection, Probe
 from vectormigrate.errors import IncompatibleSchema
 from vectormigrate.mapping.apply import Mapper
@@ -49,8 +49,6 @@ def outcome(source: Side, target: Side, probe: Probe) -> Outcome | None:
     except IncompatibleSchema:
         return Outcome.LOSS
     found = {loss.outcome for loss in losses if probe.concerned(loss.name)}
-    if index_notes(made.schema, target[1]):
-        found.add(Outcome.RESTORED)
     if rejected or Outcome.LOSS in found or _unindexed(made.schema, target[1]):
         return Outcome.LOSS
     return Outcome.RESTORED if found else Outcome.EXACT

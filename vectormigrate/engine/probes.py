@@ -21,14 +21,17 @@ from vectormigrate.model.batch import (
     VectorColumn,
 )
 from vectormigrate.model.ids import IdKind, RecordId
+from vectormigrate.model.quantization import KEY, Quantization, Quantizer, offered
 from vectormigrate.model.schema import (
     CollectionSchema,
     DType,
     FieldType,
+    Json,
     MetadataField,
     Metric,
     VectorField,
     VectorKind,
+    Weight,
 )
 
 DIM = 8
@@ -38,11 +41,13 @@ NAMESPACES = ("namespace-",)
 STORED = ("vector-type", "vector-dtype", "vector-field")
 LENGTH = (*STORED, "vector-length", "vector-rounding")
 METRICS = ("metric",)
-INDEXES = ("index",)
+INDEXES = ("index:",)
+PARAMS = (*STORED, "index-params")
+SETTINGS = tuple(f"{weight}:" for weight in Weight)
 VALUES = ()
 """Every loss that concerns none of ids, namespaces, vectors and indexes."""
 
-OTHERS = (*IDS, *NAMESPACES, "vector-", *METRICS, *INDEXES, "excluded")
+OTHERS = (*IDS, *NAMESPACES, "vector-", *METRICS, "index", *SETTINGS, "excluded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,11 +183,27 @@ def _named(caps: Capabilities) -> Collection | None:
     return None if VectorKind.DENSE in caps.fixed_names else _collection(caps)
 
 
-def _with_graph(caps: Capabilities) -> Collection | None:
-    if "m" not in caps.index_params:
-        return None
-    item = replace(_vector(caps, "v"), index={"type": "hnsw", "m": 24, "ef_construct": 100})
-    return _collection(caps, vectors={item.name: (item, _dense(item, 2))})
+def _with_vector_index(
+    kind: str, quantizer: Quantizer | None = None, **numbers: int
+) -> Callable[[Capabilities], Collection | None]:
+    """A vector index of this type, quantized with as many bits as the source has next to 8 (BINARY: 1)."""
+
+    def make(caps: Capabilities) -> Collection | None:
+        offers = caps.vector_indexes
+        index: dict[str, Json] = {"type": kind, **numbers}
+        if not numbers.keys() <= caps.index_params or (offers is not None and kind not in offers):
+            return None
+        if quantizer is not None:
+            bits = 1.0 if quantizer is Quantizer.BINARY else 8.0
+            wanted = Quantization(kind=quantizer, bits=bits)
+            held = wanted if offers is None else next((item for item in offered(offers[kind], wanted)), None)
+            if held is None:
+                return None
+            index[KEY] = held.to_json()
+        item = replace(_vector(caps, "v"), index=index)
+        return _collection(caps, vectors={item.name: (item, _dense(item, 2))})
+
+    return make
 
 
 def _sparse_column(rows: int) -> SparseColumn:
@@ -281,7 +302,18 @@ PROBES: tuple[Probe, ...] = (
     Probe(group="dense vectors", name="missing in a record", effects=(*STORED, "vector-missing"), make=_missing_vector),
     Probe(group="dense vectors", name="several fields", effects=STORED, make=_two_dense),
     Probe(group="dense vectors", name="name of the field", effects=("vector-name",), make=_named),
-    Probe(group="dense vectors", name="HNSW parameters", effects=STORED, make=_with_graph),
+    *(
+        Probe(group="vector indexes", name=name, effects=PARAMS, make=make)
+        for name, make in (
+            ("HNSW parameters", _with_vector_index("hnsw", m=24, ef_construct=100)),
+            ("large HNSW parameters", _with_vector_index("hnsw", m=128, ef_construct=1000)),
+            ("none (flat)", _with_vector_index("flat")),
+            ("scalar quantization", _with_vector_index("hnsw", Quantizer.SCALAR)),
+            ("rotated quantization", _with_vector_index("hnsw", Quantizer.ROTATED)),
+            ("binary quantization", _with_vector_index("hnsw", Quantizer.BINARY)),
+            ("product quantization", _with_vector_index("hnsw", Quantizer.PRODUCT)),
+        )
+    ),
     Probe(group="sparse vectors", name="alone", effects=STORED, make=_sparse(alone=True)),
     Probe(group="sparse vectors", name="beside dense", effects=(*STORED, *METRICS), make=_sparse(alone=False)),
     Probe(group="multi-vectors", name="float32", effects=STORED, make=_multi),

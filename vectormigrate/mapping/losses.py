@@ -49,6 +49,7 @@ EFFECTS: dict[str, Effect] = {
     "vector-field": Effect(soft=False, text="the target cannot hold this vector field"),
     "metric": Effect(soft=False, text="the target has no such metric: searches give other scores or another order"),
     "index": Effect(soft=False, text="the target cannot filter on this field as the source does"),
+    "index-params": Effect(soft=True, text="the vector index gets other parameters"),
     "excluded": Effect(soft=False, text="left out as asked"),
     "setting": Effect(soft=True, text="the target has no such setting"),
     "safety": Effect(soft=False, text="what protects the data at its source does not protect it on the target"),
@@ -61,7 +62,7 @@ SETTING_EFFECTS = frozenset({"setting", "safety", "behaviour", "records"})
 
 SCHEMA_EFFECTS = SETTING_EFFECTS | {
     *("vector-name", "vector-type", "vector-dtype", "vector-field"),
-    *("metric", "index", "excluded"),
+    *("metric", "index", "index-params", "excluded"),
 }
 """Names that always come with a parameter."""
 

@@ -9,6 +9,7 @@ from vectormigrate.adapter import Capabilities
 from vectormigrate.errors import IncompatibleSchema, PlanError
 from vectormigrate.mapping.names import legal_name, matcher
 from vectormigrate.mapping.plan_context import LossList, PlanContext
+from vectormigrate.mapping.plan_index import plan_index
 from vectormigrate.mapping.vectors import NARROWING_BOUND, WIDENS
 from vectormigrate.model.plan import CompareClass, VectorMapping
 from vectormigrate.model.schema import DType, Metric, VectorField, VectorKind
@@ -131,7 +132,8 @@ def _target_field(
     if not exact:
         losses.add(f"metric:{source.name}", detail=f"the target has no metric {original.metric}; it gets {metric}")
     name = caps.fixed_names.get(original.kind) or _name(context, original, [item.name for item in taken])
-    return replace(original, name=name, metric=metric, dtype=dtype)
+    index = plan_index(context, source.name, original, losses)
+    return replace(original, name=name, metric=metric, dtype=dtype, index=index)
 
 
 def existing_vector(context: PlanContext, source: VectorField, original: VectorField) -> VectorField | None:

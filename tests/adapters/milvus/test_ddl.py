@@ -112,16 +112,27 @@ def test_neutral_index_parameters_are_taken_over_within_what_milvus_builds() -> 
 
 def test_an_index_of_a_newer_milvus_is_replaced_on_one_that_cannot_build_it() -> None:
     described = pb.IndexDescription(field_name="embedding", index_name="i")
-    for key, value in (("index_type", "SCANN"), ("metric_type", "L2"), ("params", '{"nlist": 9}')):
+    for key, value in (("index_type", "GPU_CAGRA"), ("metric_type", "L2"), ("params", '{"nlist": 9}')):
         described.params.add(key=key, value=value)
     schema = schema_of("c", layout(), [described], [])
-    assert schema.vectors[0].index == {"type": "scann"}
+    assert schema.vectors[0].index == {"type": "gpu_cagra"}
     kinds: list[str] = []
     for server in (OLD, NEW):
         (request,) = creation("c", schema, server, narrowed(server)).indexes
         kinds.append({item.key: item.value for item in request.extra_params}["index_type"])
-    assert kinds == ["HNSW", "SCANN"]
+    assert kinds == ["HNSW", "GPU_CAGRA"]
     assert index_params(described)["params"] == '{"nlist": 9}'
+
+
+def test_scann_stays_on_an_old_server_without_the_parameter_with_which_it_never_loads() -> None:
+    described = pb.IndexDescription(field_name="embedding", index_name="i")
+    for key, value in (("index_type", "SCANN"), ("metric_type", "L2"), ("with_raw_data", "True"), ("nlist", "9")):
+        described.params.add(key=key, value=value)
+    schema = schema_of("c", layout(), [described], [])
+    for server, extra in ((OLD, {}), (NEW, {"with_raw_data": "True"})):
+        (request,) = creation("c", schema, server, narrowed(server)).indexes
+        found = {item.key: item.value for item in request.extra_params}
+        assert found == {"index_type": "SCANN", "metric_type": "L2", "nlist": "9", **extra}
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,10 @@ async def test_settings_and_indexes_come_back_and_make_the_same_collection(serve
         first = await target.describe()
         await target.finalize()
         assert await target.describe() == first
-    assert (first.vectors, first.fields) == (VECTORS, FIELDS)
+    scalar, binary = {"kind": "scalar", "bits": 8}, {"kind": "binary", "bits": 1}
+    indexes = ({**VECTORS[0].index, "quantization": scalar}, {}, {**VECTORS[2].index, "quantization": binary})
+    vectors = tuple(replace(item, index=index) for item, index in zip(VECTORS, indexes, strict=True))
+    assert (first.vectors, first.fields) == (vectors, FIELDS)
     found = first.extras["qdrant"]
     for key, value in EXTRAS.items():
         if key not in ("payload_schema", "vectors"):

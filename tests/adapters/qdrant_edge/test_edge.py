@@ -230,7 +230,15 @@ async def test_vendor_settings_and_indexes_come_back_and_make_the_same_collectio
     wanted = replace(SCHEMA, vectors=vectors, fields=fields, extras={"qdrant": extras})
     async with created(tmp_path / "one", wanted) as target:
         first = await target.describe()
-    assert (first.vectors, first.fields) == (vectors, fields)
+    scalar, binary = {"kind": "scalar", "bits": 8}, {"kind": "binary", "bits": 2}
+    indexes: list[dict[str, Any]] = [
+        {"type": "hnsw", "m": 20, "ef_construct": 90, "quantization": scalar},
+        {"type": "flat", "quantization": binary},
+        {"type": "hnsw", "m": 8, "ef_construct": 40, "quantization": scalar},
+        {},
+    ]
+    expected = tuple(replace(item, index=index) for item, index in zip(vectors, indexes, strict=True))
+    assert (first.vectors, first.fields) == (expected, fields)
     for key, value in extras.items():
         found = first.extras["qdrant"][key]
         assert contains(found, value), key

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.adapters.milvus.index_types import RANGES, vector_indexes
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
 
@@ -48,6 +49,8 @@ CAPABILITIES = Capabilities(
     reserved_fields=frozenset({META, PK}),
     shared_names=True,
     index_types=INDEXED,
+    index_ranges=RANGES,
+    vector_indexes=vector_indexes((99, 0), lite=False),
     max_metadata_bytes=META_MAX,
     namespaces=True,
     max_namespaces=1024,
@@ -94,9 +97,11 @@ def server_of(version: str, deploy_mode: str, build_tags: str) -> Server:
 
 def narrowed(server: Server) -> Capabilities:
     """The capabilities of this server."""
+    indexes = vector_indexes(server.version, lite=server.lite)
     if server.lite:
         return replace(
             CAPABILITIES,
+            vector_indexes=indexes,
             ids_per_namespace=False,
             dtypes=frozenset({DType.FLOAT32}),
             metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
@@ -104,7 +109,7 @@ def narrowed(server: Server) -> Capabilities:
             readers=1,
             readable_before_finalize=True,
         )
-    caps = CAPABILITIES
+    caps = replace(CAPABILITIES, vector_indexes=indexes)
     if server.version < (3, 0):
         caps = replace(caps, max_vectors=4)
     if server.version < (2, 6):

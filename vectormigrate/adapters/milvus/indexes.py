@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from vectormigrate.adapters.milvus.capabilities import Server
+from vectormigrate.adapters.milvus.index_types import FORMS, RANGES, builds, built
 from vectormigrate.adapters.milvus.proto import cp, pb, sp
+from vectormigrate.model.quantization import KEY, Quantization, Quantizer, quantization_of
 from vectormigrate.model.schema import DType, Json, Metric, VectorField, VectorKind
 
 T = sp.DataType
@@ -24,12 +26,11 @@ _NEUTRAL = {name: metric for metric, name in METRICS.items()}
 
 BINARY_METRICS = frozenset({Metric.HAMMING, Metric.JACCARD})
 
-_OLD_TYPES = frozenset(
-    {"FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "HNSW", "DISKANN", "AUTOINDEX", "BIN_FLAT", "BIN_IVF_FLAT"}
-)
-"""What 2.3 builds. SCANN is not among them: with the parameters of newer clients it loads for ever."""
+_RAW_DATA = "with_raw_data"
+"""A parameter of SCANN with which 2.3 loads the index for ever."""
 
-_LITE_TYPES = frozenset({"FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX", "SPARSE_INVERTED_INDEX"})
+SCALAR_BITS = {"SQ4U": 4.0, "SQ6": 6.0, "SQ8": 8.0, "FP16": 16.0, "BF16": 16.0}
+"""`sq_type` of HNSW_SQ."""
 
 _SCALAR_SINCE: Mapping[str, tuple[int, int]] = {
     "STL_SORT": (2, 3),
@@ -46,8 +47,6 @@ _SCALAR_SINCE: Mapping[str, tuple[int, int]] = {
 
 _NUMBERS = frozenset({T.Int8, T.Int16, T.Int32, T.Int64, T.Float, T.Double})
 _INVERTED = _NUMBERS | {T.Bool, T.VarChar, T.Array}
-
-KeyValues = Sequence[Any]
 
 
 def pairs(values: Mapping[str, Any]) -> list[cp.KeyValuePair]:
@@ -74,17 +73,47 @@ def build_params(params: Mapping[str, str]) -> dict[str, Json]:
     return {**flat, **(inner if isinstance(inner, dict) else {})}
 
 
-def neutral(params: Mapping[str, str]) -> dict[str, Json]:
-    """`type`, `m` and `ef_construct` as other databases know them."""
+def neutral(params: Mapping[str, str], dim: int | None) -> dict[str, Json]:
+    """The index as other databases know it: `type`, `m`, `ef_construct`, quantization."""
     kind = params.get("index_type", "").lower()
     if not kind:
         return {}
-    found: dict[str, Json] = {"type": kind}
+    found: dict[str, Json] = {"type": FORMS.get(kind, kind)}
     build = build_params(params)
     for name, key in (("m", "M"), ("ef_construct", "efConstruction")):
-        if kind == "hnsw" and str(build.get(key, "")).isdigit():
+        if kind.startswith("hnsw") and str(build.get(key, "")).isdigit():
             found[name] = int(build[key])
-    return found
+    quantization = _quantization(kind, build, dim)
+    return found if quantization is None else {**found, KEY: quantization.to_json()}
+
+
+def _quantization(kind: str, build: Mapping[str, Json], dim: int | None) -> Quantization | None:
+    match kind:
+        case "ivf_sq8":
+            return Quantization(kind=Quantizer.SCALAR, bits=8)
+        case "hnsw_sq":
+            return Quantization(kind=Quantizer.SCALAR, bits=SCALAR_BITS.get(str(build.get("sq_type")).upper(), 8.0))
+        case "ivf_rabitq":
+            return Quantization(kind=Quantizer.BINARY, bits=1)
+        case "ivf_pq" | "hnsw_pq" | "hnsw_prq" | "gpu_ivf_pq":
+            parts, width = _number(build.get("m")), _number(build.get("nbits")) or 8
+            rounds = (_number(build.get("nrq")) or 1) if kind == "hnsw_prq" else 1
+            bits = parts * width * rounds / dim if dim and parts else 1.0
+            return Quantization(kind=Quantizer.PRODUCT, bits=bits)
+        case _:
+            return None
+
+
+def _number(value: Json) -> int:
+    return int(value) if str(value).isdigit() else 0
+
+
+def _without_raw_data(params: Mapping[str, str]) -> dict[str, str]:
+    flat = {key: value for key, value in params.items() if key != _RAW_DATA}
+    inner = build_params({"params": params.get("params", "")})
+    if inner.pop(_RAW_DATA, None) is not None:
+        flat["params"] = json.dumps(inner)
+    return flat
 
 
 def vector_index(item: VectorField, kept: Mapping[str, str] | None, server: Server) -> dict[str, str]:
@@ -93,26 +122,34 @@ def vector_index(item: VectorField, kept: Mapping[str, str] | None, server: Serv
     if (
         kept is not None
         and kept.get("metric_type", "").upper() == metric
-        and _builds(kept.get("index_type", ""), server)
+        and builds(kept.get("index_type", ""), server.version, lite=server.lite)
     ):
-        return dict(kept)
+        old = not server.lite and server.version < (2, 4)
+        return _without_raw_data(kept) if old else dict(kept)
     if item.kind is VectorKind.SPARSE:
         return {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": metric}
     if item.dtype is DType.BITS:
         return {"index_type": "BIN_FLAT", "metric_type": metric}
     if item.index.get("type") == "flat":
         return {"index_type": "FLAT", "metric_type": metric}
-    build = {
-        "M": _within(item.index.get("m"), 16, 4, 64),
-        "efConstruction": _within(item.index.get("ef_construct"), 200, 8, 512),
+    build: dict[str, Json] = {
+        "M": _within(item.index.get("m"), 16, *RANGES["m"]),
+        "efConstruction": _within(item.index.get("ef_construct"), 200, *RANGES["ef_construct"]),
     }
-    return {"index_type": "HNSW", "metric_type": metric, "params": json.dumps(build)}
+    kind = "HNSW"
+    wanted, types = quantization_of(item.index), built(server.version, lite=server.lite)
+    if wanted is not None and wanted.kind is Quantizer.SCALAR and "HNSW_SQ" in types:
+        kind = "HNSW_SQ"
+        build["sq_type"] = min(SCALAR_BITS, key=lambda word: abs(SCALAR_BITS[word] - wanted.bits))
+    elif wanted is not None and wanted.kind is Quantizer.PRODUCT and "HNSW_PQ" in types and item.dim:
+        kind = "HNSW_PQ"
+        build |= {"m": _parts(item.dim, wanted.bits), "nbits": 8}
+    return {"index_type": kind, "metric_type": metric, "params": json.dumps(build)}
 
 
-def _builds(kind: str, server: Server) -> bool:
-    if server.lite:
-        return kind in _LITE_TYPES
-    return bool(kind) and (server.version >= (2, 4) or kind in _OLD_TYPES)
+def _parts(dim: int, bits: float) -> int:
+    """Sub-vectors of 8 bits each; their number divides the dimension."""
+    return min((part for part in range(1, dim + 1) if dim % part == 0), key=lambda part: abs(8 * part / dim - bits))
 
 
 def scalar_index(kind: int, kept: Mapping[str, str], server: Server) -> dict[str, str] | None:

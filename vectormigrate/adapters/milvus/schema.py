@@ -70,7 +70,7 @@ def _vector(item: VectorColumn, params: dict[str, str] | None) -> VectorField:
         dim=item.dim,
         metric=default if params is None else metric_of(params, default),
         dtype=item.dtype,
-        index={} if params is None else neutral(params),
+        index={} if params is None else neutral(params, item.dim),
     )
 
 

@@ -54,6 +54,7 @@ CAPABILITIES = Capabilities(
     index_types=frozenset({FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.LIST}),
     # The service chooses its own index.
     index_params=frozenset(),
+    vector_indexes={},
     field_names=r"(?s)(?!\$).*",
     max_metadata_bytes=MAX_METADATA,
     namespaces=True,

@@ -30,11 +30,8 @@ def switches(layout: Layout, how: str, strict: Mapping[str, Any]) -> tuple[Patch
     elif how == "hnsw":
         graph: Mapping[str, Any] = layout.info["config"]["hnsw_config"]
         now["hnsw_config"], final["hnsw_config"] = {"m": 0}, {"m": graph.get("m", 16)}
-        vectors = {
-            item.name: item.index["m"]
-            for item in layout.vectors
-            if item.index.get("type") == "hnsw" and "m" in item.index
-        }
+        own = {name: (item.get("hnsw_config") or {}).get("m") for name, item in layout.dense.items()}
+        vectors = {name: m for name, m in own.items() if m}
         if vectors:
             now["vectors"] = {name: {"hnsw_config": {"m": 0}} for name in vectors}
             final["vectors"] = {name: {"hnsw_config": {"m": m}} for name, m in vectors.items()}

@@ -12,6 +12,7 @@ from vectormigrate.adapters.qdrant.config import MAX_DIM, NAMESPACE_FIELD
 from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
+from vectormigrate.qdrant_indexes import OFFER, TURBO_OFFER
 
 ROWS_PER_WRITE = 1_000
 
@@ -28,6 +29,7 @@ CAPABILITIES = Capabilities(
     normalises_cosine=True,
     value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
     int_range=(-(2**63), 2**64 - 1),
+    vector_indexes={"hnsw": TURBO_OFFER, "flat": TURBO_OFFER},
     reserved_fields=frozenset({NAMESPACE_FIELD, EXACT_FIELD}),
     namespaces=True,
     # The server's rules (characters, 255 characters of a collection, 200 bytes of a vector), less what a path of the
@@ -65,10 +67,12 @@ def parse_version(text: str) -> tuple[int, int, int]:
     return int(found[1]), int(found[2]), int(found[3] or 0)
 
 
-def narrowed(strict: Mapping[str, Any], *, field: str, by_shard: bool) -> Capabilities:
+def narrowed(strict: Mapping[str, Any], server: Server, *, field: str, by_shard: bool) -> Capabilities:
     """`strict`: the strict-mode settings of the collection, empty when off. `field`: the one that holds namespaces;
     `by_shard`: namespaces are shard keys, each with ids of its own."""
     caps = replace(CAPABILITIES, reserved_fields=frozenset({field, EXACT_FIELD}))
+    if not server.since(18):
+        caps = replace(caps, vector_indexes={"hnsw": OFFER, "flat": OFFER})
     if by_shard:
         caps = replace(caps, ids_per_namespace=True, reserved_fields=frozenset({EXACT_FIELD}))
     most = strict.get("upsert_max_batchsize")

@@ -14,6 +14,7 @@ from vectormigrate.adapters.qdrant.layout import METRICS, NOTE_KEY, SHAPE_KEY, S
 from vectormigrate.adapters.qdrant.schema import EXTRAS, SPARSE_INDEX, set_values
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import CollectionSchema, DType, FieldType, VectorField, VectorKind
+from vectormigrate.qdrant_indexes import GRAPH, graph, quantization_config
 
 DISTANCES = {metric: text for text, metric in METRICS.items()}
 DATATYPES = {DType.FLOAT16: "float16", DType.UINT8: "uint8"}
@@ -127,12 +128,13 @@ def _vectors(schema: CollectionSchema, extras: Mapping[str, Any], server: Server
                 raise refused("a sparse vector must have a name")
             sparse[item.name] = _sparse(extras.get("sparse_vectors", {}).get(item.name, {}), server)
         else:
-            dense[item.name] = _dense(item, extras.get("vectors", {}).get(item.name, {}), server)
+            dense[item.name] = _dense(item, extras, server)
     body: dict[str, Any] = {"vectors": dense[""] if list(dense) == [""] else dense}
     return {**body, "sparse_vectors": sparse} if sparse else body
 
 
-def _dense(item: VectorField, own: Mapping[str, Any], server: Server) -> dict[str, Any]:
+def _dense(item: VectorField, extras: Mapping[str, Any], server: Server) -> dict[str, Any]:
+    own: Mapping[str, Any] = extras.get("vectors", {}).get(item.name, {})
     if item.metric not in DISTANCES or item.dtype not in {*DATATYPES, DType.FLOAT32}:
         raise refused(f"vector {item.name!r}: {item.dtype} with metric {item.metric} is not supported")
     if item.dim is None or not 0 < item.dim <= MAX_DIM:
@@ -146,11 +148,15 @@ def _dense(item: VectorField, own: Mapping[str, Any], server: Server) -> dict[st
         config["datatype"] = turbo
     if item.kind is VectorKind.MULTI:
         config["multivector_config"] = {"comparator": "max_sim"}
-    shared = {key: item.index[key] for key in ("m", "ef_construct") if key in item.index}
-    if item.index.get("type") == "flat":
-        shared = {"m": 0}
-    if shared:
-        config["hnsw_config"] = {**config.get("hnsw_config", {}), **shared}
+    # What the collection's own settings say already is not said again.
+    shared: Mapping[str, Any] = extras.get("hnsw_config") or {}
+    effective = {**(GRAPH if extras else {}), **shared, **(own.get("hnsw_config") or {})}
+    changed = graph(item.index, effective)
+    if changed:
+        config["hnsw_config"] = {**config.get("hnsw_config", {}), **changed}
+    quantization = quantization_config(item.index)
+    if quantization and not (own.get("quantization_config") or extras.get("quantization_config")):
+        config["quantization_config"] = quantization
     return config
 
 

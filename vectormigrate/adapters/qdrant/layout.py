@@ -9,6 +9,7 @@ from typing import Any
 
 from vectormigrate.adapters.qdrant.config import NAMESPACE_FIELD
 from vectormigrate.model.schema import DType, Metric, VectorField, VectorKind
+from vectormigrate.qdrant_indexes import neutral_index
 
 NOTE_KEY = "_vm_note"
 SHAPE_KEY = "_vm_shape"
@@ -50,6 +51,12 @@ class Layout:
         return next((item for item in self.vectors if item.name == name), None)
 
     @property
+    def dense(self) -> Mapping[str, Any]:
+        """The settings of every dense and multi-vector field by name."""
+        found: Mapping[str, Any] = self.config["params"].get("vectors") or {}
+        return {"": found} if self.single else found
+
+    @property
     def strict(self) -> Mapping[str, Any]:
         """The strict-mode settings that are in force now, empty when it is off."""
         found: Mapping[str, Any] = self.info["config"].get("strict_mode_config") or {}
@@ -78,7 +85,7 @@ def read_layout(name: str, info: Mapping[str, Any], texts: Texts, *, namespace_f
     dense = params.get("vectors") or {}
     single = isinstance(dense.get("size"), int)
     named: dict[str, Any] = {"": dense} if single else dict(dense)
-    fields = {key: _dense(key, item) for key, item in sorted(named.items())}
+    fields = {key: _dense(key, item, config) for key, item in sorted(named.items())}
     fields |= {
         key: VectorField(name=key, kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT)
         for key in sorted(params.get("sparse_vectors") or {})
@@ -130,16 +137,12 @@ def _changed(settings: dict[str, Any], change: Mapping[str, Any]) -> dict[str, A
     return {**settings, "hnsw_config": graph}
 
 
-def _dense(name: str, config: Mapping[str, Any]) -> VectorField:
-    graph: Mapping[str, Any] = config.get("hnsw_config") or {}
-    index = {key: graph[key] for key in ("m", "ef_construct") if graph.get(key) is not None}
-    if index:
-        index = {"type": "hnsw", **index} if index.get("m") != 0 else {"type": "flat"}
+def _dense(name: str, config: Mapping[str, Any], collection: Mapping[str, Any]) -> VectorField:
     return VectorField(
         name=name,
         kind=VectorKind.MULTI if config.get("multivector_config") else VectorKind.DENSE,
         dim=config["size"],
         metric=METRICS[config["distance"]],
         dtype=DATATYPES.get(config.get("datatype") or "float32", DType.FLOAT32),
-        index=index,
+        index=neutral_index(config, collection),
     )

@@ -54,8 +54,8 @@ class Session:
     def capabilities(self) -> Capabilities:
         layout = self._layout
         if layout is None:
-            return narrowed({}, field=self.field, by_shard=self.config.divide_by == "shard_key")
-        return narrowed(layout.strict, field=self.field, by_shard=layout.by_shard)
+            return narrowed({}, self.server, field=self.field, by_shard=self.config.divide_by == "shard_key")
+        return narrowed(layout.strict, self.server, field=self.field, by_shard=layout.by_shard)
 
     async def exists(self) -> bool:
         """Whether the collection is there; what it is like is known afterwards."""

@@ -10,6 +10,7 @@ from vectormigrate.adapter import Capabilities, ConnectionConfig, ValueKind
 from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
+from vectormigrate.qdrant_indexes import TURBO_OFFER
 
 NAMESPACE_FIELD = "_vm_namespace"
 """Payload key that holds the namespace; records of the default namespace lack it."""
@@ -35,6 +36,7 @@ CAPABILITIES = Capabilities(
     normalises_cosine=True,
     value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
     int_range=(-(2**63), 2**64 - 1),
+    vector_indexes={"hnsw": TURBO_OFFER, "flat": TURBO_OFFER},
     reserved_fields=RESERVED,
     namespaces=True,
     # The server's rule, plus what Edge cannot turn into a file name.

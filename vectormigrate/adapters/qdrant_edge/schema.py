@@ -23,6 +23,7 @@ from vectormigrate.model.schema import (
     VectorField,
     VectorKind,
 )
+from vectormigrate.qdrant_indexes import GRAPH, graph, neutral_index, quantization_config
 
 EXTRAS = "qdrant"
 
@@ -93,11 +94,12 @@ def engine_config(schema: CollectionSchema) -> dict[str, Any]:
             own = extras.get("sparse_vectors", {}).get(item.name, {})
             config["sparse_vectors"][item.name] = dict(own)
         else:
-            config["vectors"][item.name] = _dense(item, extras.get("vectors", {}).get(item.name, {}))
+            config["vectors"][item.name] = _dense(item, extras)
     return config
 
 
-def _dense(item: VectorField, own: Mapping[str, Any]) -> dict[str, Any]:
+def _dense(item: VectorField, extras: Mapping[str, Any]) -> dict[str, Any]:
+    own: Mapping[str, Any] = extras.get("vectors", {}).get(item.name, {})
     if item.metric not in DISTANCES or item.dtype not in DATATYPES:
         raise _refused(f"vector {item.name!r}: {item.dtype} with metric {item.metric} is not supported")
     if item.dim is None or not 0 < item.dim <= CAPABILITIES.max_dim:
@@ -109,11 +111,15 @@ def _dense(item: VectorField, own: Mapping[str, Any]) -> dict[str, Any]:
         config.pop("datatype", None)
     if item.kind is VectorKind.MULTI:
         config["multivector_config"] = {"comparator": "max_sim"}
-    shared = {key: item.index[key] for key in ("m", "ef_construct") if key in item.index}
-    if item.index.get("type") == "flat":
-        shared = {"m": 0}
-    if shared:
-        config["hnsw_config"] = {**own.get("hnsw_config", {}), **shared}
+    # What the collection's own settings say already is not said again.
+    shared: Mapping[str, Any] = extras.get("hnsw_config") or {}
+    effective = {**(GRAPH if extras else {}), **shared, **(own.get("hnsw_config") or {})}
+    changed = graph(item.index, effective)
+    if changed:
+        config["hnsw_config"] = {**own.get("hnsw_config", {}), **changed}
+    quantization = quantization_config(item.index)
+    if quantization and not (own.get("quantization_config") or extras.get("quantization_config")):
+        config["quantization_config"] = quantization
     return config
 
 
@@ -149,7 +155,7 @@ def read_schema(name: str, description: Mapping[str, Any], config: Mapping[str, 
         for key in COLLECTION_SETTINGS
         if config.get(key) is not None and config[key] != DEFAULTS.get(key)
     }
-    dense = {key: _read_dense(key, item) for key, item in sorted((config.get("vectors") or {}).items())}
+    dense = {key: _read_dense(key, item, config) for key, item in sorted((config.get("vectors") or {}).items())}
     sparse = dict(sorted((config.get("sparse_vectors") or {}).items()))
     extras["vectors"] = {key: rest for key, (_, rest) in dense.items() if rest}
     extras["sparse_vectors"] = {key: rest for key, rest in sparse.items() if rest}
@@ -170,7 +176,9 @@ def read_schema(name: str, description: Mapping[str, Any], config: Mapping[str, 
     )
 
 
-def _read_dense(name: str, config: Mapping[str, Any]) -> tuple[VectorField, dict[str, Any]]:
+def _read_dense(
+    name: str, config: Mapping[str, Any], collection: Mapping[str, Any]
+) -> tuple[VectorField, dict[str, Any]]:
     """The field, and the settings that it cannot say."""
     rest = dict(config)
     item = VectorField(
@@ -183,11 +191,7 @@ def _read_dense(name: str, config: Mapping[str, Any]) -> tuple[VectorField, dict
     if datatype not in TURBO:
         rest.pop("datatype", None)
         item = replace(item, dtype=next((key for key, text in DATATYPES.items() if text == datatype), DType.FLOAT32))
-    graph = dict(rest.get("hnsw_config") or {})
-    if graph:
-        neutral: dict[str, Json] = {"type": "hnsw", "m": graph["m"], "ef_construct": graph["ef_construct"]}
-        item = replace(item, index=neutral if graph["m"] else {"type": "flat"})
-    return item, rest
+    return replace(item, index=neutral_index(rest, collection)), rest
 
 
 def _read_field(item: Mapping[str, Any]) -> MetadataField:

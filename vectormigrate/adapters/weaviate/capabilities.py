@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.adapters.weaviate.indexes import RANGES, vector_indexes
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
 
@@ -46,6 +47,8 @@ CAPABILITIES = Capabilities(
         }
     ),
     reserved_fields=RESERVED,
+    index_ranges=RANGES,
+    vector_indexes=vector_indexes((99, 0)),
     namespaces=True,
     namespaces_declared=True,
     # "" is the one namespace of a collection without multi-tenancy.
@@ -64,6 +67,11 @@ class Server:
     label: str
     version: tuple[int, int]
     message_bytes: int
+
+
+def narrowed(server: Server) -> Capabilities:
+    """The capabilities of this server."""
+    return replace(CAPABILITIES, vector_indexes=vector_indexes(server.version))
 
 
 DEFAULT_MESSAGE_BYTES = 104_858_000

@@ -14,6 +14,7 @@ from typing import Any
 from vectormigrate.adapter import Capabilities
 from vectormigrate.adapters.weaviate.beacons import short
 from vectormigrate.adapters.weaviate.errors import NAME
+from vectormigrate.adapters.weaviate.indexes import QUANTIZERS, settings
 from vectormigrate.adapters.weaviate.marker import Marker, joined
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import (
@@ -48,7 +49,6 @@ _SCALARS: Mapping[FieldType, str] = {
 
 _KEPT = ("invertedIndexConfig", "replicationConfig", "shardingConfig", "multiTenancyConfig", "objectTtlConfig")
 _COUNTED = ("actualCount", "actualVirtualCount")
-_QUANTIZERS = ("pq", "bq", "sq", "rq")
 
 ORIGIN = "_vm_origin"
 """The sidecar's column: long texts that nobody searches for."""
@@ -168,25 +168,11 @@ def _index(item: VectorField, old: Mapping[str, Any]) -> dict[str, Json]:
     config: dict[str, Any] = dict(old.get("vectorIndexConfig") or {})
     multi = item.kind is VectorKind.MULTI
     if kind in (None, "none") or bool((config.get("multivector") or {}).get("enabled")) != multi:
-        kind = item.index.get("type") if item.index.get("type") in ("hnsw", "flat") and not multi else "hnsw"
-        config = {"multivector": {"enabled": True}} if multi else {}
-        if kind == "hnsw":
-            config |= _graph(item)
+        kind, config = settings(item)
     config["distance"] = DISTANCES[item.metric]
-    if kind in ("hnsw", "flat") and not any((config.get(name) or {}).get("enabled") for name in _QUANTIZERS):
+    if kind in ("hnsw", "flat") and not any((config.get(name) or {}).get("enabled") for name in QUANTIZERS):
         config["skipDefaultQuantization"] = True
     return {"vectorIndexType": kind, "vectorIndexConfig": config}
-
-
-def _graph(item: VectorField) -> dict[str, int]:
-    """Weaviate takes 4 … 2047 connections and at least 4 for the construction."""
-    found: dict[str, int] = {}
-    m, ef = item.index.get("m"), item.index.get("ef_construct")
-    if isinstance(m, int):
-        found["maxConnections"] = min(2047, max(4, m))
-    if isinstance(ef, int):
-        found["efConstruction"] = max(4, ef)
-    return found
 
 
 def _tidy(body: dict[str, Json], *, divided: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vectormigrate.adapters.weaviate.errors import NAME
+from vectormigrate.adapters.weaviate.indexes import neutral
 from vectormigrate.adapters.weaviate.layout import Layout, Property, Vector
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import CollectionSchema, FieldType, Json, MetadataField, VectorField
@@ -63,15 +64,7 @@ def schema_of(
 
 
 def _vector(item: Vector, dim: int | None) -> VectorField:
-    return VectorField(name=item.name, kind=item.kind, dim=dim, metric=item.metric, index=_neutral(item))
-
-
-def _neutral(item: Vector) -> dict[str, Json]:
-    kind = str(item.json.get("vectorIndexType"))
-    config: Mapping[str, Any] = item.json.get("vectorIndexConfig") or {}
-    if kind != "hnsw":
-        return {"type": kind}
-    return {"type": kind, "m": config.get("maxConnections"), "ef_construct": config.get("efConstruction")}
+    return VectorField(name=item.name, kind=item.kind, dim=dim, metric=item.metric, index=neutral(item.json, dim))
 
 
 def _fields(item: Property) -> Iterator[MetadataField]:

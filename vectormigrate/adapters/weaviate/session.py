@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import anyio
 
-from vectormigrate.adapters.weaviate.capabilities import CAPABILITIES, TENANT_NAME
+from vectormigrate.adapters.weaviate.capabilities import TENANT_NAME, narrowed
 from vectormigrate.adapters.weaviate.client import Client, class_path
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, inactive_tenant, unknown_tenant
@@ -36,7 +36,7 @@ class Session:
         self.client = client
         self.config = config
         self.identity = Identity(client, config)
-        self.capabilities = CAPABILITIES
+        self.capabilities = narrowed(client.server)
         self.consistency = f"CONSISTENCY_LEVEL_{config.consistency.value}"
         self._layout: Layout | None = None
         self._active: set[str] = set()
