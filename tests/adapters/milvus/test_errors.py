@@ -83,3 +83,26 @@ def test_what_the_server_calls_retriable_is_transient() -> None:
 )
 def test_grpc_failures_mean(code: grpc.StatusCode, details: str, operation: str, kind: type[AdapterError]) -> None:
     assert type(SPEC.classify(Failure(code, details), operation)) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (503, "channel not available"),
+        (901, "node offline"),
+        (600, "segment not found"),
+        (4711, "a code that no table knows"),
+        (65535, "fail to query on all shard leaders: node not found"),
+        (65535, "failed to search/query delegator 3 for channel by-dev-rootcoord-dml_1"),
+        (65535, "rpc error: code = Unavailable desc = transport is closing"),
+        (1, "service not ready: standby"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["scan", "upsert"])
+def test_nodes_that_come_and_go_are_worth_another_try(code: int, reason: str, operation: str) -> None:
+    assert isinstance(SPEC.classify(StatusError(code, 1, reason, False), operation), Unavailable)
+
+
+def test_a_value_that_reads_like_a_failure_is_still_refused() -> None:
+    error = StatusError(65535, 1, 'the value "node offline" is too long for the field', False)
+    assert isinstance(SPEC.classify(error, "upsert"), RecordsRejected)

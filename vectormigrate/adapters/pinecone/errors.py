@@ -31,6 +31,8 @@ STATUSES: dict[int, type[AdapterError]] = {
     403: AuthFailed,
     404: CollectionNotFound,
     408: TimedOut,
+    409: Unavailable,
+    **dict.fromkeys((421, 423, 425), Unavailable),
     504: TimedOut,
 }
 """By HTTP status, where nothing else is said below; other 4xx are InvalidRequest, other 5xx Unavailable."""
@@ -98,7 +100,10 @@ def _sdk(error: BaseException, operation: str) -> AdapterError | None:
             if unfit
             else Unavailable(message, **where)
         )
-    return InvalidRequest(message, **where)
+    # What is left is an answer that the SDK cannot read, as from a proxy in front of a service that restarts.
+    wrong = (errors.ValidationError, errors.PineconeValueError, errors.PineconeTypeError)
+    wrong += (errors.PineconeConfigurationError, errors.IndexInitFailedError, errors.IndexTerminatedError)
+    return (InvalidRequest if isinstance(error, wrong) else Unavailable)(message, **where)
 
 
 def _transport(error: BaseException, operation: str) -> AdapterError | None:

@@ -82,6 +82,10 @@ TEXTS: tuple[tuple[str, type[AdapterError]], ...] = (
     ("Insufficient storage", QuotaExceeded),
     ("No space left", QuotaExceeded),
     ("Not found: Collection", CollectionNotFound),
+    ("Not found: Shard key", InvalidRequest),
+    ("Not found: Shard", Unavailable),  # a node that starts does not have it yet
+    ("not enough active replicas", Unavailable),
+    ("no active replica", Unavailable),
     ("already exists", AlreadyExists),
     ("rate limit exceeded, ", RecordsRejected),  # more than the limiter can ever grant: only smaller parts fit
     ("Help: ", QuotaExceeded),  # strict mode; a limit that is not about single records

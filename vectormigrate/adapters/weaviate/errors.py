@@ -40,11 +40,14 @@ class TextError(Exception):
     """A failure that Weaviate told for one object of a batch and that concerns the whole request."""
 
 
+_QUOTED = re.compile(r"(?<![a-z])'[^']*'|\"[^\"]*\"|`[^`]*`")
 _INACTIVE = re.compile(r"tenant not active|tenant is not active|Tenant .* is (cold|frozen)")
 
 TEXTS: tuple[tuple[re.Pattern[str], type[AdapterError], str], ...] = tuple(
     (re.compile(pattern), kind, hint)
     for pattern, kind, hint in (
+        # A node that starts or leaves knows less than the cluster for a while.
+        (r"not found locally|local .*shard is not ready|shard is (loading|not ready)", Unavailable, ""),
         (r"could not find class|class not found|non-existing index|which does not exist", CollectionNotFound, ""),
         # A shard takes no writes while the server applies a changed class.
         (r"read-only due to: update", Unavailable, ""),
@@ -55,13 +58,27 @@ TEXTS: tuple[tuple[re.Pattern[str], type[AdapterError], str], ...] = tuple(
             "activate the tenant, or let it be done with the option activate_tenants",
         ),
         (r"USAGE_LIMIT_EXCEEDED|usage limit|maximum number of (objects|collections|tenants)", QuotaExceeded, ""),
-        (r"not enough memory|memory pressure|no memory available|cannot process batch: .*memory", RateLimited, ""),
+        (r"not enough memory|out of memory|memory (pressure|limit)|no memory available", RateLimited, ""),
         (r"too many (concurrent )?requests|429", RateLimited, ""),
         (r"context deadline exceeded", TimedOut, ""),
+        # The network between nodes.
         (
-            r"cannot reach enough replicas|cannot achieve consistency|not enough replicas|connect: connection refused"
-            r"|no route to host|broken pipe|connection reset|leader not found|context canceled|shut ?down|"
-            r"operational mode|maintenance mode|shard is (loading|not ready)|store is (being )?clos|no such host",
+            r"i/o timeout|\bEOF\b|connect(ion)? refused|connection (reset|closed|error)|broken pipe|no route to host|"
+            r"no such host|dial tcp|use of closed network|transport is closing|server closed|[Gg][Oo][Aa][Ww][Aa][Yy]|"
+            r"context canceled|code = (Unavailable|Aborted|Canceled|Internal|DeadlineExceeded)",
+            Unavailable,
+            "",
+        ),
+        # The schema's consensus, and replicas.
+        (
+            r"leader not found|no leader|not the leader|leadership (lost|transfer)|raft is already shutdown|"
+            r"enqueuing operation|waiting for (schema )?(update|version)|schema (is )?not (ready|caught up)|"
+            r"cannot reach enough replicas|cannot achieve consistency|not enough replicas|can ?not resolve nodes?",
+            Unavailable,
+            "",
+        ),
+        (
+            r"shut ?down|shutting down|already shut|operational mode|maintenance mode|store is (being )?clos|try again",
             Unavailable,
             "",
         ),
@@ -69,6 +86,15 @@ TEXTS: tuple[tuple[re.Pattern[str], type[AdapterError], str], ...] = tuple(
     )
 )
 """Text of the answer -> meaning and what to do. The first that is found counts."""
+
+WRONG = re.compile(
+    r"vector lengths don't match|vector dimensions do not match|new node has a vector|no such prop|could not find prop|"
+    r"does not have (named vector|configuration)|multi-tenancy (is not )?(enabled|disabled)|tenant not found|"
+    r"pagination params|query maximum results|cursor api: |provided vector is|not vector-indexed|target vectors?\b|"
+    r"must be indexed|filter|invalid |unknown |unsupported|must be |cannot be set|is not a valid|is required|data ?type"
+)
+"""Texts of gRPC's UNKNOWN that call the request wrong. Any other is worth another try: a failing node says whatever its
+libraries say."""
 
 GRPC: dict[str, type[AdapterError]] = {
     "UNAVAILABLE": Unavailable,
@@ -81,9 +107,8 @@ GRPC: dict[str, type[AdapterError]] = {
     "FAILED_PRECONDITION": InvalidRequest,
     "OUT_OF_RANGE": InvalidRequest,
     "NOT_FOUND": InvalidRequest,
-    "UNKNOWN": InvalidRequest,
 }
-"""By gRPC status, where the text says nothing; the others come from broken connections: Unavailable."""
+"""By gRPC status, where the text says nothing; the others (UNKNOWN, INTERNAL, ABORTED, …) are Unavailable."""
 
 HTTP: dict[int, type[AdapterError]] = {
     401: AuthFailed,
@@ -122,8 +147,10 @@ def unknown_tenant(error: BaseException) -> bool:
 
 def meaning(text: str) -> tuple[type[AdapterError], str] | None:
     """What a text means for the whole request, and the text with the way out; None when it says nothing."""
+    # What is quoted comes from records and schemas.
+    bare = _QUOTED.sub("", text)
     for pattern, kind, hint in TEXTS:
-        if pattern.search(text):
+        if pattern.search(bare):
             return kind, f"{text}; {hint}" if hint else text
     return None
 
@@ -133,7 +160,7 @@ def classify(error: BaseException, operation: str) -> AdapterError | None:
     if isinstance(error, RestError):
         return _rest(error, operation)
     if isinstance(error, TextError):
-        kind, text = meaning(str(error)) or (InvalidRequest, str(error))
+        kind, text = meaning(str(error)) or (Unavailable, str(error))
         return kind(text, adapter=NAME, operation=operation)
     code = grpc_code(error)
     if code is not None:
@@ -147,10 +174,12 @@ def _grpc(error: BaseException, code: str, operation: str) -> AdapterError:
     if too_large(error):
         kind = RecordsRejected if operation in WRITES else InvalidRequest
         return kind(text, adapter=NAME, operation=operation)
-    if code == "UNKNOWN" or code == "INTERNAL":
+    if code in ("UNKNOWN", "INTERNAL", "RESOURCE_EXHAUSTED"):
         found = meaning(details)
         if found is not None:
             return found[0](found[1], adapter=NAME, operation=operation)
+    if code == "UNKNOWN" and WRONG.search(details):
+        return InvalidRequest(text, adapter=NAME, operation=operation)
     if code == "UNAVAILABLE" and "Too many" in details:
         return RateLimited(text, adapter=NAME, operation=operation)
     return GRPC.get(code, Unavailable)(text, adapter=NAME, operation=operation)
