@@ -125,8 +125,8 @@ async def migrate(url: str, number: int, turns: Turn, tally: Tally) -> None:
         while time.monotonic() < turns.until:
             name = f"load-{tally.migrations}"
             ends = {"source": "here", "target": "there", "target_collection": f"docs-{tally.migrations}"}
-            planned = await call(client, "start_migration", migration_id=name, **ends)
-            await call(client, "start_migration", plan_id=planned["plan_id"], dry_run=False)
+            planned = await call(client, "plan_migration", migration_id=name, **ends)
+            await call(client, "start_migration", plan_id=planned["plan_id"])
             await call(client, "wait_migration", migration_id=name)
             status = await call(client, "migration_status", migration_id=name)
             if status["status"] != "completed":

@@ -49,6 +49,9 @@ REQUIREMENTS: dict[str, Requirement] = {
     "start:idempotent": R(
         "A start that is repeated, by request id or by plan, starts nothing twice, also after a restart."
     ),
+    "start:consent": R(
+        "Replacing records needs a person's word, which no argument can stand for where one can be asked."
+    ),
     "start:own-plan": R("A plan is started by who asked for it, as it was shown."),
     "jobs:conversation": R("Start, wait, validate and roll back work over every transport and era."),
     "jobs:disconnect": R("A migration goes on when the client that started it is gone."),

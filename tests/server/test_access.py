@@ -29,8 +29,8 @@ async def test_only_collections_of_the_list_can_be_named(world: World) -> None:
         for tool, arguments in [
             ("describe_collection", {"connection": "here", "collection": "private"}),
             ("schema_recommendation", {"source": "here", "source_collection": "private", "target_type": "memory"}),
-            ("start_migration", {**ends, "source_collection": "private"}),
-            ("start_migration", {**ends, "target_collection": "private"}),
+            ("plan_migration", {**ends, "source_collection": "private"}),
+            ("plan_migration", {**ends, "target_collection": "private"}),
             ("describe_collection", {"connection": "closed", "collection": "docs"}),
         ]:
             text = await refused(client, tool, **arguments)
@@ -79,7 +79,7 @@ async def test_a_list_that_became_narrower_holds_for_plans_that_were_made_before
     world.config.write_text(world.config.read_text().replace('"docs*"', '"other"'))
     later = world.app()
     async with later.run(), Client(later.mcp) as client:
-        text = await refused(client, "start_migration", plan_id=planned["plan_id"], dry_run=False)
+        text = await refused(client, "start_migration", plan_id=planned["plan_id"])
         assert "is not open to agents" in text
 
 
@@ -98,7 +98,7 @@ async def test_urls_are_taken_on_stdio_with_the_flag_only(world: World) -> None:
         found = await call(client, "describe_collection", connection=inline, collection="docs")
         assert found["records"] == 60
         planned = await plan(client, source=inline, source_collection="docs")
-        await call(client, "start_migration", plan_id=planned["plan_id"], dry_run=False)
+        await call(client, "start_migration", plan_id=planned["plan_id"])
         assert (await call(client, "wait_migration", migration_id="docs"))["status"] == "completed"
         secret = "postgres=http://user:sk-in-the-url@h/x?token=sk-in-the-query"
         for word in ("sk-in-the-url", "sk-in-the-query"):
@@ -154,9 +154,11 @@ async def test_the_canary_is_in_no_answer_log_metric_or_audit_line(
 def _arguments(tool: str) -> list[dict[str, Any]]:
     """Ways to call it that touch the connections with secrets, and ways to put one into the arguments."""
     if tool == "start_migration":
+        return [{"plan_id": CANARY, "request_id": CANARY}]
+    if tool == "plan_migration":
         names = ("dead", "literal", f"{CANARY}-literal", f"http://u:{CANARY}@h/")
         ends = {"source_collection": "docs", "target": "there", "target_collection": "docs"}
-        return [{"source": name, **ends} for name in names] + [{"request_id": CANARY, "dry_run": False}]
+        return [{"source": name, **ends} for name in names]
     if tool == "describe_collection":
         return [{"connection": name, "collection": "docs"} for name in ("dead", "literal")]
     if tool == "schema_recommendation":

@@ -40,7 +40,7 @@ async def test_a_migration_is_planned_run_proved_and_taken_back(
             60,
             [],
         )
-        started = await call(client, "start_migration", plan_id=planned["plan_id"], dry_run=False)
+        started = await call(client, "start_migration", plan_id=planned["plan_id"])
         assert (started["state"], started["migration_id"]) == ("started", "docs")
 
         waited = await call(client, "wait_migration", migration_id="docs")

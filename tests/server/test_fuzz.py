@@ -19,7 +19,7 @@ from tests.server.world import ADMIN_KEY, CANARY, World, on_http
 from vectormigrate.server.audit_verify import verify
 
 FUZZ = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-TOOLS = ["list_migrations", "migration_status", "list_rejects", "list_connections", "wait_migration", "start_migration"]
+TOOLS = ["list_migrations", "migration_status", "list_rejects", "list_connections", "wait_migration", "plan_migration"]
 ARGUMENTS = ["migration_id", "limit", "offset", "status", "source", "target", "plan_id", "dry_run", "connection", "x"]
 
 scalars = (

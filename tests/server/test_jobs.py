@@ -183,7 +183,7 @@ async def test_two_agents_work_at_once_and_one_migration_has_one_runner(world: W
 
 
 async def _start(client: Client, plan_id: str) -> None:
-    answer = await call(client, "start_migration", plan_id=plan_id, dry_run=False)
+    answer = await call(client, "start_migration", plan_id=plan_id)
     assert answer["state"] in ("started", "already_started")
 
 
@@ -274,7 +274,7 @@ async def test_a_run_that_fails_in_the_background_tells_whoever_asks_next(world:
         spec = registry.load("memory")
         async with spec.open(spec.config(url=world.url("here"), collection="docs")) as collection:
             await collection.drop()
-        await call(client, "start_migration", plan_id=planned["plan_id"], dry_run=False)
+        await call(client, "start_migration", plan_id=planned["plan_id"])
         ended = await call(client, "wait_migration", migration_id="docs")
         assert (ended["finished"], ended["job"]["state"]) == (True, "failed")
         assert "no collection 'docs'" in ended["job"]["error"]

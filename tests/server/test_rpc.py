@@ -48,8 +48,8 @@ async def curl(world: World) -> AsyncGenerator[Curl]:
 @requirement("rpc:calls")
 async def test_a_whole_migration_by_curl(curl: Curl) -> None:
     ends = {"source": "here", "target": "there", "target_collection": "docs", "migration_id": "docs"}
-    planned = await curl.result("start_migration", **ends)
-    started = await curl.result("start_migration", plan_id=planned["plan_id"], dry_run=False)
+    planned = await curl.result("plan_migration", **ends)
+    started = await curl.result("start_migration", plan_id=planned["plan_id"])
     assert started["state"] == "started"
     assert (await curl.result("wait_migration", migration_id="docs"))["status"] == "completed"
     assert (await curl.result("validate_migration", migration_id="docs", full=True))["passed"] is True
@@ -129,8 +129,8 @@ async def test_batches_are_answered_in_order_and_notifications_not_at_all(curl: 
 @requirement("rpc:batches")
 async def test_a_notification_is_carried_out(curl: Curl) -> None:
     ends = {"source": "here", "target": "there", "target_collection": "docs", "migration_id": "docs"}
-    planned = await curl.result("start_migration", **ends)
-    params = {"plan_id": planned["plan_id"], "dry_run": False}
+    planned = await curl.result("plan_migration", **ends)
+    params = {"plan_id": planned["plan_id"]}
     answer = await curl.post({"jsonrpc": "2.0", "method": "start_migration", "params": params})
     assert answer.status_code == 204
     assert (await curl.result("wait_migration", migration_id="docs"))["status"] == "completed"

@@ -62,8 +62,8 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("list_connections", {"note": {"deep": [f"Bearer {UNKNOWN}"]}}),
     ("migration_status", {"migration_id": CANARY}),
     ("migration_status", {"migration_id": {"password": UNKNOWN}}),
-    ("start_migration", {"source": "dead", "target": "there", "target_collection": "docs"}),
-    ("start_migration", {"source": f"milvus=http://x:{UNKNOWN}@h", "target": "there"}),
+    ("plan_migration", {"source": "dead", "target": "there", "target_collection": "docs"}),
+    ("plan_migration", {"source": f"milvus=http://x:{UNKNOWN}@h", "target": "there"}),
 ]
 
 

@@ -28,6 +28,7 @@ from tests.server.world import (
     World,
     call,
     on_http,
+    plan,
     start,
     until_moving,
 )
@@ -118,6 +119,8 @@ def test_without_keys_others_are_not_served(world: World, address: str) -> None:
         (["--addr", "127.0.0.1:0", "--allow-inline-connections"], "for stdio only"),
         (["--api-key", "x" * 40], "is for HTTP"),
         (["--addr", "nonsense"], "HOST:PORT"),
+        (["--read-only", "--resume-on-start"], "rules out"),
+        (["--addr", "127.0.0.1:0", "--trusted-proxy", "nginx"], "IP address or a network"),
         (["--addr", "127.0.0.1:0", "--tls-cert", "a.pem"], "belong together"),
         (["--addr", "127.0.0.1:0", "--api-key", "short"], "at least 32"),
         (["--addr", "0.0.0.0:0", "--api-key", "short", "--insecure-short-key"], "loopback"),
@@ -167,8 +170,8 @@ async def test_stdio_ends_in_order_with_a_checkpoint(tmp_path: Path, how: str) -
         talk.ask("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "t", "version": "1"})
         talk.tell("notifications/initialized")
         ends = {"source": "here", "target": "there", "target_collection": "docs", "migration_id": "docs"}
-        planned = talk.call("start_migration", **ends, **SLOW)
-        talk.call("start_migration", plan_id=planned["plan_id"], dry_run=False)
+        planned = talk.call("plan_migration", **ends, **SLOW)
+        talk.call("start_migration", plan_id=planned["plan_id"])
         while not talk.call("migration_status", migration_id="docs")["progress"]["migrated_records"]:
             pass
         if how == "eof":
@@ -245,10 +248,11 @@ async def test_a_read_only_server_has_no_tool_that_changes_anything(world: World
     app = world.app(read_only=True)
     async with app.run(), Client(app.mcp) as client:
         tools = (await client.list_tools()).tools
-        assert len(tools) == 9
+        assert len(tools) == 10
         assert all(tool.annotations is not None and tool.annotations.read_only_hint for tool in tools)
-        result = await client.call_tool("start_migration", {"source": "here", "target": "there"})
-        assert result.is_error
+        planned = await plan(client)
+        assert "start_migration" not in planned["next_step"]
+        assert (await client.call_tool("start_migration", {"plan_id": planned["plan_id"]})).is_error
 
 
 @requirement("serve:hosts")

@@ -36,8 +36,10 @@ pytestmark = pytest.mark.anyio
 LOOKING = {
     *("list_migrations", "migration_status", "wait_migration", "migration_report", "list_rejects"),
     *("list_connections", "describe_collection", "schema_recommendation", "validate_migration"),
+    "plan_migration",
 }
 WRITING = {"start_migration", "stop_migration", "resume_migration"}
+DESTROYING = {"start_migration", "resume_migration", "rollback_migration"}
 ALL = {*LOOKING, *WRITING, "rollback_migration"}
 
 
@@ -69,7 +71,7 @@ async def test_every_tool_tells_what_it_takes_gives_and_does(client: Client) -> 
         assert hints is not None
         said = (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint)
         assert None not in said, name
-        assert (hints.read_only_hint, hints.destructive_hint) == (name in LOOKING, name == "rollback_migration")
+        assert (hints.read_only_hint, hints.destructive_hint) == (name in LOOKING, name in DESTROYING)
 
 
 @requirement("tools:original-shapes")
@@ -136,26 +138,26 @@ async def test_expected_failures_name_the_tool_that_helps(client: Client) -> Non
     )
     dead = await refused(client, "describe_collection", connection="dead", collection="docs")
     assert "qdrant" in dead
-    assert "source and target missing" in await refused(client, "start_migration")
-    assert "dry_run=true" in await refused(client, "start_migration", dry_run=False)
+    assert "source and target missing" in await refused(client, "plan_migration")
+    assert "plan_migration(source=" in await refused(client, "start_migration", source="here", dry_run=True)
     await start(client)
     await call(client, "wait_migration", migration_id="docs")
     again = await refused(client, "resume_migration", migration_id="docs")
     assert "validate_migration(migration_id='docs')" in again
     assert "vectormigrate " not in again
     taken = await refused(
-        client, "start_migration", source="here", target="there", target_collection="docs", migration_id="other"
+        client, "plan_migration", source="here", target="there", target_collection="docs", migration_id="other"
     )
     assert "into_existing=true" in taken
     assert "exists already" in await refused(
-        client, "start_migration", source="here", target="there", target_collection="docs9", migration_id="docs"
+        client, "plan_migration", source="here", target="there", target_collection="docs9", migration_id="docs"
     )
 
 
 @requirement("tools:unknown-arguments")
 async def test_arguments_that_do_not_fit_are_refused_by_name_and_without_their_value(client: Client) -> None:
     secret = "sk-very-secret"
-    text = await refused(client, "start_migration", source="here", target="there", namespace=[secret])
+    text = await refused(client, "plan_migration", source="here", target="there", namespace=[secret])
     assert "unknown argument 'namespace'" in text
     assert "namespaces" in text
     assert secret not in text
@@ -201,7 +203,7 @@ async def test_each_tool_needs_its_scope(world: World) -> None:
         async with connected(url, "http", "auto", READ_KEY) as reader:
             assert (await call(reader, "list_migrations"))["total"] == 0
             for name in WRITING:
-                arguments = {} if name == "start_migration" else {"migration_id": "docs"}
+                arguments = {"plan_id": "p"} if name == "start_migration" else {"migration_id": "docs"}
                 assert "migrations:write" in await refused(reader, name, **arguments)
         async with connected(url, "sse", "legacy", WRITE_KEY) as writer:
             await start(writer)

@@ -122,6 +122,7 @@ class World:
         operations = Operations(
             ring=ring, limiter=Limiter(calls_per_minute=calls), audit=AuditLog(self.folder / "audit.jsonl")
         )
+        more.setdefault("unattended", frozenset({"rollback", "overwrite"}))
         return build(self.settings, operations=operations, local=local, **more)
 
     @property
@@ -134,7 +135,7 @@ class World:
         return [sys.executable, "-m", "vectormigrate", "serve", "--config", str(self.config), *flags]
 
     def stdio(self, *flags: str) -> StdioServerParameters:
-        program, *arguments = self.command("--calls-per-minute", "0", *flags)
+        program, *arguments = self.command("--calls-per-minute", "0", "--unattended", "rollback", *flags)
         return StdioServerParameters(command=program, args=arguments, env=self.environment, cwd=self.folder)
 
 
@@ -186,13 +187,13 @@ async def refused(client: Client, tool: str, **arguments: Any) -> str:
 async def plan(client: Client, **more: Any) -> dict[str, Any]:
     """A plan from `here` to `there`."""
     ends = {"source": "here", "target": "there", "target_collection": "docs", "migration_id": "docs"}
-    return await call(client, "start_migration", **{**ends, **more})
+    return await call(client, "plan_migration", **{**ends, **more})
 
 
 async def start(client: Client, **more: Any) -> str:
     """Plan and start; the migration's id."""
     planned = await plan(client, **more)
-    started = await call(client, "start_migration", plan_id=planned["plan_id"], dry_run=False)
+    started = await call(client, "start_migration", plan_id=planned["plan_id"])
     assert started["state"] == "started"
     return started["migration_id"]
 

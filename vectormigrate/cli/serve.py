@@ -67,6 +67,14 @@ def serve(
     calls_per_minute: Annotated[
         int | None, typer.Option("--calls-per-minute", metavar="N", min=0, help="Per key; default 100, 0 is no limit.")
     ] = None,
+    unattended: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unattended",
+            metavar="rollback|overwrite",
+            help="Allow it without a person's consent, for clients that cannot ask.",
+        ),
+    ] = None,
     insecure_short_key: Annotated[
         bool, typer.Option("--insecure-short-key", help="Accept keys under 32 characters; loopback only.")
     ] = False,
@@ -96,6 +104,7 @@ def serve(
             allowed_hosts=tuple(allowed_host or ()),
             allowed_origins=tuple(allowed_origin or ()),
             trusted_proxies=tuple(trusted_proxy or ()),
+            unattended=tuple(unattended or ()),
             audit=audit_log,
             calls_per_minute=calls_per_minute,
             log_level=log_level,

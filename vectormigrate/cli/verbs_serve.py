@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PACKAGES = ("mcp", "limits", "prometheus_client")
 SERVER_KEYS = (
     *("keys", "audit", "calls_per_minute", "open_streams", "connections"),
-    *("allowed_hosts", "allowed_origins", "trusted_proxies"),
+    *("allowed_hosts", "allowed_origins", "trusted_proxies", "unattended"),
 )
 
 
@@ -42,6 +42,7 @@ class Serve:
     allowed_hosts: tuple[str, ...]
     allowed_origins: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
+    unattended: tuple[str, ...]
     audit: Path | None
     calls_per_minute: int | None
     log_level: Literal["debug", "info", "warning", "error"]
@@ -63,6 +64,7 @@ def serve(common: Common, asked: Serve) -> int:
     keep_memory_flat()
     from vectormigrate.cli.common import settings_of
     from vectormigrate.server.app import build
+    from vectormigrate.server.consent import deeds_of
     from vectormigrate.server.tracing import tracing
 
     settings = settings_of(common)
@@ -80,6 +82,7 @@ def serve(common: Common, asked: Serve) -> int:
             read_only=asked.read_only,
             inline=asked.inline,
             resume_on_start=asked.resume_on_start,
+            unattended=deeds_of((*asked.unattended, *_texts(table, "unattended"))),
         )
 
     if asked.addr is None:
@@ -111,6 +114,10 @@ def serve(common: Common, asked: Serve) -> int:
 
 def _check(asked: Serve) -> None:
     """Flags that do not go together."""
+    if asked.read_only and asked.resume_on_start:
+        raise ConfigError(
+            "--resume-on-start goes on with migrations, which --read-only rules out; leave one of them out"
+        )
     if bool(asked.tls_cert) != bool(asked.tls_key):
         raise ConfigError("--tls-cert and --tls-key belong together")
     if asked.addr is None:

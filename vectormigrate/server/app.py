@@ -16,13 +16,15 @@ from mcp.server.mcpserver import MCPServer
 
 from vectormigrate.server.access import Access
 from vectormigrate.server.auth import KeyVerifier, auth_settings
-from vectormigrate.server.desk import Desk
+from vectormigrate.server.desk import Deed, Desk
 from vectormigrate.server.feed import Bus, Feed
 from vectormigrate.server.operations import Operations, closing, mcp_middleware
 from vectormigrate.server.resources import add_completions, add_prompts, add_resources
 from vectormigrate.server.tooling import CheckedTool
 from vectormigrate.server.tools_look import LookTools
+from vectormigrate.server.tools_plan import PlanTools
 from vectormigrate.server.tools_run import RunTools
+from vectormigrate.server.tools_start import start_tools
 from vectormigrate.server.tools_undo import undo_tools
 from vectormigrate.settings import Settings
 
@@ -30,10 +32,9 @@ NAME = "vectormigrate"
 
 INSTRUCTIONS = """\
 Moves vector collections between databases and proves that nothing was lost. Connections are named on this server \
-(list_connections); never ask the user for a key or URL. Always plan first: start_migration with dry_run=true, show \
-the losses to the user, then call it again with plan_id and dry_run=false. Work goes on in the background: \
-wait_migration, then validate_migration with full=true. rollback_migration destroys and needs the user's own \
-confirmation."""
+(list_connections); never ask the user for a key or URL. Always plan first: plan_migration, show the losses to the \
+user, then start_migration with the plan_id. Work goes on in the background: wait_migration, then validate_migration \
+with full=true. rollback_migration, and a plan with overwrite, destroy and need the user's own confirmation."""
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +68,18 @@ def build(
     read_only: bool = False,
     inline: bool = False,
     resume_on_start: bool = False,
+    unattended: frozenset[Deed] = frozenset(),
 ) -> App:
     """The server over these settings. `local`: on stdio or in memory, for who started the process; otherwise on HTTP,
     where `operations` knows the keys. `inline`: tools take `TYPE=URL` for a connection, only on stdio.
 
+    `unattended`: what is done without a person's consent for clients that cannot ask one.
+
     Raises ConfigError for a connections file that cannot be read.
     """
-    desk = Desk(settings=settings, access=Access(settings, inline=inline and local), read_only=read_only)
+    desk = Desk(
+        settings=settings, access=Access(settings, inline=inline and local), read_only=read_only, unattended=unattended
+    )
     desk.access.keep_secrets()
     tools = {tool.name: tool for tool in all_tools(desk)}
     operations = operations or Operations()
@@ -108,5 +114,7 @@ def build(
 
 def all_tools(desk: Desk) -> Sequence[CheckedTool]:
     """The tools that this server offers."""
-    looking = LookTools(desk).tools()
-    return looking if desk.read_only else [*looking, *RunTools(desk).tools(), *undo_tools(desk)]
+    looking = [*LookTools(desk).tools(), *PlanTools(desk).tools()]
+    if desk.read_only:
+        return looking
+    return [*looking, *start_tools(desk), *RunTools(desk).tools(), *undo_tools(desk)]

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -32,6 +32,9 @@ READY_SECONDS = 2.0
 CALCULATIONS = 2
 """Calculations for callers that run at once, each on a thread: the loop answers others meanwhile."""
 
+Deed = Literal["rollback", "overwrite"]
+"""What takes data away for good."""
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -50,6 +53,7 @@ class Desk:
     jobs: Jobs = field(default_factory=Jobs)
     listen: Callable[[Event], None] = unheard
     read_only: bool = False
+    unattended: frozenset[Deed] = frozenset()
     _reader: SharedReader | None = None
     _calculating: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(CALCULATIONS))
     _asking: anyio.Lock = field(default_factory=anyio.Lock)

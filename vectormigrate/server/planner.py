@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context
 
 from vectormigrate.errors import ConfigError, MigrationNotFound
-from vectormigrate.model.plan import MigrationPlan, RunOptions
+from vectormigrate.model.plan import RunOptions
 from vectormigrate.server import views, wire
 from vectormigrate.server.auth import caller
 from vectormigrate.server.desk import Desk, result_of, settle
@@ -28,12 +27,12 @@ PLAN_PREFIX = "plan-"
 
 
 class Planner:
-    """Makes plans and starts them. `given` are the arguments of start_migration that were given."""
+    """Makes plans and starts them. `given` are the arguments of plan_migration that were given."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
-    async def plan(self, given: Mapping[str, Any], ctx: Context, seconds: float) -> wire.StartAnswer:
+    async def plan(self, given: Mapping[str, Any], ctx: Context, seconds: float) -> wire.PlanAnswer:
         """Plan in the background; a big source may take longer than a call may."""
         request, options = self._request(given)
         await self._require_free(request.id)
@@ -60,7 +59,7 @@ class Planner:
         job = self.desk.jobs.start("plan", f"{PLAN_PREFIX}{token_hex(8)}", owner, work)
         return await self._planned(job, ctx, seconds, request.id)
 
-    async def _planned(self, job: Job, ctx: Context, seconds: float, migration_id: str = "") -> wire.StartAnswer:
+    async def _planned(self, job: Job, ctx: Context, seconds: float, migration_id: str = "") -> wire.PlanAnswer:
         """The plan, or word that it is still being made."""
         seen = -1
 
@@ -73,13 +72,13 @@ class Planner:
         await settle(job, seconds, tick)
         proposal: Proposal | None = result_of(job)
         if proposal is not None:
-            return _proposed(proposal)
-        return wire.StartAnswer(
+            return self._proposed(proposal)
+        return wire.PlanAnswer(
             state="planning",
             migration_id=migration_id,
             plan_id=job.migration_id,
             plan=None,
-            next_step=f"the source is still being read; start_migration(plan_id={job.migration_id!r}, dry_run=true)",
+            next_step=f"the source is still being read; plan_migration(plan_id={job.migration_id!r})",
         )
 
     def _request(self, given: Mapping[str, Any]) -> tuple[MigrationRequest, RunOptions]:
@@ -125,39 +124,39 @@ class Planner:
             found = await store.proposal(plan_id)
         if found is None or found.owner != caller().name:
             raise ConfigError(
-                f"no plan {plan_id!r} of yours waits here (plans are kept for a day); make one: start_migration with "
-                "dry_run=true"
+                f"no plan {plan_id!r} of yours waits here (plans are kept for a day); make one with plan_migration"
             )
         return found
 
-    async def show(self, plan_id: str, ctx: Context, seconds: float) -> wire.StartAnswer:
+    async def show(self, plan_id: str, ctx: Context, seconds: float) -> wire.PlanAnswer:
         """A plan again, or what became of its making. Raises ConfigError."""
         job = self.desk.jobs.find(plan_id)
         if job is None or job.owner != caller().name:
-            return _proposed(await self._proposal(plan_id))
+            return self._proposed(await self._proposal(plan_id))
         return await self._planned(job, ctx, seconds)
 
-    async def start(self, plan_id: str | None, request_id: str | None, given: Mapping[str, Any]) -> wire.StartAnswer:
-        owner = caller().name
-        if request_id is not None:
-            store: Store
-            async with self.desk.store() as store:
-                before = await store.answered(owner, request_id)
-            if before is not None:
-                return _started(before, new=False)
-        if plan_id is None:
-            raise ConfigError(
-                "plan first: call start_migration with dry_run=true, show the plan to the user, then call it with "
-                "plan_id and dry_run=false"
-            )
+    def _proposed(self, proposal: Proposal) -> wire.PlanAnswer:
+        summary = views.plan_summary(proposal.plan)
+        if summary.unaccepted_losses:
+            names = ", ".join(f'"{name}"' for name in summary.unaccepted_losses)
+            step = f"this would lose data: ask the user, then plan again with accept_losses=[{names}]"
+        elif self.desk.read_only:
+            step = "show it to the user; this server reads only, the operator starts it elsewhere"
+        else:
+            step = f"show it to the user, then start_migration(plan_id={proposal.id!r})"
+        return wire.PlanAnswer(
+            state="planned", migration_id=proposal.plan.spec.id, plan_id=proposal.id, plan=summary, next_step=step
+        )
+
+    async def startable(self, plan_id: str) -> Proposal:
+        """The plan, whose ends agents may still touch. Raises ConfigError."""
         proposal = await self._proposal(plan_id)
-        other = _contradictions(given, proposal.plan, proposal.options)
-        if other:
-            raise ConfigError(
-                f"plan {plan_id!r} was made with another {', '.join(other)}; leave it out, or make a new plan with "
-                "dry_run=true"
-            )
         self.desk.access.require(proposal.plan.spec.source, proposal.plan.spec.target)
+        return proposal
+
+    async def start(self, proposal: Proposal, request_id: str | None) -> wire.StartAnswer:
+        """Start it, once. Raises InvalidTransition for a request that started another migration."""
+        owner = caller().name
         name, new = await self.desk.service().begin(proposal.plan, proposal.options, owner=owner, request_id=request_id)
         if new:
             self.desk.run(name, owner)
@@ -169,46 +168,9 @@ def _options(given: Mapping[str, Any]) -> RunOptions:
     return RunOptions(**{name: given[name] for name in names if name in given})
 
 
-def _contradictions(given: Mapping[str, Any], plan: MigrationPlan, options: RunOptions) -> list[str]:
-    """Arguments that say something else than the plan; repeating what it says is fine."""
-    spec = plan.spec
-    said: dict[str, Any] = {
-        **asdict(options),
-        "source": spec.source.connection or f"{spec.source.type}={spec.source.url}",
-        "source_collection": spec.source.collection,
-        "target": spec.target.connection or f"{spec.target.type}={spec.target.url}",
-        "target_collection": spec.target.collection,
-        "migration_id": spec.id,
-        "accept_losses": list(spec.accepted_losses),
-        "namespaces": None if spec.namespaces is None else list(spec.namespaces),
-        "renames": dict(spec.renames),
-        "excludes": list(spec.excludes),
-        "vectors": list(spec.vectors),
-        "plain": spec.plain,
-        "into_existing": spec.into_existing,
-        "overwrite": spec.overwrite,
-        "min_similarity": spec.min_similarity,
-    }
-    return [name for name, value in given.items() if value != said[name]]
-
-
-def _proposed(proposal: Proposal) -> wire.StartAnswer:
-    summary = views.plan_summary(proposal.plan)
-    if summary.unaccepted_losses:
-        names = ", ".join(f'"{name}"' for name in summary.unaccepted_losses)
-        step = f"this would lose data: ask the user, then plan again with accept_losses=[{names}]"
-    else:
-        step = f"show it to the user, then start_migration(plan_id={proposal.id!r}, dry_run=false)"
-    return wire.StartAnswer(
-        state="planned", migration_id=proposal.plan.spec.id, plan_id=proposal.id, plan=summary, next_step=step
-    )
-
-
 def _started(migration_id: str, *, new: bool) -> wire.StartAnswer:
     return wire.StartAnswer(
         state="started" if new else "already_started",
         migration_id=migration_id,
-        plan_id=None,
-        plan=None,
         next_step=f"wait_migration(migration_id={migration_id!r})",
     )

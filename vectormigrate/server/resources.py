@@ -91,11 +91,10 @@ def add_prompts(mcp: MCPServer, desk: Desk) -> None:
             f"Plan moving {what} of connection {source!r} to connection {target!r}.\n"
             "1. list_connections: check that both exist and that agents may touch these collections.\n"
             "2. describe_collection on the source: size, vectors, fields.\n"
-            "3. start_migration with dry_run=true. Explain each loss of the answer in plain words: what is kept aside "
+            "3. plan_migration. Explain each loss of the answer in plain words: what is kept aside "
             "and comes back, what is gone.\n"
             "4. If unaccepted_losses is not empty, ask me which I accept, and plan again with accept_losses.\n"
-            "5. Show records, estimated time and warnings, and ask me before the second call with plan_id and "
-            "dry_run=false.\n"
+            "5. Show records, estimated time and warnings, and ask me before start_migration with the plan_id.\n"
             "6. Then wait_migration until it is finished, and validate_migration with full=true. Tell me what was "
             "proved."
         )

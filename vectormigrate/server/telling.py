@@ -24,7 +24,7 @@ _WORDS: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(rf"vectormigrate validate {_ID}(?P<full> --full)?"), r"validate_migration(migration_id='\g<id>')"),
     (re.compile(rf"vectormigrate rollback {_ID}"), r"rollback_migration(migration_id='\g<id>')"),
     (re.compile(r"vectormigrate list\b"), "list_migrations"),
-    (re.compile(r"vectormigrate migrate\b"), "start_migration"),
+    (re.compile(r"vectormigrate migrate\b"), "plan_migration"),
     (re.compile(r"(?:--accept-loss [\w.:-]+ ?)+"), ""),
     (re.compile(r"--into-existing\b"), "into_existing=true"),
     (re.compile(r"--overwrite\b"), "overwrite=true"),

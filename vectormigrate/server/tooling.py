@@ -18,9 +18,12 @@ from vectormigrate.server.telling import telling, told_arguments
 LONGEST_WAIT = 50.0
 """Seconds that one call may take: some hosts give up after 60."""
 
+ID_PATTERN = r"^[.]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
+"""Not of dots alone: they mean something in the paths of URIs."""
+
 MigrationId: TypeAlias = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Id of a migration, as list_migrations shows it."),
+    Field(pattern=ID_PATTERN, max_length=64, description="Id of a migration, as list_migrations shows it."),
 ]
 Connection: TypeAlias = Annotated[
     str, Field(min_length=1, max_length=200, description="Name of a connection, as list_connections shows it.")
@@ -32,13 +35,16 @@ Wait: TypeAlias = Annotated[
     float, Field(ge=0, le=LONGEST_WAIT, description="Wait at most so many seconds for the end; it goes on regardless.")
 ]
 
-Effect = Literal["looks", "adds", "stops", "destroys"]
+PlanId: TypeAlias = Annotated[str, Field(max_length=40, description="Id of a plan, from plan_migration.")]
+
+Effect = Literal["looks", "plans", "stops", "replaces", "destroys"]
 
 _HINTS: Mapping[Effect, tuple[bool, bool, bool]] = {
     # read only, destructive, idempotent
     "looks": (True, False, True),
-    "adds": (False, False, False),
+    "plans": (True, False, False),
     "stops": (False, False, True),
+    "replaces": (False, True, True),
     "destroys": (False, True, False),
 }
 
@@ -54,6 +60,8 @@ class CheckedTool(Tool):
     """
 
     scope: Scope
+    hint: str = ""
+    """What to do instead, after word of an unknown argument."""
 
     @property
     def argument_names(self) -> frozenset[str]:
@@ -65,7 +73,9 @@ class CheckedTool(Tool):
         unknown = sorted(set(arguments) - self.argument_names)
         if unknown:
             known = ", ".join(sorted(self.argument_names)) or "none"
-            raise WrongArguments(f"unknown argument {unknown[0][:60]!r}; known arguments: {known}")
+            raise WrongArguments(
+                f"unknown argument {unknown[0][:60]!r}; known arguments: {known}{self.hint and '; '}{self.hint}"
+            )
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Run as the caller of the message at hand. Raises ToolError, whose text never repeats a value."""

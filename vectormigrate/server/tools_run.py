@@ -1,11 +1,10 @@
-"""The tools that start, stop and go on with migrations. Work goes on in jobs; the tools return at once."""
+"""The tools that stop and go on with migrations. Work goes on in jobs; the tools return at once."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import anyio
-from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from vectormigrate.errors import LeaseHeld
@@ -15,11 +14,8 @@ from vectormigrate.server.auth import caller
 from vectormigrate.server.desk import Desk, settle
 from vectormigrate.server.jobs import Job
 from vectormigrate.server.keys import Scope
-from vectormigrate.server.planner import Planner
 from vectormigrate.server.telling import telling
-from vectormigrate.server.tooling import CheckedTool, Collection, MigrationId, Wait, make_tool
-
-Place = Annotated[str | None, Field(max_length=200, description="Name of a connection, as list_connections shows it.")]
+from vectormigrate.server.tooling import CheckedTool, MigrationId, make_tool
 
 STOP_SECONDS = 10.0
 
@@ -29,97 +25,13 @@ class RunTools:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.planner = Planner(desk)
 
     def tools(self) -> list[CheckedTool]:
         """All of them."""
         return [
-            make_tool(self.start_migration, "Plan and start a migration", Scope.WRITE, "adds"),
             make_tool(self.stop_migration, "Stop a migration", Scope.WRITE, "stops"),
-            make_tool(self.resume_migration, "Resume a migration", Scope.WRITE, "stops"),
+            make_tool(self.resume_migration, "Resume a migration", Scope.WRITE, "replaces"),
         ]
-
-    async def start_migration(
-        self,
-        ctx: Context,
-        source: Place = None,
-        source_collection: Collection = None,
-        target: Place = None,
-        target_collection: Collection = None,
-        dry_run: Annotated[bool, Field(description="True plans only and writes nothing to the databases.")] = True,
-        plan_id: Annotated[str | None, Field(max_length=40, description="The plan to start, from a dry run.")] = None,
-        request_id: Annotated[
-            str | None,
-            Field(max_length=128, description="Any text of yours; repeating a start with it starts nothing twice."),
-        ] = None,
-        migration_id: Annotated[
-            str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Name for it; default: made up.")
-        ] = None,
-        accept_losses: Annotated[
-            list[str] | None, Field(max_length=100, description="Names of losses that the user agreed to.")
-        ] = None,
-        namespaces: Annotated[
-            list[str] | None, Field(max_length=1000, description="Only these source namespaces.")
-        ] = None,
-        renames: Annotated[
-            dict[str, str] | None, Field(max_length=1000, description="Metadata fields to rename: {old: new}.")
-        ] = None,
-        excludes: Annotated[
-            list[str] | None, Field(max_length=1000, description="Metadata fields to leave out.")
-        ] = None,
-        vectors: Annotated[
-            list[str] | None, Field(max_length=100, description="Carry only these vector fields.")
-        ] = None,
-        plain: Annotated[bool | None, Field(description="No origin sidecar: its effects become losses.")] = None,
-        into_existing: Annotated[
-            bool | None, Field(description="Allow a target collection that holds records.")
-        ] = None,
-        overwrite: Annotated[
-            bool | None, Field(description="Replace records of the same id; a rollback cannot bring them back.")
-        ] = None,
-        min_similarity: Annotated[
-            float | None, Field(ge=0, le=1, description="Floor of the cosine per vector; default 0.98.")
-        ] = None,
-        batch_size: Annotated[int | None, Field(ge=1, le=100_000, description="Records per write; 100.")] = None,
-        max_retries: Annotated[int | None, Field(ge=0, le=100, description="Tries after the first; 3.")] = None,
-        concurrency: Annotated[int | None, Field(ge=1, le=64, description="Most writes in flight.")] = None,
-        rate_limit: Annotated[float | None, Field(gt=0, description="Most records per second.")] = None,
-        max_rejects: Annotated[
-            int | None, Field(ge=0, description="Fail beyond so many refused records; default 0.")
-        ] = None,
-        max_wait_seconds: Wait = 40.0,
-    ) -> wire.StartAnswer:
-        """Copy a collection to another database, in two steps. First call (dry_run=true): name source and target; the
-        answer is a plan with every loss and a plan_id. Show it to the user. Second call: plan_id and dry_run=false; it
-        starts in the background and returns at once. Then wait_migration."""
-        given: dict[str, Any] = {
-            "source": source,
-            "source_collection": source_collection,
-            "target": target,
-            "target_collection": target_collection,
-            "migration_id": migration_id,
-            "accept_losses": accept_losses,
-            "namespaces": namespaces,
-            "renames": renames,
-            "excludes": excludes,
-            "vectors": vectors,
-            "plain": plain,
-            "into_existing": into_existing,
-            "overwrite": overwrite,
-            "min_similarity": min_similarity,
-            "batch_size": batch_size,
-            "max_retries": max_retries,
-            "concurrency": concurrency,
-            "rate_limit": rate_limit,
-            "max_rejects": max_rejects,
-        }
-        given = {name: value for name, value in given.items() if value is not None}
-        with telling():
-            if not dry_run:
-                return await self.planner.start(plan_id, request_id, given)
-            if plan_id is None:
-                return await self.planner.plan(given, ctx, max_wait_seconds)
-            return await self.planner.show(plan_id, ctx, max_wait_seconds)
 
     async def stop_migration(self, migration_id: MigrationId) -> wire.StatusAnswer:
         """Stop a migration after the batches in flight, wherever it runs. What was copied is kept; resume_migration

@@ -5,32 +5,24 @@ Without `from __future__ import annotations`: the SDK reads the annotations of f
 
 from typing import Annotated
 
-from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
-from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import BaseModel, Field
+from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
 
 from vectormigrate.engine.lifecycle import Verb, next_state
-from vectormigrate.errors import ConfigError
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.server import wire
 from vectormigrate.server.auth import caller
+from vectormigrate.server.consent import Confirmation, Typed, asked, require_consent
 from vectormigrate.server.desk import Desk, result_of, settle
 from vectormigrate.server.keys import Scope
 from vectormigrate.server.telling import telling
-from vectormigrate.server.tooling import CheckedTool, MigrationId, Wait, form_wanted, make_tool
-
-
-class Confirmation(BaseModel):
-    """What the user types."""
-
-    target_collection: str = Field(description="Name of the target collection, typed to confirm.")
+from vectormigrate.server.tooling import CheckedTool, MigrationId, Wait, make_tool
 
 
 def undo_tools(desk: Desk) -> list[CheckedTool]:
     """Tools of the scope migrations:admin."""
 
     async def confirm(
-        migration_id: MigrationId, ctx: Context, confirm_target: str | None = None
+        migration_id: MigrationId, ctx: Context, confirm_target: Typed = None
     ) -> Confirmation | Elicit[Confirmation]:
         """The typed name: from the argument, or from a form where the host can show one."""
         with telling():
@@ -38,34 +30,26 @@ def undo_tools(desk: Desk) -> list[CheckedTool]:
             status = await desk.status(migration_id)
             desk.jobs.require_idle(migration_id)
             next_state(Verb.ROLLBACK, migration_id, status.status, status.phase)
-        if confirm_target is not None:
-            return Confirmation(target_collection=confirm_target)
-        if form_wanted(ctx):
-            return Elicit(_question(plan), Confirmation)
-        raise ToolError(
-            f"{_question(plan)} Ask the user; if they agree, call again with confirm_target set to that name, typed by "
-            "them"
+        return asked(
+            ctx,
+            "rollback",
+            _question(plan),
+            confirm_target,
+            desk.unattended,
+            otherwise=f"vectormigrate rollback {migration_id}",
         )
 
     async def rollback_migration(
         migration_id: MigrationId,
         confirmed: Annotated[ElicitationResult[Confirmation], Resolve(confirm)],
-        confirm_target: Annotated[
-            str | None, Field(max_length=300, description="Name of the target collection, typed by the user.")
-        ] = None,
+        confirm_target: Typed = None,
         max_wait_seconds: Wait = 30.0,
     ) -> wire.RollbackAnswer:
         """Remove what a migration wrote and nothing else: the collection if it made it, else the records that it added.
-        Needs the user's confirmation: a form, or the target collection's name in confirm_target."""
+        Needs the user's confirmation."""
         with telling():
             plan = await desk.require_access(migration_id)
-            if not isinstance(confirmed, AcceptedElicitation):
-                raise ConfigError("the user did not confirm; nothing was removed")
-            if confirmed.data.target_collection != plan.spec.target.collection:
-                raise ConfigError(
-                    f"the typed name is not that of the target collection {plan.spec.target.collection!r}; nothing was "
-                    "removed"
-                )
+            require_consent(confirmed, plan.spec.target.collection, "nothing was removed")
             job = desk.rollback(migration_id, caller().name)
             await settle(job, max_wait_seconds)
             result = result_of(job)

@@ -134,13 +134,21 @@ class PlanSummary(Answer):
     warnings: list[str]
 
 
-class StartAnswer(Answer):
-    """A plan (dry run), or a migration that was started."""
+class PlanAnswer(Answer):
+    """A plan, or that it is still being made."""
 
-    state: Literal["planning", "planned", "started", "already_started"]
+    state: Literal["planning", "planned"]
     migration_id: str
-    plan_id: str | None
+    plan_id: str
     plan: PlanSummary | None
+    next_step: str
+
+
+class StartAnswer(Answer):
+    """A migration that was started."""
+
+    state: Literal["started", "already_started"]
+    migration_id: str
     next_step: str
 
 

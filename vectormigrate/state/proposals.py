@@ -75,7 +75,7 @@ async def begin(
     if request_id is not None:
         answered = await session.fetch_one("find_request", owner=owner, request_id=request_id)
         if answered is not None:
-            return answered["migration_id"], False
+            return _same_request(answered["migration_id"], plan, request_id), False
     migration_id = plan.spec.id
     existing = await session.fetch_one("load_migration", id=migration_id)
     made = existing is None
@@ -91,6 +91,16 @@ async def begin(
             "save_request", owner=owner, request_id=request_id, migration_id=migration_id, now=utc_text()
         )
     return migration_id, made
+
+
+def _same_request(before: str, plan: MigrationPlan, request_id: str) -> str:
+    """The migration that the request started. Raises InvalidTransition when it was another one."""
+    if before != plan.spec.id:
+        raise InvalidTransition(
+            f"the request {request_id!r} started the migration {before!r} before, not {plan.spec.id!r}; choose another "
+            "request_id"
+        )
+    return before
 
 
 async def answered(session: Session, owner: str, request_id: str) -> str | None:
