@@ -143,6 +143,14 @@ def test_the_original_id_can_be_filtered_on_and_has_one_type() -> None:
     assert restore(text).batch.metadata == [{}, {}, {}]
 
 
+def test_original_ids_beyond_a_field_of_integers_are_filtered_as_text() -> None:
+    source = collection({"a": [7, 2**63], "b": [7]}, UINTS)
+    moved = migrate(source, "two", COSINE_JSON)
+    assert {type(row[ORIGIN_ID]) for batch in moved.target.store.values() for row in batch.metadata} == {str}
+    whole = migrate(collection({"a": [7, 8], "b": [7]}, UINTS), "two", COSINE_JSON)
+    assert {type(row[ORIGIN_ID]) for batch in whole.target.store.values() for row in batch.metadata} == {int}
+
+
 def test_derived_ids_are_stable_for_ever() -> None:
     mapper = Mapper(
         rules(id_strategy="uuid5", id_salt="one://source", limits=Limits(id_kinds=frozenset({IdKind.UUID})))

@@ -10,19 +10,27 @@ import pytest
 from tests.conformance.data import batch, ids_of
 from tests.harness.base import Harness
 from tests.matrix.moving import OPTIONS, content, copy, endpoint, fill, three_ends
-from vectormigrate import MigrationRequest, Status, open_service
+from vectormigrate import Endpoint, MigrationRequest, Status, open_service
+from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.errors import CollectionNotFound, PlanError
 from vectormigrate.model.batch import Metadata
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import Outcome
-from vectormigrate.model.schema import DType, VectorKind
+from vectormigrate.model.schema import DType, Metric, VectorField, VectorKind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 FORMS = [
-    *((VectorKind.DENSE, dtype) for dtype in DType if dtype is not DType.FLOAT32),
-    (VectorKind.MULTI, DType.FLOAT32),
+    *((VectorKind.DENSE, dtype, None) for dtype in DType if dtype is not DType.FLOAT32),
+    *((VectorKind.DENSE, dtype, Metric.COSINE) for dtype in DType if dtype is not DType.BITS),
+    (VectorKind.MULTI, DType.FLOAT32, None),
+    (VectorKind.MULTI, DType.FLOAT16, Metric.COSINE),
 ]
+
+
+async def shape(end: Endpoint) -> tuple[VectorField, ...]:
+    async with open_endpoint(end) as collection:
+        return (await collection.describe()).vectors
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -62,24 +70,28 @@ async def test_a_record_over_the_targets_limit_is_a_reject_with_its_id(
         assert (await service.validate("m", full=True, queries=0)).passed
 
 
-@pytest.mark.parametrize(("kind", "dtype"), FORMS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("kind", "dtype", "metric"), FORMS, ids=lambda value: str(value))
 async def test_every_kind_of_vector_comes_home_or_is_a_named_loss(
-    pair: tuple[Harness, Harness], kind: VectorKind, dtype: DType, tmp_path: Path
+    pair: tuple[Harness, Harness], kind: VectorKind, dtype: DType, metric: Metric | None, tmp_path: Path
 ) -> None:
     source, target = pair
     if not source.supports(kind, dtype) or (kind is VectorKind.MULTI and dtype not in source.capabilities.dtypes):
         pytest.skip("the source holds none")
+    if metric is not None and metric not in source.capabilities.metrics:
+        pytest.skip("the source has no such metric")
     if kind not in target.capabilities.vector_kinds:
         pytest.skip("the target holds no such field, which is a refusal of its own")
-    schema = source.schema(source.vector(kind=kind, dtype=dtype, dim=16))
+    schema = source.schema(source.vector(kind=kind, dtype=dtype, dim=16, metric=metric))
     async with three_ends(source, target) as ends, open_service(state=tmp_path / "state.db") as service:
         await fill(ends[0], schema, [batch(schema, ids_of(schema, range(30)))])
+        before = await shape(ends[0])
         plan = await copy(service, "there", ends[0], ends[1])
         lost = {loss.name.partition(":")[0] for loss in plan.losses if loss.outcome is Outcome.LOSS}
         assert lost <= {"vector-dtype", "vector-rounding", "metric"}
         await copy(service, "back", ends[1], ends[2])
         if not lost & {"vector-dtype", "vector-rounding"}:
             assert await content(ends[2]) == await content(ends[0])
+            assert await shape(ends[2]) == before
 
 
 async def test_a_target_without_such_vectors_refuses_by_name_and_leaves_nothing(

@@ -160,13 +160,17 @@ def _with_dtype(dtype: DType) -> Callable[[Capabilities], Collection | None]:
     return make
 
 
-def _with_metric(metric: Metric) -> Callable[[Capabilities], Collection | None]:
+def _with_metric(metric: Metric, stored: DType = DType.FLOAT32) -> Callable[[Capabilities], Collection | None]:
     def make(caps: Capabilities) -> Collection | None:
-        dtype = DType.BITS if metric in (Metric.HAMMING, Metric.JACCARD) else DType.FLOAT32
+        dtype = DType.BITS if metric in (Metric.HAMMING, Metric.JACCARD) else stored
         if metric not in caps.metrics or dtype not in caps.dtypes:
             return None
         item = _vector(caps, "v", metric, dtype)
-        return _collection(caps, vectors={item.name: (item, _dense(item, 2))})
+        column = _dense(item, 2)
+        if metric is Metric.COSINE and caps.normalises_cosine and dtype in (DType.FLOAT32, DType.FLOAT16):
+            # Only unit vectors come out of such a source.
+            column = replace(column, values=np.eye(2, DIM, dtype=NUMPY_DTYPE[dtype]))
+        return _collection(caps, vectors={item.name: (item, column)})
 
     return make
 
@@ -298,6 +302,12 @@ PROBES: tuple[Probe, ...] = (
     Probe(group="namespaces", name="one id in two", effects=(*NAMESPACES, *IDS), make=_two_namespaces(shared_ids=True)),
     *(Probe(group="dense vectors", name=str(dtype), effects=STORED, make=_with_dtype(dtype)) for dtype in DType),
     Probe(group="dense vectors", name="length under cosine", effects=LENGTH, make=_with_metric(Metric.COSINE)),
+    *(
+        Probe(
+            group="dense vectors", name=f"{dtype} under cosine", effects=LENGTH, make=_with_metric(Metric.COSINE, dtype)
+        )
+        for dtype in (DType.FLOAT16, DType.BFLOAT16, DType.INT8, DType.UINT8)
+    ),
     Probe(group="dense vectors", name="all zeros", effects=(*STORED, "vector-zero"), make=_zero_vector),
     Probe(group="dense vectors", name="missing in a record", effects=(*STORED, "vector-missing"), make=_missing_vector),
     Probe(group="dense vectors", name="several fields", effects=STORED, make=_two_dense),

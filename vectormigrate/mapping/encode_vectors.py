@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vectormigrate.half_units import stored_as_given
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.vectors import (
     DENSE_FILLER,
@@ -143,7 +144,12 @@ class VectorEncoder:
             clean = np.where(bad[:, None], np.float32(0), values) if bad.any() else values
             values, notes = normalise(clean, self._limits.small_square, self._limits.unit_tolerance)
             if target is not DType.FLOAT32:
-                for row in _owners(column, np.array(list(notes), np.int64)):
+                rounded = np.array(list(notes), np.int64)
+                if target is DType.FLOAT16:
+                    kept = _kept_halves(clean)
+                    values = np.where(kept[:, None], clean, values)
+                    rounded = rounded[~kept[rounded]]
+                for row in _owners(column, rounded):
                     out.effects[row].add("vector-rounding")
                 notes = {}
         if dtype is target:
@@ -156,6 +162,13 @@ class VectorEncoder:
                 row, ("vector_overflow", f"the vector {mapping.source!r} is too large for {target} components")
             )
         return values, target, notes
+
+
+def _kept_halves(values: NDArray[np.float32]) -> BoolMask:
+    """Rows of float16 values that a target which normalises stores as they are."""
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    return stored_as_given(half)[1] & (half.astype(np.float32) == values).all(axis=1)
 
 
 def _present(column: VectorColumn) -> NDArray[np.int64]:

@@ -17,12 +17,11 @@ _MEETING = (
     "ids are replaced by derived UUIDs, because one id may stand in several namespaces, which share ids on the target"
 )
 
-_INTEGERS = frozenset({IdKind.INT64, IdKind.UINT64})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdPlan:
-    """`kinds`: id kinds of the target collection. `all_integers`: every original id is an integer."""
+    """`kinds`: id kinds of the target collection. `all_integers`: every original id is an integer below
+    2^63, as a field of integers holds them."""
 
     strategy: Strategy
     kinds: frozenset[IdKind]
@@ -89,7 +88,7 @@ def plan_ids(context: PlanContext, namespaces: NamespacePlan, losses: LossList) 
     """Native where every id is legal and none can collide; text where that is injective; else derived UUIDs."""
     sources = _source_kinds(context)
     allowed = context.existing.id_kinds if context.existing else context.target_caps.id_kinds
-    integers = sources <= _INTEGERS
+    integers = sources <= {IdKind.INT64}
     count = context.profile.records if context.profile else None
     if context.home and context.note is not None and not _may_meet(context, namespaces):
         return IdPlan(strategy="native", kinds=context.note.schema.id_kinds, all_integers=integers)

@@ -126,7 +126,7 @@ def _target_field(
     if full or too_big or source.kind not in caps.vector_kinds:
         return None
     metric, exact = _metric(caps, context, original)
-    dtype = _dtype(caps, original, metric) if source.kind is not VectorKind.SPARSE else original.dtype
+    dtype = _dtype(context, original, metric) if source.kind is not VectorKind.SPARSE else original.dtype
     if dtype is None:
         return None
     if not exact:
@@ -196,10 +196,24 @@ def _units_for_dot(original: VectorField, metric: Metric) -> bool:
     return original.metric is Metric.COSINE and metric is Metric.DOT and original.dtype in _FLOATS
 
 
-def _dtype(caps: Capabilities, original: VectorField, metric: Metric) -> DType | None:
+def _units_already(context: PlanContext) -> bool:
+    """Whether the original cosine vectors are unit vectors, made so by the database that they first were in."""
+    if context.note is None:
+        return context.source_caps.normalises_cosine
+    return context.home and context.target_caps.normalises_cosine
+
+
+def _makes_units(caps: Capabilities, original: VectorField, metric: Metric) -> bool:
+    """Whether the vectors become unit vectors on the target, by its own doing or by ours."""
+    return (caps.normalises_cosine and metric is Metric.COSINE) or _units_for_dot(original, metric)
+
+
+def _dtype(context: PlanContext, original: VectorField, metric: Metric) -> DType | None:
     """The same type, else a wider one, else a narrower one (float32 where lengths must be kept)."""
-    wanted = original.dtype
-    lengths = (caps.normalises_cosine and metric is Metric.COSINE) or _units_for_dot(original, metric)
+    wanted, caps = original.dtype, context.target_caps
+    # A vector of 16 bits that was a unit vector before it was rounded is stored as it is (half_units.py).
+    kept = wanted is DType.FLOAT16 and metric is Metric.COSINE and _units_already(context)
+    lengths = _makes_units(caps, original, metric) and not kept
     if lengths and wanted in (DType.FLOAT16, DType.BFLOAT16) and DType.FLOAT32 in caps.dtypes:
         return DType.FLOAT32
     if wanted in caps.dtypes:
@@ -221,10 +235,14 @@ def _mapping(
             losses.add("vector-missing")
         return replace(mapping, dtype=str(DType.FLOAT32), fill=fill)
     units = caps.normalises_cosine and target.metric is Metric.COSINE and target.dtype in _FLOATS
-    made_units = _units_for_dot(original, target.metric) and target.dtype in _FLOATS
-    normalise = (units or made_units) and not (context.source_caps.normalises_cosine and context.note is None)
-    if normalise:
-        losses.add("vector-length" if target.dtype is DType.FLOAT32 else "vector-rounding")
+    already = _units_already(context)
+    # On the way home there may be records that others have added, whose vectors have any length.
+    normalise = _makes_units(caps, original, target.metric) and target.dtype in _FLOATS
+    normalise &= not (already and context.note is None)
+    if normalise and target.dtype is DType.FLOAT32:
+        losses.add("vector-length")
+    elif normalise and not already:
+        losses.add("vector-rounding")
     compare, tolerance = (CompareClass.UNIT, UNIT_BOUND) if units else (CompareClass.EXACT, 0.0)
     if target.dtype is not original.dtype:
         if target.dtype in WIDENS[original.dtype] or original.dtype is DType.BITS:

@@ -15,6 +15,7 @@ from vectormigrate.adapter import Capabilities, Reject, ValueKind
 from vectormigrate.adapters.memory.store import width
 from vectormigrate.column_checks import Problem
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.half_units import stored_as_given
 from vectormigrate.model.batch import (
     BoolMask,
     DenseColumn,
@@ -319,5 +320,7 @@ def normalised(column: VectorColumn, item: VectorField) -> VectorColumn:
         return column
     squares = (column.values.astype(np.float32) ** 2).sum(axis=1, dtype=np.float32)
     keep = (squares < np.finfo(np.float32).eps) | (np.abs(squares - 1) <= 1e-6)
+    if item.dtype is DType.FLOAT16:
+        keep |= stored_as_given(column.values)[1]
     lengths = np.where(keep, np.float32(1), np.sqrt(squares))
     return replace(column, values=(column.values / lengths[:, None]).astype(column.values.dtype))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -22,6 +23,7 @@ from vectormigrate.adapters.qdrant.session import Session, shard_of
 from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.errors import AlreadyExists, InvalidRequest, TerminalError, TimedOut
 from vectormigrate.exact_floats import protect
+from vectormigrate.half_units import as_sent
 from vectormigrate.model.batch import Metadata, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json
@@ -101,6 +103,7 @@ class Writer:
         rows = [row for row in {item: row for row, item in enumerate(batch.ids)}.values() if row not in refused]
         if rows:
             layout, where = await self._place(layout, batch.namespace)
+            batch = replace(batch, vectors=as_sent(batch.vectors, layout.vector))
             payloads = {row: protect(self._tagged(layout, batch, row)) for row in rows}
             most = int(layout.strict.get("upsert_max_batchsize") or len(rows))
             for start in range(0, len(rows), most):

@@ -15,6 +15,7 @@ from vectormigrate.adapters.qdrant_edge import wire
 from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, MAX_LEVELS, RESERVED
 from vectormigrate.column_checks import Problem
 from vectormigrate.exact_floats import EXACT_FIELD, protect, restore
+from vectormigrate.half_units import as_sent
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
     DenseColumn,
@@ -89,8 +90,9 @@ def encode(batch: RecordBatch, schema: CollectionSchema) -> tuple[wire.Head, lis
     """The upsert frame of a batch whose records have all been found good."""
     fields = [item for item in schema.vectors if item.name in batch.vectors]
     buffers: list[wire.Buffer] = [orjson.dumps([protect(metadata) for metadata in batch.metadata])]
+    vectors = as_sent(batch.vectors, schema.vector)
     for item in fields:
-        buffers.extend(_encode_column(batch.vectors[item.name]))
+        buffers.extend(_encode_column(vectors[item.name]))
     head = {
         "op": "upsert",
         "namespace": batch.namespace,
