@@ -43,6 +43,9 @@ REQUIREMENTS: dict[str, Requirement] = {
     "tools:unknown-arguments": R("Arguments that a tool does not know, or of the wrong type, are refused by name."),
     "tools:no-crash": R("No argument whatever makes a tool fail unexpectedly."),
     "tools:scopes": R("Reading needs migrations:read, starting write, rolling back admin."),
+    "tools:untrusted": R(
+        "What databases hold reaches a model cut, visible and as data; folders of the machine do not."
+    ),
     "tools:parity": R("Tools, command line and library tell the same of the same migration."),
     "start:plan-first": R("A dry run writes nothing and gives a plan; only a plan can be started."),
     "start:losses": R("A plan with losses that nobody accepted cannot be started."),
