@@ -109,6 +109,8 @@ class Capabilities:
     settings: frozenset[str] = frozenset()
     """Names (without the part after a colon) of the settings (CollectionSchema.settings) of this kind of database with
     which a new collection is made when the schema brings them in its extras."""
+    settings_from: frozenset[str] = frozenset()
+    """Other adapters (of the same engine) whose extras it reads as its own."""
     column_types: frozenset[FieldType] = frozenset()
     """Types that the planner may declare for a column where `dynamic` is False. A declared column holds its own type
     whatever `value_kinds` say; those speak for columns of foreign values."""
@@ -121,6 +123,8 @@ class Capabilities:
     """Whether a collection is divided into namespaces at all."""
     namespaces_declared: bool = False
     """A collection is made either with namespaces or without (CollectionSchema.divided); with them, "" is none."""
+    empty_namespaces: bool = False
+    """A new collection gets the namespaces in CollectionSchema.namespaces, which hold no record."""
     max_namespaces: int | None = None
     namespace_names: str = r"(?s).*"
     collection_names: str = r"(?s).+"

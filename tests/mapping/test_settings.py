@@ -103,3 +103,40 @@ def test_they_survive_json_and_older_notes_are_read() -> None:
 def test_without_a_note_even_a_setting_is_a_loss_to_accept() -> None:
     found, _ = decide_twice(source(), "two", WIDE, plain=True)
     assert set(outcomes(found).values()) == {Outcome.LOSS}
+
+
+def with_empty(*names: str) -> Collection:
+    store = {"full": one_batch([{"a": 1}], namespace="full")}
+    return Collection("one", WIDE, schema(), {**store, **{name: one_batch([], namespace=name) for name in names}})
+
+
+def test_namespaces_without_records_are_made_where_there_are_such_and_come_home() -> None:
+    holds = replace(WIDE, empty_namespaces=True)
+    found, _ = decide_twice(with_empty("b", "a"), "two", holds)
+    assert found.target_schema.namespaces == ("a", "b")
+    assert outcomes(found) == {}
+    there = migrate(with_empty("b", "a"), "far", WIDE)
+    assert there.decision.target_schema.namespaces == ()
+    assert outcomes(there.decision) == {"setting:empty-namespaces": Outcome.RESTORED}
+    assert "'a', 'b'" in next(loss.detail for loss in there.decision.losses)
+    home, _ = decide_twice(there.target, "one", holds)
+    assert home.target_schema.namespaces == ("a", "b")
+    onward = migrate(there.target, "farther", WIDE).target
+    assert decide_twice(onward, "one", holds)[0].target_schema.namespaces == ("a", "b")
+
+
+def test_a_renamed_empty_namespace_goes_back_by_its_own_name_once() -> None:
+    narrow = replace(WIDE, empty_namespaces=True, namespace_names=r"[A-Za-z0-9_-]*")
+    there = migrate(with_empty("A B"), "far", narrow).target
+    (made,) = there.schema.namespaces
+    assert made != "A B"
+    there = replace(there, store={**there.store, made: one_batch([], namespace=made)})
+    home, _ = decide_twice(there, "one", replace(WIDE, empty_namespaces=True))
+    assert home.target_schema.namespaces == ("A B",)
+
+
+def test_many_empty_namespaces_are_one_line() -> None:
+    found, _ = decide_twice(with_empty(*(f"t{number:04d}" for number in range(1000))), "far", WIDE)
+    (loss,) = found.losses
+    assert loss.detail.startswith("1,000 namespaces hold no record ('t0000', ")
+    assert len(loss.detail) < 200

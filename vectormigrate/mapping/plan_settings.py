@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vectormigrate.mapping.limits import namespace_rule
+from vectormigrate.mapping.names import matcher
 from vectormigrate.mapping.plan_context import LossList, PlanContext
+from vectormigrate.mapping.plan_ids import NamespacePlan
 from vectormigrate.model.schema import Setting, Weight
 
 
@@ -18,6 +21,29 @@ def plan_settings(context: PlanContext, losses: LossList) -> None:
             losses.warnings.append(item.detail)
         else:
             losses.add(f"{item.weight}:{item.name}", detail=item.detail)
+
+
+def empty_namespaces(context: PlanContext) -> tuple[str, ...]:
+    """Namespaces without a record, by their original names: those of the source, and those that the origin had."""
+    note = context.note
+    back = note.namespaces if note is not None else {}
+    found = {back.get(name, name) for name, records in context.namespaces.items() if name and not records}
+    noted = note.schema.namespaces if note is not None else ()
+    return tuple(sorted(found.union(noted)))
+
+
+def plan_empty(context: PlanContext, spaces: NamespacePlan, losses: LossList) -> tuple[str, ...]:
+    """Namespaces that the target gets though they are empty; named where it has no such thing."""
+    empty = empty_namespaces(context)
+    if not empty or context.existing is not None:
+        return ()
+    if context.target_caps.empty_namespaces and spaces.divided:
+        legal = matcher(namespace_rule(context.target_caps, divided=True))
+        names = {spaces.names.get(name, name) for name in empty}
+        return tuple(sorted(name for name in names if name and legal(name)))
+    some = f"{', '.join(map(repr, empty[:5]))}{', …' if len(empty) > 5 else ''}"
+    losses.add("setting:empty-namespaces", detail=f"{len(empty):,} namespaces hold no record ({some}) and are not made")
+    return ()
 
 
 def _settings(context: PlanContext) -> Iterator[tuple[Setting, str]]:
@@ -37,4 +63,5 @@ def _held(context: PlanContext, item: Setting, adapter: str) -> bool:
     if context.existing is not None:
         chosen = item.weight in (Weight.SETTING, Weight.NOTICE)
         return chosen or item.name in {other.name for other in context.existing.settings}
-    return adapter == context.target_adapter and item.name.partition(":")[0] in context.target_caps.settings
+    own = adapter == context.target_adapter or adapter in context.target_caps.settings_from
+    return own and item.name.partition(":")[0] in context.target_caps.settings

@@ -21,7 +21,7 @@ from vectormigrate.mapping.plan_existing import check_existing
 from vectormigrate.mapping.plan_fields import RenamePlan, plan_renames, target_fields
 from vectormigrate.mapping.plan_ids import IdPlan, NamespacePlan, changed_names, plan_ids, plan_namespaces
 from vectormigrate.mapping.plan_mappings import moved_names, plan_mappings
-from vectormigrate.mapping.plan_settings import plan_settings
+from vectormigrate.mapping.plan_settings import empty_namespaces, plan_empty, plan_settings
 from vectormigrate.mapping.plan_vectors import VectorPlan, plan_vectors
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.note import OriginNote
@@ -81,12 +81,14 @@ def decide(
     if existing is not None:
         check_existing(context, existing, renames)
     losses.warnings += source_schema.warnings
-    if source_adapter != target_adapter:
-        for name in source_schema.computed:
-            losses.add(f"vector-field:{name}", detail="the source computes this vector field; no other database does")
+    origin, origin_adapter = (note.schema, note.adapter) if note else (source_schema, source_adapter)
+    if origin_adapter != target_adapter:
+        for name in origin.computed:
+            losses.add(f"vector-field:{name}", detail="its database computes this vector field; no other one does")
     vectors = plan_vectors(context, losses)
     plan_settings(context, losses)
     spaces = plan_namespaces(context)
+    empty = plan_empty(context, spaces, losses)
     ids = plan_ids(context, spaces, losses)
     limits, schema = _schema(context, renames, vectors, spaces, ids, losses)
     _count(losses, renames, loss_counts)
@@ -97,6 +99,8 @@ def decide(
         names = moved_names(context, renames, encoder)
         exact_home = context.home and not losses.losses
         schema = replace(schema, note=None if exact_home else _note(context, vectors, spaces, names))
+    if existing is None:
+        schema = replace(schema, namespaces=empty)
     mappings = plan_mappings(context, renames, encoder, target_caps)
     return Decision(
         target_schema=schema,
@@ -250,7 +254,9 @@ def _note(
     note = OriginNote(
         adapter=before.adapter if before else context.source_adapter,
         migration_id=context.spec.id,
-        schema=replace(before.schema if before else context.source_schema, note=None),
+        schema=replace(
+            before.schema if before else context.source_schema, note=None, namespaces=empty_namespaces(context)
+        ),
         vectors=dict(vectors.originals),
         fields={name: original for name, original in fields.items() if name != original},
         namespaces=dict(spaces.originals),

@@ -130,8 +130,9 @@ class CollectionSchema:
     with or without (Capabilities.namespaces_declared); False elsewhere. `id_kinds`: what ids may be. `extras[adapter]`:
     settings that only that adapter reads, carried so that a round trip restores them. `note`: the origin note that an
     earlier migration left on this collection, if any (see model/note.py for its shape). `computed`: vector fields that
-    the database fills by itself and that are therefore neither read nor written. `settings`: what must be named when a
-    copy does not get it. `warnings`: what the adapter knows it cannot read as it is; shown with the plan.
+    the database fills by itself and that are therefore neither read nor written. `namespaces`: those to make with the
+    collection though they hold no record; `describe` leaves it empty. `settings`: what must be named when a copy does
+    not get it. `warnings`: what the adapter knows it cannot read as it is; shown with the plan.
     """
 
     name: str
@@ -143,6 +144,7 @@ class CollectionSchema:
     extras: Mapping[str, Json] = field(default_factory=dict[str, Json])
     note: Mapping[str, Json] | None = None
     computed: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -161,6 +163,7 @@ class CollectionSchema:
         data["vectors"] = list(data["vectors"])
         data["fields"] = list(data["fields"])
         data["computed"] = list(self.computed)
+        data["namespaces"] = list(self.namespaces)
         data["settings"] = list(data["settings"])
         data["warnings"] = list(self.warnings)
         return data
@@ -173,6 +176,7 @@ class CollectionSchema:
         fixed["vectors"] = tuple(_vector_from_json(vector) for vector in data["vectors"])
         fixed["fields"] = tuple(_field_from_json(item) for item in data["fields"])
         fixed["computed"] = tuple(data.get("computed", ()))
+        fixed["namespaces"] = tuple(data.get("namespaces", ()))
         fixed["settings"] = tuple(
             Setting(name=item["name"], weight=Weight(item["weight"]), detail=item["detail"])
             for item in data.get("settings", ())

@@ -15,7 +15,7 @@ from vectormigrate.adapters.milvus.capabilities import Server, narrowed, server_
 from vectormigrate.adapters.milvus.ddl import creation
 from vectormigrate.adapters.milvus.indexes import index_params, scalar_index
 from vectormigrate.adapters.milvus.layout import layout_of
-from vectormigrate.adapters.milvus.proto import pb, sp
+from vectormigrate.adapters.milvus.proto import cp, pb, sp
 from vectormigrate.adapters.milvus.schema import schema_of
 from vectormigrate.errors import InvalidRequest, MissingExtra
 from vectormigrate.model.ids import IdKind
@@ -27,6 +27,7 @@ from vectormigrate.model.schema import (
     Metric,
     VectorField,
     VectorKind,
+    Weight,
 )
 
 OLD, NEW = Server(label="", version=(2, 3), lite=False), Server(label="", version=(3, 0), lite=False)
@@ -181,10 +182,19 @@ def test_what_a_reader_should_know_is_said() -> None:
     source = layout(int_pk(autoID=True), floats())
     source.answer.properties.add(key="collection.ttl.seconds", value="60")
     source.answer.properties.add(key="mmap.enabled", value="true")
-    told = schema_of("c", source, [], ["b", "a"]).warnings
-    assert len(told) == 4
-    for word in ("autoID", "collection.ttl.seconds=60", "known as a, b", "metric is a guess"):
-        assert [text for text in told if word in text]
+    source.answer.consistency_level = cp.ConsistencyLevel.Bounded
+    found = schema_of("c", source, [], ["b", "a"])
+    for told, words in (
+        (found.warnings, ("collection.ttl.seconds=60", "metric is a guess")),
+        (
+            [item.detail for item in found.settings],
+            ("collection.ttl.seconds=60", "autoID", "known as a, b", "mmap.enabled=true"),
+        ),
+    ):
+        assert len(told) == len(words)
+        for word in words:
+            assert [text for text in told if word in text]
+    assert [item.weight for item in found.settings if item.name == "ttl"] == [Weight.BEHAVIOUR]
     quiet = layout()
     quiet.answer.properties.add(key="collection.ttl.seconds", value="0")
     index = pb.IndexDescription(field_name="embedding", index_name="i")

@@ -233,7 +233,7 @@ async def test_every_scalar_type_of_the_server_comes_back_exactly_and_is_made_ag
         assert again.fields == schema.fields
         assert {item.name for item in again.fields if item.indexed} == {f"f{T.Int32}", f"f{T.VarChar}"}
         assert again.extras["milvus"]["pk"]["auto_id"] is False
-        assert [notice for notice in schema.warnings if "autoID" in notice]
+        assert [item for item in schema.settings if item.name == "auto-id"]
         await source.drop()
         await target.drop()
 
@@ -422,7 +422,7 @@ async def test_an_alias_that_moves_does_not_move_an_open_source(config: MilvusCo
             assert (await source.describe()).name == alias
             described = await source.describe()
             assert alias in described.extras["milvus"]["aliases"]
-            assert f"the collection is also known as {alias}; aliases are not moved" in described.warnings
+            assert any(alias in item.detail for item in described.settings if item.name == "aliases")
             (page,) = await everything(source)
             assert page.ids == [1, 2]
         await target.drop()

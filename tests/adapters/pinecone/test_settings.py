@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.pinecone.support import fresh, opened, sdk
+from tests.adapters.pinecone.support import dense, fresh, opened, schema, sdk
 from tests.emulators.pinecone import Emulator
 from vectormigrate.errors import CollectionNotFound, VectorMigrateError
 from vectormigrate.model.schema import Weight
@@ -107,3 +107,12 @@ async def test_a_list_of_filterable_fields_cannot_be_made_again_and_is_named(emu
         assert (found.name, found.weight) == ("filterable", Weight.BEHAVIOUR)
         assert "genre" in found.detail
         assert "filterable" not in index.capabilities.settings
+
+
+@pytest.mark.parametrize("kind", ["vector", "document"])
+async def test_empty_namespaces_are_made(emulator: Emulator, kind: str) -> None:
+    name = "values" if kind == "vector" else "body"
+    async with fresh(emulator, schema(dense(name), namespaces=("a", "b")), index_kind=kind) as (index, _):
+        await index.finalize()
+        assert [item for item in await index.namespaces() if item] == ["a", "b"]
+        assert await index.count() == 0

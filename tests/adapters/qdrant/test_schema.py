@@ -130,7 +130,7 @@ async def test_aliases_are_reported_and_can_be_read_through(server: Emulator) ->
         alias = f"alias_{name}"
         action = {"create_alias": {"collection_name": name, "alias_name": alias}}
         call(server, "POST", "collections/aliases", {"actions": [action]})
-        assert any(alias in text for text in (await target.describe()).warnings)
+        assert any(alias in item.detail for item in (await target.describe()).settings)
         await target.upsert(records([1, 2]))
         async with SPEC.open(config(server, alias)) as through:
             assert await through.count() == 2

@@ -159,3 +159,12 @@ async def test_a_reader_that_opened_before_the_first_namespace_does_not_mix_them
         assert (await reader.fetch([1, 2, 3], "late")).ids == [2, 3]
         await reader.delete([1, 2, 3], "")
         assert await writer.count("late") == 2
+
+
+async def test_namespaces_without_records_are_shard_keys_where_those_are_asked_for(server: Emulator) -> None:
+    shape = replace(SCHEMA, extras={"qdrant": {"shard_keys": [7, "a"]}}, namespaces=("7", "a", "b"))
+    async with created(server, shape, divide_by="shard_key") as target:
+        assert target.capabilities.empty_namespaces
+        assert await target.namespaces() == ["7", "a", "b"]
+    async with created(server, SCHEMA) as target:
+        assert not target.capabilities.empty_namespaces

@@ -11,6 +11,7 @@ from tests.conformance.data import read_all
 from tests.emulators.weaviate import Emulator, Fault
 from vectormigrate.errors import InvalidRequest, Unavailable
 from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.schema import Weight
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +37,10 @@ async def test_inactive_tenants_are_left_out_named_and_refused(place: Place) -> 
     async with place.open(name) as source:
         assert await source.namespaces() == ["a", "c"]
         assert await source.count() == 6
-        (warning,) = (text for text in (await source.describe()).warnings if "tenant" in text)
-        assert "'b' is COLD" in warning
-        assert "activate_tenants" in warning
+        (left_out,) = (item for item in (await source.describe()).settings if "tenant" in item.name)
+        assert left_out.weight is Weight.RECORDS
+        assert "'b' is COLD" in left_out.detail
+        assert "activate_tenants" in left_out.detail
         for call in (source.count("b"), source.partitions(1, ["b"]), source.fetch([UUID(int=1)], "b")):
             with pytest.raises(InvalidRequest, match=r"'b'.*activate_tenants"):
                 await call
@@ -48,7 +50,7 @@ async def test_inactive_tenants_are_left_out_named_and_refused(place: Place) -> 
 async def test_activated_tenants_are_read_and_get_their_state_back(place: Place) -> None:
     name = await divided(place, b="COLD", c="COLD")
     async with place.open(name, activate_tenants=True) as source:
-        assert not any("tenant" in text for text in (await source.describe()).warnings)
+        assert not any(item.name == "tenants" for item in (await source.describe()).settings)
         assert await source.namespaces() == ["a", "b", "c"]
         assert len(await read_all(source, 6)) == 9
         assert states(place, name) == {"a": "HOT", "b": "HOT", "c": "HOT"}

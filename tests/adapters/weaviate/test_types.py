@@ -176,7 +176,7 @@ async def test_the_schema_names_every_type(place: Place) -> None:
     assert types["blob"] == (FieldType.BYTES, None)
     assert types["object"] == types["objects"] == (FieldType.JSON, None)
     assert types["object.day"] == (FieldType.STRING, None)
-    assert any("blobHash" in warning for warning in schema.warnings)
+    assert any("blobHash" in item.detail for item in schema.settings)
 
 
 @pytest.mark.parametrize(

@@ -439,7 +439,9 @@ class Rest:
     # Aliases
 
     def _aliases(self, query: dict[str, str], body: Any) -> Answer:
-        return 200, {"aliases": [{"alias": key, "class": name} for key, name in self._store.aliases.items()]}
+        wanted = query.get("class")
+        found = [{"alias": key, "class": name} for key, name in self._store.aliases.items()]
+        return 200, {"aliases": [item for item in found if wanted in (None, item["class"])]}
 
     def _add_alias(self, query: dict[str, str], body: Any) -> Answer:
         alias = rules.upper(body["alias"])

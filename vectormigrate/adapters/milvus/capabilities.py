@@ -49,10 +49,12 @@ CAPABILITIES = Capabilities(
     reserved_fields=frozenset({META, PK}),
     shared_names=True,
     index_types=INDEXED,
+    settings=frozenset({"ttl", "function", "partition-key", "properties", "description", "shards", "consistency"}),
     index_ranges=RANGES,
     vector_indexes=vector_indexes((99, 0), lite=False),
     max_metadata_bytes=META_MAX,
     namespaces=True,
+    empty_namespaces=True,
     max_namespaces=1024,
     # "" is the partition `_default`, which therefore is no name of its own.
     namespace_names=r"(?!_default$)[A-Za-z0-9_]{0,255}",
@@ -102,6 +104,7 @@ def narrowed(server: Server) -> Capabilities:
         return replace(
             CAPABILITIES,
             vector_indexes=indexes,
+            settings=CAPABILITIES.settings - {"shards", "consistency", "description"},
             ids_per_namespace=False,
             dtypes=frozenset({DType.FLOAT32}),
             metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
@@ -112,6 +115,8 @@ def narrowed(server: Server) -> Capabilities:
     caps = replace(CAPABILITIES, vector_indexes=indexes)
     if server.version < (3, 0):
         caps = replace(caps, max_vectors=4)
+    if server.version < (2, 5):
+        caps = replace(caps, settings=caps.settings - {"function"})
     if server.version < (2, 6):
         caps = replace(caps, dtypes=caps.dtypes - {DType.INT8})
     if server.version < (2, 4):

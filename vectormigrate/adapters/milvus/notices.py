@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vectormigrate.adapters.milvus.layout import Layout
+from vectormigrate.adapters.milvus.settings import expiries
 from vectormigrate.model.schema import VectorKind
 
 
-def notices(layout: Layout, unindexed: Sequence[str], aliases: Sequence[str], *, lite: bool) -> tuple[str, ...]:
+def notices(layout: Layout, unindexed: Sequence[str], *, lite: bool) -> tuple[str, ...]:
     """Sentences for the plan. `unindexed`: vector fields without an index, which alone knows the metric."""
     found: list[str] = []
     if lite:
@@ -18,17 +19,9 @@ def notices(layout: Layout, unindexed: Sequence[str], aliases: Sequence[str], *,
             if item.nullable and item.kind is VectorKind.DENSE
         ]
     found += [f"the vector field {name!r} has no index, so its metric is a guess" for name in unindexed]
-    if layout.auto_id:
+    for key, value in expiries(layout.properties).items():
         found.append(
-            "Milvus makes the ids of this collection (autoID); they are kept, and a copy on Milvus has no autoID"
+            f"records of this collection expire ({key}={value}): some may vanish while it is copied, and their age "
+            "starts again on the copy"
         )
-    for key, value in sorted(layout.properties.items()):
-        if "ttl" in key.lower().replace("_", ".").split(".") and value not in ("", "0", "-1"):
-            found.append(
-                f"records of this collection expire ({key}={value}): some may vanish while it is copied, and their age "
-                "starts again on the copy"
-            )
-    if aliases:
-        names = ", ".join(sorted(aliases))
-        found.append(f"the collection is also known as {names}; aliases are not moved")
     return tuple(found)

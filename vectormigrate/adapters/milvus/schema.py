@@ -19,6 +19,7 @@ from vectormigrate.adapters.milvus.indexes import index_params, metric_of, neutr
 from vectormigrate.adapters.milvus.layout import SCALARS, Layout, VectorColumn
 from vectormigrate.adapters.milvus.notices import notices
 from vectormigrate.adapters.milvus.proto import cp, pb, sp
+from vectormigrate.adapters.milvus.settings import OWN, settings_of
 from vectormigrate.model.schema import (
     CollectionSchema,
     DType,
@@ -36,8 +37,6 @@ NOTE = "vectormigrate.origin"
 FIELDS = "vectormigrate.fields"
 """Collection property that lists known metadata fields of the dynamic field: `[[name, type, indexed, element], …]`."""
 
-_OWN = "vectormigrate."
-
 
 def schema_of(
     name: str, layout: Layout, indexes: Sequence[pb.IndexDescription], aliases: Sequence[str], *, lite: bool = False
@@ -54,7 +53,8 @@ def schema_of(
         extras={NAME: _extras(layout, indexes, aliases, unindexed)},
         note=_note(layout),
         computed=tuple(sorted(layout.derived)),
-        warnings=notices(layout, unindexed, aliases, lite=lite),
+        settings=settings_of(layout, aliases, lite=lite),
+        warnings=notices(layout, unindexed, lite=lite),
     )
 
 
@@ -125,7 +125,7 @@ def _extras(
     layout: Layout, indexes: Sequence[pb.IndexDescription], aliases: Sequence[str], unindexed: Sequence[str]
 ) -> dict[str, Json]:
     answer = layout.answer
-    properties = {key: value for key, value in sorted(layout.properties.items()) if not key.startswith(_OWN)}
+    properties = {key: value for key, value in sorted(layout.properties.items()) if not key.startswith(OWN)}
     extras: dict[str, Json] = {
         "pk": {"name": layout.pk.name, "auto_id": layout.auto_id, "field": dict(layout.pk.field)},
         "vectors": {item.name: dict(item.field) for item in layout.vectors},

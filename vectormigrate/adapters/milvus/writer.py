@@ -51,6 +51,10 @@ class Writer:
         try:
             for index in wanted.indexes:
                 await client.call(index, cp.Status)
+            for namespace in schema.namespaces:
+                partition = self._session.partition_name(namespace)
+                if partition is not None and not (await self._session.layout()).partition_key:
+                    await self._session.make_partition(partition)
             if self._session.server.lite:
                 await self._session.load()
         except BaseException:

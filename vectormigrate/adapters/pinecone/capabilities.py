@@ -58,6 +58,7 @@ CAPABILITIES = Capabilities(
     field_names=r"(?s)(?!\$).*",
     max_metadata_bytes=MAX_METADATA,
     namespaces=True,
+    empty_namespaces=True,
     namespace_names=NAMESPACES,
     collection_names=r"[a-z0-9](?:[a-z0-9-]{0,43}[a-z0-9])?",
     rows_per_write=MAX_RECORDS,

@@ -78,6 +78,14 @@ class Session:
         layout = await self.layout()
         return await self._checked(self.client.post(base_url(layout.host) + path, body))
 
+    async def make_namespace(self, namespace: str) -> None:
+        """Make an empty namespace unless it exists."""
+        try:
+            await self.post("/namespaces", {"name": namespace})
+        except HttpError as error:
+            if error.status != 409:
+                raise
+
     async def get(self, path: str) -> Reply:
         """A read by GET from the index's data plane."""
         layout = await self.layout()

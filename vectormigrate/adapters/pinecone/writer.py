@@ -42,6 +42,8 @@ class Writer:
         arguments = creation(session.config, schema, session.capabilities)
         await session.control.create(arguments)
         try:
+            for namespace in schema.namespaces:
+                await session.make_namespace(namespace)
             if schema.note is not None:
                 await write_note(session, dict(schema.note))
             if protected(session.config, schema) and PROTECT_TAG not in arguments.get("tags", {}):

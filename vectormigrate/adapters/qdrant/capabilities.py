@@ -9,10 +9,12 @@ from typing import Any
 
 from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.adapters.qdrant.config import MAX_DIM, NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant.settings import SHARD_KEYS
 from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
 from vectormigrate.qdrant_indexes import OFFER, TURBO_OFFER
+from vectormigrate.qdrant_settings import carried
 
 ROWS_PER_WRITE = 1_000
 
@@ -29,6 +31,8 @@ CAPABILITIES = Capabilities(
     normalises_cosine=True,
     value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
     int_range=(-(2**63), 2**64 - 1),
+    settings=carried(lambda minor: True),
+    settings_from=frozenset({"qdrant_edge"}),
     vector_indexes={"hnsw": TURBO_OFFER, "flat": TURBO_OFFER},
     reserved_fields=frozenset({NAMESPACE_FIELD, EXACT_FIELD}),
     namespaces=True,
@@ -71,10 +75,11 @@ def narrowed(strict: Mapping[str, Any], server: Server, *, field: str, by_shard:
     """`strict`: the strict-mode settings of the collection, empty when off. `field`: the one that holds namespaces;
     `by_shard`: namespaces are shard keys, each with ids of its own."""
     caps = replace(CAPABILITIES, reserved_fields=frozenset({field, EXACT_FIELD}))
+    caps = replace(caps, settings=carried(server.since) | ({SHARD_KEYS} if by_shard else set[str]()))
     if not server.since(18):
         caps = replace(caps, vector_indexes={"hnsw": OFFER, "flat": OFFER})
     if by_shard:
-        caps = replace(caps, ids_per_namespace=True, reserved_fields=frozenset({EXACT_FIELD}))
+        caps = replace(caps, ids_per_namespace=True, empty_namespaces=True, reserved_fields=frozenset({EXACT_FIELD}))
     most = strict.get("upsert_max_batchsize")
     if most:
         caps = replace(caps, rows_per_write=min(ROWS_PER_WRITE, most))

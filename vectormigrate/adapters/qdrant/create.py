@@ -15,6 +15,7 @@ from vectormigrate.adapters.qdrant.schema import EXTRAS, SPARSE_INDEX, set_value
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import CollectionSchema, DType, FieldType, VectorField, VectorKind
 from vectormigrate.qdrant_indexes import GRAPH, graph, quantization_config
+from vectormigrate.qdrant_settings import SINCE, TURBO
 
 DISTANCES = {metric: text for text, metric in METRICS.items()}
 DATATYPES = {DType.FLOAT16: "float16", DType.UINT8: "uint8"}
@@ -33,22 +34,6 @@ INDEX_TYPES: Mapping[FieldType, str] = {
     FieldType.UUID: "uuid",
     FieldType.GEO: "geo",
 }
-
-SINCE: Mapping[str, int] = {
-    "ascii_folding": 16,
-    "enable_hnsw": 17,
-    "inline_storage": 16,
-    "memory": 19,
-    "nested": 20,
-    "prefix": 19,
-    "prevent_unoptimized": 17,
-    "scoring": 20,
-    "wal_retain_closed": 16,
-}
-"""Settings and the minor version that brought them; an older server is not asked for them."""
-
-TURBO = {"turbo4": 19, "turbo8": 20, "turbo16": 20}
-"""Storage types of vectors and the minor version that brought them. Where one is missing, vectors are kept whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +80,10 @@ def creation(schema: CollectionSchema, config: QdrantConfig, server: Server) -> 
     if extras.get("metadata") and server.since(16):
         body["metadata"] = dict(extras["metadata"])
     by_shard = config.divide_by == "shard_key"
-    keys: tuple[ShardKey, ...] = tuple(extras.get("shard_keys", ())) if by_shard else ()
+    keys: tuple[ShardKey, ...] = ()
+    if by_shard:
+        kept: list[ShardKey] = extras.get("shard_keys", [])
+        keys = (*kept, *(name for name in schema.namespaces if name not in map(str, kept)))
     if by_shard or config.shard_key is not None:
         body["sharding_method"] = "custom"
         keys = keys if config.shard_key is None else (config.shard_key,)

@@ -46,9 +46,10 @@ class Reader:
         return await self._session.points.count(Where(shard=self._session.config.shard_key))
 
     async def namespaces(self) -> list[str]:
-        """Those that hold records."""
-        counts = await self._counts(await self._session.readable())
-        return sorted(name for name, count in counts.items() if count) or [""]
+        """Those that hold records, and shard keys even without any."""
+        layout = await self._session.readable()
+        counts = await self._counts(layout)
+        return sorted(name for name, count in counts.items() if count or (layout.by_shard and name)) or [""]
 
     async def _counts(self, layout: Layout) -> dict[str, int]:
         """Records per namespace. Raises InvalidRequest when a record is in none that could be named."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from vectormigrate.adapters.qdrant.capabilities import CAPABILITIES
 from vectormigrate.adapters.qdrant.layout import DATATYPES, NOTE_KEY, OWN_KEYS, Layout
+from vectormigrate.adapters.qdrant.settings import settings_of
 from vectormigrate.model.schema import CollectionSchema, FieldType, Json, MetadataField, VectorKind
 
 EXTRAS = "qdrant"
@@ -106,7 +107,8 @@ def schema_of(layout: Layout, aliases: list[str], *, everything: bool) -> Collec
         fields=tuple(fields),
         extras={EXTRAS: extras} if extras else {},
         note=None if note is None else json.loads(note),
-        warnings=tuple(_warnings(layout, aliases, payload)),
+        settings=settings_of(layout, aliases, extras),
+        warnings=tuple(_warnings(layout, payload)),
     )
 
 
@@ -188,11 +190,8 @@ def _payload_schema(layout: Layout) -> dict[str, Any]:
     return found
 
 
-def _warnings(layout: Layout, aliases: list[str], payload: Mapping[str, Any]) -> list[str]:
+def _warnings(layout: Layout, payload: Mapping[str, Any]) -> list[str]:
     warnings: list[str] = []
-    if aliases:
-        names = ", ".join(repr(name) for name in sorted(aliases))
-        warnings.append(f"the aliases {names} lead to this collection; they are not copied")
     unknown = sorted(path for path, item in payload.items() if item["data_type"] not in FIELD_TYPES)
     if unknown:
         warnings.append(f"payload indexes of a type that is not known here: {', '.join(map(repr, unknown))}")

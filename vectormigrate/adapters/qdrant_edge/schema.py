@@ -24,6 +24,7 @@ from vectormigrate.model.schema import (
     VectorKind,
 )
 from vectormigrate.qdrant_indexes import GRAPH, graph, neutral_index, quantization_config
+from vectormigrate.qdrant_settings import settings_of
 
 EXTRAS = "qdrant"
 
@@ -166,12 +167,14 @@ def read_schema(name: str, description: Mapping[str, Any], config: Mapping[str, 
     fields = tuple(_read_field(item) for item in description["fields"])
     vectors = {key: item for key, (item, _) in dense.items()}
     vectors |= {key: VectorField(name=key, kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT) for key in sparse}
+    kept = {key: value for key, value in extras.items() if value not in ({}, None)}
     return CollectionSchema(
         name=name,
         id_kinds=CAPABILITIES.id_kinds,
         vectors=tuple(vectors[key] for key in description["vectors"]),
         fields=fields,
-        extras={EXTRAS: {key: value for key, value in extras.items() if value not in ({}, None)}},
+        extras={EXTRAS: kept},
+        settings=tuple(settings_of(kept)),
         note=description["note"],
     )
 

@@ -9,6 +9,7 @@ from vectormigrate.adapters.weaviate.reader import Reader
 from vectormigrate.adapters.weaviate.references import References
 from vectormigrate.adapters.weaviate.schema import schema_of
 from vectormigrate.adapters.weaviate.session import Session
+from vectormigrate.adapters.weaviate.settings import Around
 from vectormigrate.adapters.weaviate.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
 from vectormigrate.server_collection import ServerCollection
@@ -34,5 +35,9 @@ class WeaviateCollection(ServerCollection):
         dims = await find_dims(self._session)
         unknown = layout.marker.dims is None and None in dims.values()
         empty = unknown and await self._reader.count(None) == 0
-        inactive = await self._session.inactive()
-        return schema_of(self._session.config.collection, layout, dims, inactive, empty=empty)
+        around = Around(
+            aliases=await self._session.aliases(),
+            left_out=await self._session.inactive(),
+            switched=await self._session.switched(),
+        )
+        return schema_of(self._session.config.collection, layout, dims, around, empty=empty)

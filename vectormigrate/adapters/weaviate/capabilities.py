@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.adapters.weaviate.indexes import RANGES, vector_indexes
+from vectormigrate.adapters.weaviate.settings import CARRIED, TENANT_STATES
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
 
@@ -47,10 +48,12 @@ CAPABILITIES = Capabilities(
         }
     ),
     reserved_fields=RESERVED,
+    settings=CARRIED,
     index_ranges=RANGES,
     vector_indexes=vector_indexes((99, 0)),
     namespaces=True,
     namespaces_declared=True,
+    empty_namespaces=True,
     # "" is the one namespace of a collection without multi-tenancy.
     namespace_names=r"[A-Za-z0-9_-]{0,64}",
     collection_names=r"[A-Z][_0-9A-Za-z]{0,254}",
@@ -69,9 +72,10 @@ class Server:
     message_bytes: int
 
 
-def narrowed(server: Server) -> Capabilities:
-    """The capabilities of this server."""
-    return replace(CAPABILITIES, vector_indexes=vector_indexes(server.version))
+def narrowed(server: Server, *, activate_tenants: bool) -> Capabilities:
+    """The capabilities of this server. Tenants can only be inactive where they can be activated to be read again."""
+    states = {TENANT_STATES} if activate_tenants else set[str]()
+    return replace(CAPABILITIES, vector_indexes=vector_indexes(server.version), settings=CARRIED | states)
 
 
 DEFAULT_MESSAGE_BYTES = 104_858_000

@@ -16,6 +16,7 @@ from vectormigrate.adapters.weaviate.beacons import short
 from vectormigrate.adapters.weaviate.errors import NAME
 from vectormigrate.adapters.weaviate.indexes import QUANTIZERS, settings
 from vectormigrate.adapters.weaviate.marker import Marker, joined
+from vectormigrate.adapters.weaviate.settings import TENANT_STATES
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import (
     CollectionSchema,
@@ -80,6 +81,7 @@ def creation(name: str, schema: CollectionSchema, caps: Capabilities, classes: C
         note=schema.note,
         dims={item.name: item.dim for item in schema.vectors if item.dim is not None},
         later=tuple(later),
+        states=_states(kept, caps) if schema.divided else {},
     )
     vectors = {item.name: _vector(item, kept) for item in schema.vectors if item.name}
     body: dict[str, Json] = {
@@ -96,6 +98,13 @@ def creation(name: str, schema: CollectionSchema, caps: Capabilities, classes: C
         return Creation(body=body, added=vectors)
     body["vectorConfig"] = vectors
     return Creation(body=body, added={})
+
+
+def _states(kept: Mapping[str, Any], caps: Capabilities) -> dict[str, str]:
+    """The states that tenants get back. Offloading needs a store of the server's own, so it is left to people."""
+    if TENANT_STATES not in caps.settings:
+        return {}
+    return {str(name): "COLD" for name in kept.get("tenants") or {}}
 
 
 def _check(name: str, schema: CollectionSchema, caps: Capabilities) -> None:

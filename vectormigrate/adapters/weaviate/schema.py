@@ -1,17 +1,17 @@
 """A class in neutral words, with everything that only Weaviate knows in `extras["weaviate"]`. Pure.
 
-`extras["weaviate"]`: the class JSON without name, properties and our marker. `MetadataField.params` is the JSON of the
-property.
+`extras["weaviate"]`: the class JSON without name, properties and our marker, and `tenants`, the states of those that
+are not active. `MetadataField.params` is the JSON of the property.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from vectormigrate.adapters.weaviate.errors import NAME
 from vectormigrate.adapters.weaviate.indexes import neutral
 from vectormigrate.adapters.weaviate.layout import Layout, Property, Vector
+from vectormigrate.adapters.weaviate.settings import Around, settings_of
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import CollectionSchema, FieldType, Json, MetadataField, VectorField
 
@@ -35,14 +35,14 @@ TYPES: Mapping[str, FieldType] = {
 
 
 def schema_of(
-    name: str, layout: Layout, dims: Mapping[str, int | None], inactive: Mapping[str, str], *, empty: bool
+    name: str, layout: Layout, dims: Mapping[str, int | None], around: Around, *, empty: bool
 ) -> CollectionSchema:
     """The schema of the collection, called `name`. A vector that no record has ever held is a field without a
     dimension in an empty collection; where there are records, it is left out and named in the warnings."""
     held = [item for item in layout.vectors if dims[item.name] is not None or empty]
     if layout.marker.dims is not None:
         held = [item for item in layout.vectors if dims[item.name] is not None]
-    warnings = [*_warnings(layout, inactive)]
+    warnings = [*_warnings(layout)]
     if layout.marker.dims is None:
         warnings += [
             f"no record holds a vector {item.name!r}, so its dimension is unknown and it is left out"
@@ -57,8 +57,9 @@ def schema_of(
         fields=tuple(field for _, item in sorted(layout.properties.items()) for field in _fields(item)),
         dynamic=False,
         divided=layout.divided,
-        extras={NAME: _extras(layout)},
+        extras={NAME: _extras(layout, around)},
         note=layout.marker.note,
+        settings=settings_of(layout, around),
         warnings=tuple(warnings),
     )
 
@@ -103,37 +104,17 @@ def _indexed(item: Property) -> bool:
     return any(item.json.get(key) for key in ("indexFilterable", "indexSearchable", "indexRangeFilters"))
 
 
-def _warnings(layout: Layout, inactive: Mapping[str, str]) -> Iterator[str]:
-    raw = layout.raw
-    for name, state in inactive.items():
-        yield f"tenant {name!r} is {state} and is left out; include it with the option activate_tenants"
+def _warnings(layout: Layout) -> Iterator[str]:
     for name in layout.dropped:
         yield f"the index of the vector {name!r} was dropped, and Weaviate does not return its vectors any more"
-    if _modules(raw):
-        yield f"vectorizer, generative and reranker settings are not carried: {', '.join(_modules(raw))}"
-    for item in layout.properties.values():
-        if item.kind == "blobHash":
-            yield f"{item.name!r} is a blobHash: its stored hashes are carried as text, the blobs are gone"
-    if (raw.get("objectTtlConfig") or {}).get("enabled"):
-        yield (
-            "objects of this collection expire; a new collection gets the rule switched off, because the times start "
-            "again there"
-        )
     if layout.later:
         yield f"references wait for their classes: {', '.join(item.name for item in layout.later)}"
 
 
-def _modules(raw: Mapping[str, Any]) -> list[str]:
-    names = {str(name) for name in raw.get("moduleConfig") or {}}
-    if raw.get("vectorizer") not in (None, "", "none"):
-        names.add(str(raw["vectorizer"]))
-    for config in (raw.get("vectorConfig") or {}).values():
-        names |= {str(name) for name in config.get("vectorizer") or {}} - {"none"}
-    return sorted(names)
-
-
-def _extras(layout: Layout) -> dict[str, Json]:
+def _extras(layout: Layout, around: Around) -> dict[str, Json]:
     extras = {key: value for key, value in layout.raw.items() if key not in _LEFT_OUT}
     if layout.description:
         extras["description"] = layout.description
+    if around.switched:
+        extras["tenants"] = dict(around.switched)
     return extras

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import anyio
 
@@ -36,7 +36,7 @@ class Session:
         self.client = client
         self.config = config
         self.identity = Identity(client, config)
-        self.capabilities = narrowed(client.server)
+        self.capabilities = narrowed(client.server, activate_tenants=config.activate_tenants)
         self.consistency = f"CONSISTENCY_LEVEL_{config.consistency.value}"
         self._layout: Layout | None = None
         self._active: set[str] = set()
@@ -109,6 +109,25 @@ class Session:
         usable = await self.namespaces()
         return {name: state for name, state in sorted((await self.states()).items()) if name not in usable}
 
+    async def switched(self) -> dict[str, str]:
+        """Tenants that are read although they are not active, and the states that they had before."""
+        if not (self.config.activate_tenants and (await self.layout()).divided):
+            return {}
+        states = {**await self.states(), **self._was}
+        return {name: state for name, state in sorted(states.items()) if state in SWITCHABLE}
+
+    async def aliases(self) -> list[str] | None:
+        """Aliases of the class; None where they may not be read. Servers before 1.32 have none."""
+        if self.client.server.version < (1, 32):
+            return []
+        try:
+            found = await self.client.rest("GET", "/aliases", params={"class": (await self.layout()).name})
+        except RestError as error:
+            if error.status != 403:
+                raise
+            return None
+        return sorted(item["alias"] for item in found.get("aliases") or ())
+
     async def has(self, namespace: str) -> bool:
         """Whether the namespace exists. Its tenant is switched on when that is wanted; otherwise raises InvalidRequest
         for one that is off."""
@@ -171,6 +190,12 @@ class Session:
         for start in range(0, len(body), TENANTS_PER_CALL):
             part = body[start : start + TENANTS_PER_CALL]
             await self.client.rest("PUT", class_path(collection, "tenants"), part)
+
+    async def switch_off(self, layout: Layout, wanted: Mapping[str, str]) -> None:
+        """Give these tenants (as far as they exist) their states."""
+        existing = await self.states()
+        await self._switch(layout.name, {name: state for name, state in wanted.items() if name in existing})
+        self._active -= wanted.keys()
 
     def kept_on(self, names: Iterable[str]) -> None:
         """We write to these tenants, so they stay as they are now."""

@@ -26,7 +26,7 @@ from vectormigrate.adapters.weaviate.marker import Marker, joined
 from vectormigrate.adapters.weaviate.proto import batch as pb
 from vectormigrate.adapters.weaviate.proto import removal
 from vectormigrate.adapters.weaviate.references import References
-from vectormigrate.adapters.weaviate.session import Session
+from vectormigrate.adapters.weaviate.session import TENANTS_PER_CALL, Session
 from vectormigrate.errors import AlreadyExists, TimedOut
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
@@ -62,10 +62,11 @@ class Writer:
         try:
             # The note comes with the last step, so that a half-made class is not taken for a finished one.
             last = wanted.body["description"]
-            first = {**wanted.body, "description": ""} if wanted.added else wanted.body
+            steps = bool(wanted.added or schema.namespaces)
+            first = {**wanted.body, "description": ""} if steps else wanted.body
             made = await rest("POST", "/schema", first)
-            if wanted.added:
-                await self._add_vectors(made, wanted, last)
+            if steps:
+                await self._complete(made, wanted, last, schema.namespaces)
             await self._seen(identity, str(made["class"]))
         except RestError as error:
             if error.status == 422 and re.search(r"class (name \S+ )?already exists", error.text):
@@ -81,11 +82,15 @@ class Writer:
                 await self._session.client.rest("DELETE", class_path(name))
             raise
 
-    async def _add_vectors(self, made: dict[str, Any], wanted: Creation, description: str) -> None:
-        """Named vectors beside a legacy one."""
+    async def _complete(self, made: dict[str, Any], wanted: Creation, description: str, tenants: Sequence[str]) -> None:
+        """Tenants without objects, and named vectors beside a legacy one."""
         path = class_path(str(made["class"]))
         try:
-            body = {**made, "vectorConfig": wanted.added, "description": description}
+            for start in range(0, len(tenants), TENANTS_PER_CALL):
+                part = [{"name": name} for name in tenants[start : start + TENANTS_PER_CALL]]
+                await self._session.client.rest("POST", class_path(str(made["class"]), "tenants"), part)
+            added = {"vectorConfig": wanted.added} if wanted.added else {}
+            body = {**made, **added, "description": description}
             await self._session.client.rest("PUT", path, body)
             await self._changed(await self._session.layout(fresh=True))
         except BaseException:
@@ -232,6 +237,9 @@ class Writer:
             if layout.marker.later and not layout.later:
                 await self._set_marker(layout, replace(layout.marker, later=()))
         await self._indexed(layout)
+        if layout.marker.states:
+            await self._session.switch_off(layout, layout.marker.states)
+            await self._set_marker(layout, replace((await self._session.layout(fresh=True)).marker, states={}))
 
     async def _indexed(self, layout: Layout) -> None:
         seconds = self._session.config.ready_timeout
