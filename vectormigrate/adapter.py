@@ -7,7 +7,7 @@ switched off. All I/O is async; a blocking client runs in a thread or a child pr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -295,6 +295,20 @@ class AdapterSpec(Protocol, Generic[ConfigT]):
 
 
 AnySpec = AdapterSpec[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a server holds. `server`: product and version, for people; `names`: every collection, sorted."""
+
+    server: str
+    names: Sequence[str]
+
+
+def lister(spec: AnySpec) -> Callable[[Any], Awaitable[Listing]] | None:
+    """`list_collections(config)`, the optional verb of a SPEC: connect as `open` does, return who answered and which
+    collections there are. The config's collection is not looked at, nothing is made, and no collection is opened."""
+    return getattr(spec, "list_collections", None)
 
 
 def type_words(spec: AnySpec) -> Mapping[str, TypeWord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from vectormigrate.model.plan import FieldMapping, Loss, MappingRules, Outcome
-from vectormigrate.model.schema import CollectionSchema, Json
+from vectormigrate.model.schema import CollectionSchema, Json, VectorField
 from vectormigrate.model.status import MigrationStatus, ValidationReport
 from vectormigrate.settings import Endpoint
 
@@ -64,6 +64,25 @@ class CollectionReport:
     namespaces: dict[str, int]
     sampled: int
     fields: tuple[FieldMapping, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldCollection:
+    """A collection of a server. What could not be found out is None or empty, and `problem` says why."""
+
+    name: str
+    records: int | None = None
+    vectors: tuple[VectorField, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """`collections`: what a server holds. `server`: product and version."""
+
+    type: str
+    server: str
+    collections: tuple[HeldCollection, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

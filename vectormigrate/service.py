@@ -5,7 +5,7 @@ A verb takes and returns plain data and raises errors of `vectormigrate.errors`;
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from vectormigrate.engine.declared import recommend_fields
 from vectormigrate.engine.doctor import examine
 from vectormigrate.engine.events import Listener, Planned, ignore
 from vectormigrate.engine.failpoints import failpoint
+from vectormigrate.engine.holdings import holdings
 from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.outcomes import known, outcome_table
 from vectormigrate.engine.planning import make_plan
@@ -41,6 +42,7 @@ from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
 from vectormigrate.requests import (
     CollectionReport,
     DoctorCheck,
+    Holdings,
     MigrationRequest,
     Observation,
     OutcomeTable,
@@ -352,6 +354,11 @@ class Service:
         if not complete and self._stop_now:
             raise Interrupted(f"stopped; go on with: vectormigrate resume {plan.spec.id}")
         return await store.status(plan.spec.id)
+
+    async def collections(self, endpoint: Endpoint, wanted: Callable[[str], bool] = lambda _: True) -> Holdings:
+        """What the server of this endpoint holds, of the names that are `wanted`; its collection is not looked at.
+        Raises ConfigError where the adapter cannot list, and what the database says."""
+        return await holdings(complete_endpoint(self.settings, endpoint), wanted)
 
     async def describe(self, endpoint: Endpoint, sample: int = 10_000) -> CollectionReport:
         """Shape, counts, and what `sample` records say about the fields. Raises CollectionNotFound."""

@@ -23,6 +23,7 @@ COMMANDS = [
     "schema describe",
     "schema recommend",
     "schema table",
+    "collections",
     "doctor",
     "serve",
     "demo",
@@ -93,7 +94,8 @@ def test_migrate_has_every_flag_of_the_original_tool_and_ours(shell: Shell) -> N
 def test_the_examples_use_only_flags_that_exist(shell: Shell) -> None:
     """Each example is given to its command with `--help`, after which flags that do not exist would be an error."""
     texts = [examples.MIGRATE, examples.RESUME, examples.STOP, examples.STATUS, examples.LIST, examples.VALIDATE]
-    texts += [examples.ROLLBACK, examples.DESCRIBE, examples.RECOMMEND, examples.TABLE, examples.DOCTOR]
+    texts += [examples.ROLLBACK, examples.DESCRIBE, examples.RECOMMEND, examples.TABLE]
+    texts += [examples.COLLECTIONS, examples.DOCTOR]
     texts += [examples.SERVE, examples.DEMO]
     for command, text in zip(COMMANDS, texts, strict=True):
         assert flags(text) <= flags(shell.run(*command.split(), "--help").out), command

@@ -207,3 +207,14 @@ def test_doctor_checks_state_packages_and_connections(finished: tuple[Shell, End
     assert ended.document["ok"] is True
     assert any("here" in check["name"] for check in ended.document["checks"])
     assert "FAIL" not in shell.run("doctor").out
+
+
+def test_doctor_and_collections_say_what_there_is_and_make_nothing(finished: tuple[Shell, Ended]) -> None:
+    shell, _ = finished
+    for type, url in (("qdrant_edge", "not-yet"), ("milvus", "not-yet.db")):
+        assert "first use" in shell.run("doctor", "--type", type, "--url", url, "--json").out
+        assert shell.run("collections", "--type", type, "--url", url, "--json").document["collections"] == []
+        assert not (shell.folder / url).exists()
+    found = shell.run("collections", "--type", "qdrant_edge", "--url", "source", "--json").document
+    assert [(item["name"], item["problem"]) for item in found["collections"]] == [("docs", None)]
+    assert "docs" in shell.run("collections", "--type", "qdrant_edge", "--url", "source").out

@@ -43,6 +43,22 @@ async def test_only_collections_of_the_list_can_be_named(world: World) -> None:
 
 
 @requirement("access:allow-list")
+async def test_only_collections_of_the_list_are_listed(world: World) -> None:
+    for name in ("private", "docs2"):
+        await world.seed(10, name)
+    app = world.app()
+    async with app.run(), Client(app.mcp) as client:
+        found = await call(client, "list_collections", connection="here")
+        assert [item["name"] for item in found["collections"]] == ["docs", "docs2"]
+        assert "private" not in json.dumps(found)
+        cut = await call(client, "list_collections", connection="here", limit=1)
+        assert [item["name"] for item in cut["collections"]] == ["docs"]
+        assert cut["total"] == found["total"] == 2
+        nothing = await call(client, "list_collections", connection="closed")
+        assert (nothing["collections"], nothing["total"]) == ([], 0)
+
+
+@requirement("access:allow-list")
 async def test_migrations_that_began_elsewhere_keep_to_the_list(world: World) -> None:
     """Of a migration between places that agents may not touch they see the progress and no more."""
     app = world.app()
@@ -92,11 +108,14 @@ async def test_urls_are_taken_on_stdio_with_the_flag_only(world: World) -> None:
     async with closed.run(), Client(closed.mcp) as client:
         text = await refused(client, "describe_collection", connection=inline, collection="docs")
         assert "not accepted by this server" in text
+        assert "not accepted by this server" in await refused(client, "list_collections", connection=inline)
         assert world.url("here") not in text
     opened = world.app(inline=True)
     async with opened.run(), Client(opened.mcp) as client:
         found = await call(client, "describe_collection", connection=inline, collection="docs")
         assert found["records"] == 60
+        listed = await call(client, "list_collections", connection=inline)
+        assert [item["name"] for item in listed["collections"]] == ["docs"]
         planned = await plan(client, source=inline, source_collection="docs")
         await call(client, "start_migration", plan_id=planned["plan_id"])
         assert (await call(client, "wait_migration", migration_id="docs"))["status"] == "completed"
@@ -159,6 +178,8 @@ def _arguments(tool: str) -> list[dict[str, Any]]:
         names = ("dead", "literal", f"{CANARY}-literal", f"http://u:{CANARY}@h/")
         ends = {"source_collection": "docs", "target": "there", "target_collection": "docs"}
         return [{"source": name, **ends} for name in names]
+    if tool == "list_collections":
+        return [{"connection": name} for name in ("dead", "literal")]
     if tool == "describe_collection":
         return [{"connection": name, "collection": "docs"} for name in ("dead", "literal")]
     if tool == "schema_recommendation":

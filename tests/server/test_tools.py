@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -30,12 +31,13 @@ from tests.server.world import (
 )
 from vectormigrate.server import auth
 from vectormigrate.server.app import App
+from vectormigrate.settings import Endpoint
 
 pytestmark = pytest.mark.anyio
 
 LOOKING = {
     *("list_migrations", "migration_status", "wait_migration", "migration_report", "list_rejects"),
-    *("list_connections", "describe_collection", "schema_recommendation", "validate_migration"),
+    *("list_connections", "list_collections", "describe_collection", "schema_recommendation", "validate_migration"),
     "plan_migration",
 }
 WRITING = {"start_migration", "stop_migration", "resume_migration"}
@@ -254,3 +256,25 @@ async def test_tools_command_line_and_library_tell_the_same(world: World) -> Non
     assert cli["validation"]["diff"]["compared"] == report["validation"]["compared"] == 60
     assert report["details"]["started_at"] == verdict.started_at
     assert planned["plan"]["losses"] == report["plan"]["losses"] == [asdict(loss) for loss in stored.losses]
+
+
+@requirement("tools:parity")
+async def test_tools_command_line_and_library_list_the_same_collections(tmp_path: Path) -> None:
+    world = World(tmp_path, "qdrant_edge", "parity")
+    world.write()
+    await world.seed()
+    await world.seed(10, "docs2")
+    app = world.app()
+    async with app.run(), Client(app.mcp) as client:
+        listed = await call(client, "list_collections", connection="here")
+        library = await app.desk.service().collections(Endpoint(connection="here", collection=""))
+    shell = Shell(world.folder, {"VECTORMIGRATE_CONFIG": str(world.config), "CANARY": "x"})
+    cli = shell.run("collections", "here", "--json").document
+    assert cli == json.loads(json.dumps(asdict(library)))
+    assert cli["server"] == listed["server"]
+    assert [(item["name"], item["records"]) for item in cli["collections"]] == [("docs", 60), ("docs2", 10)]
+    for one, other in zip(cli["collections"], listed["collections"], strict=True):
+        assert (one["name"], one["records"], one["problem"]) == (other["name"], other["records"], other["problem"])
+        assert [(v["name"], v["kind"], v["dim"]) for v in one["vectors"]] == [
+            (v["name"], v["kind"], v["dim"]) for v in other["vectors"]
+        ]

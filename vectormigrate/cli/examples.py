@@ -96,6 +96,11 @@ TABLE = """[bold]Examples[/]
   vectormigrate schema table
   vectormigrate schema table milvus --also qdrant_edge"""
 
+COLLECTIONS = """[bold]Examples[/]
+  vectormigrate collections prod
+  vectormigrate collections --type pinecone --api-key env:PINECONE_API_KEY
+  vectormigrate collections --type qdrant --url http://localhost:6333 --json"""
+
 DOCTOR = """[bold]Examples[/]
   vectormigrate doctor
   vectormigrate doctor prod

@@ -306,6 +306,26 @@ def rollback(
     return run_verb(partial(verbs_look.rollback, common, migration_id, force=force, target_key=target_api_key))
 
 
+@app.command(epilog=examples.COLLECTIONS)
+def collections(
+    connection: Annotated[
+        str | None, typer.Argument(metavar="[CONNECTION]", help="Name in vectormigrate.toml, or use --type.")
+    ] = None,
+    type: opt.Type = None,
+    url: opt.Url = None,
+    api_key: opt.Key = None,
+    option: opt.Option = None,
+    state: opt.State = None,
+    config: opt.Config = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """List what a server holds: collections with their records and vectors."""
+    from vectormigrate.cli import verbs_look
+
+    place = Place(side="", connection=connection, type=type, url=url, key=api_key, options=tuple(option or ()))
+    return run_verb(partial(verbs_look.collections, Common(state=state, config=config, as_json=as_json), place))
+
+
 @app.command(epilog=examples.DOCTOR)
 def doctor(
     connections: Annotated[

@@ -12,7 +12,7 @@ from vectormigrate.cli.console import clean, pairs, show, table
 from vectormigrate.cli.words import bytes_in_all, count, duration, namespace, percent, place, plural, size
 from vectormigrate.model.plan import CompareClass, FieldMapping, Loss, MigrationPlan, Outcome, VectorMapping
 from vectormigrate.model.schema import CollectionSchema
-from vectormigrate.requests import CollectionReport, Recommendation
+from vectormigrate.requests import CollectionReport, Holdings, Recommendation
 
 STYLE = {Outcome.EXACT: "green", Outcome.RESTORED: "yellow", Outcome.LOSS: "red"}
 COMPARE = {CompareClass.EXACT: "bit for bit", CompareClass.UNIT: "direction", CompareClass.TOL: "within"}
@@ -198,6 +198,18 @@ def show_collection(report: CollectionReport) -> None:
         for item in report.fields:
             made.add_row(clean(item.source_field), clean(item.source_type), clean(item.notes))
         show("", made)
+
+
+def show_holdings(found: Holdings) -> None:
+    """`collections`."""
+    made = table(f"{clean(found.server)}: {plural(len(found.collections), 'collection')}", *_HELD, right=("records",))
+    for item in found.collections:
+        vectors = ", ".join(f"{v.name or '(unnamed)'} {v.kind} {v.dim or ''}".strip() for v in item.vectors)
+        made.add_row(clean(item.name), count(item.records), clean(vectors), clean(item.problem or ""))
+    show(made)
+
+
+_HELD = ("name", "records", "vectors", "problem")
 
 
 def _schema_vectors(schema: CollectionSchema) -> Table:

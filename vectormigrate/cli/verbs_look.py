@@ -35,7 +35,7 @@ from vectormigrate.cli.render import (
     show_rollback,
     status_view,
 )
-from vectormigrate.cli.render_plan import show_collection, show_recommendation
+from vectormigrate.cli.render_plan import show_collection, show_holdings, show_recommendation
 from vectormigrate.cli.render_report import show_report
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import MigrationStatus, Status
@@ -187,6 +187,19 @@ async def describe(common: Common, place: Place, sample: int) -> int:
         document(collection_document(report))
     else:
         show_collection(report)
+    return 0
+
+
+async def collections(common: Common, place: Place) -> int:
+    """What a server holds."""
+    settings = settings_of(common)
+    endpoint = endpoint_of(settings, place, collection_needed=False)
+    async with open_service(settings) as service:
+        found = await service.collections(endpoint)
+    if common.as_json:
+        document(asdict(found))
+    else:
+        show_holdings(found)
     return 0
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from vectormigrate import registry
-from vectormigrate.engine.connect import open_endpoint
+from vectormigrate.adapter import Listing, lister
+from vectormigrate.engine.connect import configure, open_endpoint
+from vectormigrate.engine.holdings import ANY_COLLECTION, listing
 from vectormigrate.errors import CollectionNotFound, VectorMigrateError
 from vectormigrate.requests import DoctorCheck
 from vectormigrate.settings import Endpoint, Settings, complete_endpoint
 from vectormigrate.state.store import open_store
 
-PROBE_COLLECTION = "vectormigrate_doctor"
-"""Asked for where no collection is named; that it does not exist is the expected answer."""
+MOST_NAMES = 10
+"""Collections of a server that are named."""
 
 
 def package_checks() -> list[DoctorCheck]:
@@ -72,19 +75,43 @@ async def connection_check(settings: Settings, given: Endpoint) -> DoctorCheck:
     name = f"connection {given.connection or given.type}"
     try:
         endpoint = complete_endpoint(settings, given)
-        probe = endpoint.collection or PROBE_COLLECTION
-        async with open_endpoint(replace(endpoint, collection=probe)) as collection:
-            server = await collection.server()
-            try:
-                schema = await collection.describe()
-                records = await collection.count()
-            except CollectionNotFound as error:
-                missing = f"; {error}" if endpoint.collection else ""
-                return DoctorCheck(name=name, ok=not endpoint.collection, detail=server + missing)
-            vectors = ", ".join(f"{v.name or '(unnamed)'} {v.kind} {v.dim or ''}".strip() for v in schema.vectors)
-            return DoctorCheck(name=name, ok=True, detail=f"{server}; {probe}: {records:,} records, {vectors}")
+        found = await _answers(endpoint)
+        detail = found.server if found else "answers"
+        if endpoint.collection and (found is None or endpoint.collection in found.names):
+            return DoctorCheck(name=name, ok=True, detail=await _collection(endpoint))
+        if endpoint.collection:
+            # The default collection of a connection may be one that a migration will make.
+            missing = f"{detail}; it has no collection {endpoint.collection!r}{_others(found)}"
+            return DoctorCheck(name=name, ok=not given.collection, detail=missing)
+        return DoctorCheck(name=name, ok=True, detail=detail + _others(found))
     except VectorMigrateError as error:
         return DoctorCheck(name=name, ok=False, detail=str(error))
+
+
+async def _answers(endpoint: Endpoint) -> Listing | None:
+    """What the server says about itself; None where the adapter can only open collections, and one could be."""
+    if lister(configure(replace(endpoint, collection=endpoint.collection or ANY_COLLECTION))[0]) is not None:
+        return await listing(endpoint)
+    if not endpoint.collection:
+        with suppress(CollectionNotFound):
+            async with open_endpoint(replace(endpoint, collection=ANY_COLLECTION)):
+                pass
+    return None
+
+
+async def _collection(endpoint: Endpoint) -> str:
+    async with open_endpoint(endpoint) as collection:
+        schema, records = await collection.describe(), await collection.count()
+        vectors = ", ".join(f"{v.name or '(unnamed)'} {v.kind} {v.dim or ''}".strip() for v in schema.vectors)
+        return f"{await collection.server()}; {endpoint.collection}: {records:,} records, {vectors}"
+
+
+def _others(found: Listing | None) -> str:
+    """How many collections there are, and the first of them."""
+    if found is None:
+        return ""
+    shown = ", ".join(found.names[:MOST_NAMES]) + (", …" if len(found.names) > MOST_NAMES else "")
+    return f"; {len(found.names):,} collection{'' if len(found.names) == 1 else 's'}{': ' if shown else ''}{shown}"
 
 
 async def examine(settings: Settings, endpoints: Sequence[Endpoint]) -> list[DoctorCheck]:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from os import environ
@@ -81,21 +81,37 @@ class Access:
 
     def endpoint(self, name: str, collection: str | None, side: Side = "") -> Endpoint:
         """The collection that an agent means. Raises ConfigError: unknown, not open to agents, or none named."""
-        kind, equals, url = name.partition("=")
-        if equals:
-            if not self.inline:
-                raise ConfigError(
-                    f"{name.split('=')[0]!r} with a URL is not accepted by this server; name a connection "
-                    f"({self._names()})"
-                )
-            return resolve_endpoint(self.settings, side, type=kind, url=url, collection=collection)
-        endpoint = resolve_endpoint(
-            self.settings, side, connection=name, collection=collection, collection_needed=False
-        )
+        endpoint = self._resolved(name, collection, side)
         if not endpoint.collection:
-            raise ConfigError(f"which collection of connection {name!r}? give {self._argument(side)}")
-        self._require(name, endpoint.collection)
+            raise ConfigError(
+                f"which collection of {endpoint.connection or endpoint.type!r}? give {self._argument(side)}"
+            )
+        if endpoint.connection:
+            self._require(name, endpoint.collection)
         return endpoint
+
+    def _resolved(self, name: str, collection: str | None, side: Side) -> Endpoint:
+        kind, equals, url = name.partition("=")
+        if not equals:
+            return resolve_endpoint(
+                self.settings, side, connection=name, collection=collection, collection_needed=False
+            )
+        if not self.inline:
+            raise ConfigError(
+                f"{kind!r} with a URL is not accepted by this server; name a connection ({self._names()})"
+            )
+        return resolve_endpoint(self.settings, side, type=kind, url=url, collection=collection, collection_needed=False)
+
+    def place(self, name: str) -> Endpoint:
+        """The server behind a connection, whatever its collection. Raises ConfigError."""
+        return self._resolved(name, None, "")
+
+    def filter(self, name: str) -> Callable[[str], bool]:
+        """Which collections of a connection agents may touch; all of a URL that was taken inline."""
+        if "=" in name:
+            return lambda _: self.inline
+        patterns = self._open(name).patterns
+        return lambda collection: any(fnmatchcase(collection, pattern) for pattern in patterns)
 
     def require(self, *refs: EndpointRef) -> None:
         """Raise ConfigError unless agents may touch these collections of a stored migration."""

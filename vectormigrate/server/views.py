@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vectormigrate.engine.lifecycle import Verb
-from vectormigrate.engine.next_step import Why, next_step
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan
-from vectormigrate.model.status import MigrationStatus, ValidationReport
+from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
 from vectormigrate.redaction import scrub
 from vectormigrate.server import wire
 from vectormigrate.server.jobs import Job
@@ -57,34 +55,26 @@ def status_answer(status: MigrationStatus, job: Job | None) -> wire.StatusAnswer
         stop_requested=status.stop_requested,
         error=scrub(in_tool_words(status.error)) if status.error else None,
         job=job_view(job),
-        next_step=next_tool(status, job),
+        next_step=next_step(status, job),
     )
 
 
-_STEPS: Mapping[Verb, str] = {
-    Verb.RESUME: "resume_migration({id})",
-    Verb.RETRY: "resume_migration({id}, retry_rejects=true)",
-    Verb.VALIDATE: "validate_migration({id}, full=true)",
-    Verb.ROLLBACK: "rollback_migration({id})",
-}
-
-
-def next_tool(status: MigrationStatus, job: Job | None) -> str:
-    """What an agent would call next, and why."""
+def next_step(status: MigrationStatus, job: Job | None) -> str:
+    """What an agent would do next."""
     name = f"migration_id={status.id!r}"
-    if job is not None and job.running:
+    busy = job is not None and job.running
+    failed = f" after looking at job.error: {job.error}" if job is not None and job.error else ""
+    if busy or (status.status is Status.IN_PROGRESS and status.runner_alive):
         return f"wait_migration({name})"
-    step = next_step(status)
-    if step.verb is None:
-        return f"wait_migration({name})" if step.why is Why.RUNS else f"{step.why}; plan_migration begins a new one"
-    text = f"{_STEPS[step.verb].format(id=name)}: {step.why}"
-    if step.why is Why.REJECTS:
-        text = f"list_rejects({name}) shows the cause; then {text}"
-    if step.undo:
-        text = f"{text}; {_STEPS[Verb.ROLLBACK].format(id=name)} undoes it"
-    if job is not None and job.error:
-        text = f"{text}. The last {job.kind} failed: {job.error}"
-    return text
+    match status.status:
+        case Status.COMPLETED:
+            return f"validate_migration({name}, full=true) proves it; rollback_migration({name}) undoes it"
+        case Status.ROLLED_BACK:
+            return "nothing is left to do; start_migration begins a new one under another id"
+        case Status.IN_PROGRESS:
+            return f"its process died: resume_migration({name}) goes on from the last checkpoint"
+        case _:
+            return f"resume_migration({name}){failed}"
 
 
 def finished(status: MigrationStatus, job: Job | None) -> bool:

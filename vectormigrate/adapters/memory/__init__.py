@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from anyio.lowlevel import checkpoint
+
+from vectormigrate.adapter import Listing
 from vectormigrate.adapters.memory.adapter import MemoryCollection
 from vectormigrate.adapters.memory.config import CAPABILITIES, MemoryConfig, register_profile
+from vectormigrate.adapters.memory.store import store
 from vectormigrate.errors import AdapterError
 
 __all__ = ["CAPABILITIES", "SPEC", "MemoryConfig", "register_profile"]
@@ -31,6 +35,11 @@ class MemorySpec:
             yield collection
         finally:
             collection.close()
+
+    async def list_collections(self, config: MemoryConfig) -> Listing:
+        """The collections of the store."""
+        await checkpoint()
+        return Listing(server=self.name, names=sorted(store(config.store)))
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """There is no vendor whose exceptions could mean something."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from vectormigrate.adapter import Listing
 from vectormigrate.adapters.milvus import errors
 from vectormigrate.adapters.milvus.capabilities import CAPABILITIES, EDITIONS
 from vectormigrate.adapters.milvus.config import MilvusConfig
@@ -75,6 +76,13 @@ class MilvusSpec:
             finally:
                 with anyio.CancelScope(shield=True):
                     await _restore(session)
+
+    async def list_collections(self, config: MilvusConfig) -> Listing:
+        """The collections of the database that the user may see. Raises as `open`; a Lite database is not made."""
+        _require(self.name, LITE_MODULES if config.lite else MODULES)
+        from vectormigrate.adapters.milvus.listing import listed
+
+        return await listed(config)
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """Milvus' statuses and gRPC's errors."""

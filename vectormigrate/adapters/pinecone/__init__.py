@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from vectormigrate.adapter import Listing
 from vectormigrate.adapters.pinecone import errors
 from vectormigrate.adapters.pinecone.capabilities import CAPABILITIES, DOCUMENTS, EDITIONS
 from vectormigrate.adapters.pinecone.config import KEY_VARIABLE, PineconeConfig
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
 __all__ = ["CAPABILITIES", "DOCUMENTS", "SPEC", "PineconeConfig"]
 
 MODULES = ("pinecone", "httpx", "msgspec")
+
+
+def _require(name: str) -> None:
+    for module in MODULES:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(name, "pinecone", module)
+
+
+def _key(config: PineconeConfig) -> str:
+    key = config.key()
+    if not key or not key.isascii() or not key.isprintable():
+        message = f"the API key is missing or no key at all; give api_key or set {KEY_VARIABLE}"
+        raise AuthFailed(message, adapter=PineconeSpec.name, operation="open")
+    return key
 
 
 class PineconeSpec:
@@ -39,18 +54,13 @@ class PineconeSpec:
     @asynccontextmanager
     async def open(self, config: PineconeConfig) -> AsyncGenerator[PineconeIndex, None]:
         """The index. Raises MissingExtra, AuthFailed, Unavailable, and InvalidRequest for a pod index."""
-        for module in MODULES:
-            if importlib.util.find_spec(module) is None:
-                raise MissingExtra(self.name, "pinecone", module)
+        _require(self.name)
         from vectormigrate.adapters.pinecone.adapter import PineconeIndex
         from vectormigrate.adapters.pinecone.client import Client
         from vectormigrate.adapters.pinecone.control import Control
         from vectormigrate.adapters.pinecone.session import Session
 
-        key = config.key()
-        if not key or not key.isascii() or not key.isprintable():
-            message = f"the API key is missing or no key at all; give api_key or set {KEY_VARIABLE}"
-            raise AuthFailed(message, adapter=self.name, operation="open")
+        key = _key(config)
         with errors.translated("open"):
             control, client = Control(config, key), Client(config, key)
         try:
@@ -62,6 +72,13 @@ class PineconeSpec:
             with anyio.CancelScope(shield=True):
                 await client.close()
                 await control.close()
+
+    async def list_collections(self, config: PineconeConfig) -> Listing:
+        """The indexes of the project. Raises as `open`."""
+        _require(self.name)
+        from vectormigrate.adapters.pinecone.listing import listed
+
+        return await listed(config, _key(config))
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """Pinecone's answers, the SDK's exceptions and httpx's."""

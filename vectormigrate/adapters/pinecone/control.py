@@ -41,6 +41,11 @@ class Control:
         except NotFoundError:
             return None
 
+    async def names(self) -> list[str]:
+        """The indexes of the project."""
+        self._check_open()
+        return [str(index.name) async for index in self._sdk.indexes.list()]
+
     async def create(self, arguments: dict[str, Any]) -> None:
         """Create the index and wait until it is ready. Raises ConflictError, TimedOut."""
         self._check_open()

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from vectormigrate.adapter import Listing
 from vectormigrate.adapters.qdrant import errors
 from vectormigrate.adapters.qdrant.capabilities import CAPABILITIES
 from vectormigrate.adapters.qdrant.config import QdrantConfig
@@ -57,6 +58,13 @@ class QdrantSpec:
 
         async with opened(config) as session:
             yield QdrantCollection(session)
+
+    async def list_collections(self, config: QdrantConfig) -> Listing:
+        """The collections that the key may see. Raises as `open`."""
+        _require(self.name)
+        from vectormigrate.adapters.qdrant.listing import listed
+
+        return await listed(config)
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """HTTP's and gRPC's errors."""

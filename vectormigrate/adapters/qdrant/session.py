@@ -162,17 +162,23 @@ def shard_of(layout: Layout, namespace: str) -> ShardKey | None:
     return next((key for key in layout.shard_keys if namespace_of(key) == namespace), None)
 
 
+async def greeted(client: Rest, config: QdrantConfig) -> str:
+    """The server's version, which is not too old."""
+    with translated("open"):
+        text = await client.hello(config.connect_timeout)
+    if parse_version(text) < (*OLDEST, 0):
+        needed = ".".join(map(str, OLDEST))
+        raise InvalidRequest(f"the server is Qdrant {text}; {needed} or later is needed", adapter=NAME)
+    return text
+
+
 @asynccontextmanager
 async def opened(config: QdrantConfig) -> AsyncGenerator[Session, None]:
     """A session whose server has answered and let us in. Raises Unavailable, AuthFailed, and InvalidRequest when it is
     no Qdrant or too old a one, or when gRPC leads to another server."""
     async with rest.connected(config) as client:
-        with translated("open"):
-            text = await client.hello(config.connect_timeout)
+        text = await greeted(client, config)
         version = parse_version(text)
-        if version < (*OLDEST, 0):
-            needed = ".".join(map(str, OLDEST))
-            raise InvalidRequest(f"the server is Qdrant {text}; {needed} or later is needed", adapter=NAME)
         over_rest = RestPoints(client, config)
         if not config.prefer_grpc:
             yield await _checked(Session(config, client, text, over_rest, None))

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio.to_thread import run_sync
 
+from vectormigrate.adapter import Listing
 from vectormigrate.adapters.qdrant_edge import engine
 from vectormigrate.adapters.qdrant_edge.adapter import EdgeCollection
 from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, QdrantEdgeConfig
@@ -21,6 +22,11 @@ from vectormigrate.adapters.qdrant_edge.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, MissingExtra
 
 __all__ = ["CAPABILITIES", "SPEC", "QdrantEdgeConfig"]
+
+
+def _require(name: str) -> None:
+    if importlib.util.find_spec("qdrant_edge") is None:
+        raise MissingExtra(name, "qdrant-edge", "qdrant-edge-py")
 
 
 class QdrantEdgeSpec:
@@ -38,8 +44,7 @@ class QdrantEdgeSpec:
 
         Raises MissingExtra, and Unavailable when another process keeps it open longer than `lock_wait`.
         """
-        if importlib.util.find_spec("qdrant_edge") is None:
-            raise MissingExtra(self.name, "qdrant-edge", "qdrant-edge-py")
+        _require(self.name)
         shared = engine.acquire(config.folder(), config.collection, config.lock_wait)
         collection = EdgeCollection(config, shared)
         try:
@@ -49,6 +54,13 @@ class QdrantEdgeSpec:
             collection.close()
             with anyio.CancelScope(shield=True):
                 await run_sync(engine.release, shared)
+
+    async def list_collections(self, config: QdrantEdgeConfig) -> Listing:
+        """The collections of the folder. Raises MissingExtra, InvalidRequest for a folder of something else."""
+        _require(self.name)
+        from vectormigrate.adapters.qdrant_edge.listing import listed
+
+        return await run_sync(listed, config.folder())
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """The engine raises bare `Exception`, so only its text tells what happened."""

@@ -67,7 +67,7 @@ class Entry:
         """Raises InvalidRequest when the folder is something else than ours."""
         if self._file.exists():
             return True
-        self._check_root()
+        check_root(self.root)
         return False
 
     def read(self) -> dict[str, Any] | None:
@@ -97,7 +97,7 @@ class Entry:
     def prepare(self) -> None:
         """Make the empty shard folder, and the catalogue on first use; clear what a crashed create left."""
         self.root.mkdir(parents=True, exist_ok=True)
-        self._check_root()
+        check_root(self.root)
         if not (self.root / MARKER).exists():
             write_atomically(self.root / MARKER, {"format": FORMAT})
         if self.folder.exists():
@@ -118,13 +118,29 @@ class Entry:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _check_root(self) -> None:
-        if not self.root.exists() or (self.root / MARKER).exists():
-            return
-        if not self.root.is_dir():
-            raise InvalidRequest(f"{str(self.root)!r} is not a folder", adapter="qdrant_edge")
-        if any(not item.name.startswith(".") for item in self.root.iterdir()):
-            raise InvalidRequest(
-                f"folder {str(self.root)!r} holds other things than vectormigrate collections; name a new folder",
-                adapter="qdrant_edge",
-            )
+
+def check_root(root: Path) -> None:
+    """Raise InvalidRequest when the folder is something else than ours."""
+    if not root.exists() or (root / MARKER).exists():
+        return
+    if not root.is_dir():
+        raise InvalidRequest(f"{str(root)!r} is not a folder", adapter="qdrant_edge")
+    if any(not item.name.startswith(".") for item in root.iterdir()):
+        raise InvalidRequest(
+            f"folder {str(root)!r} holds other things than vectormigrate collections; name a new folder",
+            adapter="qdrant_edge",
+        )
+
+
+def names(root: Path) -> list[str]:
+    """The collections of the folder, sorted. Raises as `check_root`, and TerminalError for a damaged description."""
+    check_root(root)
+    found: list[str] = []
+    for file in root.glob("*/collection.json"):
+        try:
+            found.append(str(json.loads(file.read_text(encoding="utf-8"))["collection"]))
+        except FileNotFoundError:
+            continue  # Dropped meanwhile.
+        except (ValueError, KeyError, TypeError) as error:
+            raise TerminalError(f"{str(file)!r} is damaged: {error}", adapter="qdrant_edge") from error
+    return sorted(found)

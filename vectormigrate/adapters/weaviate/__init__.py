@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from vectormigrate.adapter import Listing
 from vectormigrate.adapters.weaviate import errors
 from vectormigrate.adapters.weaviate.capabilities import CAPABILITIES
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
@@ -68,6 +69,13 @@ class WeaviateSpec:
             finally:
                 with anyio.CancelScope(shield=True):
                     await _restore(session)
+
+    async def list_collections(self, config: WeaviateConfig) -> Listing:
+        """The collections that the key may see. Raises as `open`."""
+        _require(self.name)
+        from vectormigrate.adapters.weaviate.listing import listed
+
+        return await listed(config)
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """Weaviate's REST answers, gRPC's and httpx' errors."""

@@ -1,0 +1,58 @@
+"""What a server holds: its collections, and how large each is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import anyio
+
+from vectormigrate.adapter import Listing, lister
+from vectormigrate.engine.connect import configure, open_endpoint
+from vectormigrate.engine.retry import RetryingSource, RetryPolicy
+from vectormigrate.errors import ConfigError, VectorMigrateError
+from vectormigrate.requests import HeldCollection, Holdings
+from vectormigrate.settings import Endpoint
+
+ANY_COLLECTION = "vectormigrate"
+"""Completes a configuration where no collection is meant; nothing looks at it."""
+
+AT_ONCE = 4
+
+
+async def listing(endpoint: Endpoint) -> Listing:
+    """Who answers, and the names of its collections. Raises ConfigError where the adapter cannot tell."""
+    spec, config = configure(replace(endpoint, collection=endpoint.collection or ANY_COLLECTION))
+    ask = lister(spec)
+    if ask is None:
+        raise ConfigError(f"the adapter {spec.name!r} cannot list collections")
+    return await ask(config)
+
+
+async def holdings(endpoint: Endpoint, wanted: Callable[[str], bool]) -> Holdings:
+    """The collections whose names are `wanted`, each with its records and vectors. One that cannot be read or counted
+    now (released, held by another process) has the reason instead."""
+    found = await listing(endpoint)
+    names = [name for name in found.names if wanted(name)]
+    held: dict[str, HeldCollection] = {}
+    slots = anyio.CapacityLimiter(AT_ONCE)
+
+    async def look(name: str) -> None:
+        async with slots:
+            held[name] = await _look(replace(endpoint, collection=name))
+
+    async with anyio.create_task_group() as tasks:
+        for name in names:
+            tasks.start_soon(look, name)
+    return Holdings(type=endpoint.type, server=found.server, collections=tuple(held[name] for name in names))
+
+
+async def _look(endpoint: Endpoint) -> HeldCollection:
+    seen = HeldCollection(name=endpoint.collection)
+    try:
+        async with open_endpoint(endpoint) as opened:
+            source = RetryingSource(opened, RetryPolicy())
+            seen = replace(seen, vectors=(await source.describe()).vectors)
+            return replace(seen, records=await source.count())
+    except VectorMigrateError as error:
+        return replace(seen, problem=str(error))

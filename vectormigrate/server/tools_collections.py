@@ -1,0 +1,66 @@
+"""The tool that lists what a server holds, within what agents may touch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from vectormigrate.requests import HeldCollection
+from vectormigrate.server import wire
+from vectormigrate.server.desk import Desk
+from vectormigrate.server.keys import Scope
+from vectormigrate.server.telling import telling
+from vectormigrate.server.tooling import CheckedTool, Connection, make_tool
+
+Limit = Annotated[int, Field(ge=1, le=100, description="Most collections to return.")]
+
+
+class CollectionTools:
+    """Tools of the scope migrations:read."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def tools(self) -> list[CheckedTool]:
+        """All of them."""
+        return [make_tool(self.list_collections, "List collections", Scope.READ, "looks")]
+
+    async def list_collections(self, connection: Connection, limit: Limit = 50) -> wire.CollectionsAnswer:
+        """List the collections of a connection that agents may touch, by name, with their records and vectors. They are
+        looked at one by one, so this takes longer the more there are."""
+        with telling():
+            endpoint = self.desk.access.place(connection)
+            open_to_agents = self.desk.access.filter(connection)
+            seen = 0
+
+            def wanted(name: str) -> bool:
+                nonlocal seen
+                seen += open_to_agents(name)
+                return open_to_agents(name) and seen <= limit
+
+            found = await self.desk.service().collections(endpoint, wanted)
+        return wire.CollectionsAnswer(
+            connection=connection,
+            server=found.server,
+            collections=[_line(item) for item in found.collections],
+            total=seen,
+        )
+
+
+def _line(item: HeldCollection) -> wire.CollectionLine:
+    return wire.CollectionLine(
+        name=item.name,
+        records=item.records,
+        vectors=[
+            wire.VectorLine(
+                name=field.name,
+                kind=str(field.kind),
+                dim=field.dim,
+                metric=str(field.metric),
+                stored_as=str(field.dtype),
+            )
+            for field in item.vectors
+        ],
+        problem=item.problem,
+    )
