@@ -52,8 +52,7 @@ def _progress_line(status: MigrationStatus) -> str:
 
 
 def _checks_line(status: MigrationStatus) -> str:
-    line = f"{plural(status.checked_records, 'record')} read back"
-    return f"{line}, {count(status.mismatched_records)} different" if status.checked_records else line
+    return f"{plural(status.checked_records, 'record')} read back"
 
 
 def _rejects_line(status: MigrationStatus, codes: Mapping[str, int]) -> str:
@@ -89,6 +88,7 @@ def status_view(
         rows.append(("ended", moment(status.ended_at)))
     if status.error:
         rows.append(("error", clean(status.error)))
+    rows += [("notice", clean(notice)) for notice in status.notices]
     parts: list[RenderableType] = [Text(status.id, style="bold").append("  ").append_text(_state(status))]
     if out().is_terminal and status.total_records and status.status is Status.IN_PROGRESS:
         parts.append(ProgressBar(total=100, completed=status.percentage, width=60))

@@ -21,6 +21,10 @@ _WORDS: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(rf"vectormigrate status {_ID} --rejects \d+"), r"list_rejects(migration_id='\g<id>')"),
     (re.compile(rf"vectormigrate status {_ID}"), r"migration_status(migration_id='\g<id>')"),
     (re.compile(rf"vectormigrate stop {_ID}"), r"stop_migration(migration_id='\g<id>')"),
+    (
+        re.compile(rf"vectormigrate validate {_ID} --full --repair"),
+        r"validate_migration(migration_id='\g<id>', full=true)",
+    ),
     (re.compile(rf"vectormigrate validate {_ID}(?P<full> --full)?"), r"validate_migration(migration_id='\g<id>')"),
     (re.compile(rf"vectormigrate rollback {_ID}"), r"rollback_migration(migration_id='\g<id>')"),
     (re.compile(r"vectormigrate list\b"), "list_migrations"),

@@ -54,6 +54,7 @@ def status_answer(status: MigrationStatus, job: Job | None) -> wire.StatusAnswer
         runner_alive=status.runner_alive,
         stop_requested=status.stop_requested,
         error=scrub(in_tool_words(status.error)) if status.error else None,
+        notices=[scrub(in_tool_words(notice)) for notice in status.notices],
         job=job_view(job),
         next_step=next_step(status, job),
     )

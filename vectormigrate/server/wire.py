@@ -53,6 +53,7 @@ class StatusAnswer(Answer):
     runner_alive: bool = Field(description="Whether a process works on it. in_progress without one: it died.")
     stop_requested: bool
     error: str | None
+    notices: list[str] = Field(description="What to know about the last run although it did not fail.")
     job: JobView | None
     next_step: str
 
