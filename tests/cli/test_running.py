@@ -19,6 +19,8 @@ RECORDS = 3000
 CANARY = "canary-51c0ffee-key"
 # A page holds 1,000 records and a run stops between pages: at this rate each page takes two seconds.
 SLOWLY = ["--rate-limit", "500", "--batch-size", "100"]
+# For runs that are ended from outside: none comes to its end by itself before that, however busy the machine is.
+CRAWLING = ["--rate-limit", "20", "--batch-size", "100"]
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_one_signal_stops_after_the_batch_in_flight_and_prints_the_command_to_go
     source: Shell, number: signal.Signals
 ) -> None:
     state = str(source.folder / "other.db")
-    with running(source, "migrate", "docs", *ends(), *SLOWLY, "--state", state) as process:
+    with running(source, "migrate", "docs", *ends(), *CRAWLING, "--state", state) as process:
         wait_for(Shell(source.folder, {"VECTORMIGRATE_STATE": state}), "docs", phase="copying")
         process.send_signal(number)
         ended = end(process)
@@ -81,7 +83,7 @@ def test_a_second_signal_leaves_at_once_and_loses_nothing(source: Shell) -> None
 
 
 def test_a_signal_with_json_still_gives_one_document(source: Shell) -> None:
-    with running(source, "migrate", "docs", *ends(), *SLOWLY, "--json") as process:
+    with running(source, "migrate", "docs", *ends(), *CRAWLING, "--json") as process:
         wait_for(source, "docs", phase="copying")
         process.send_signal(signal.SIGINT)
         ended = end(process)
@@ -91,7 +93,7 @@ def test_a_signal_with_json_still_gives_one_document(source: Shell) -> None:
 
 
 def test_stop_from_another_terminal_ends_both_commands_with_0(source: Shell) -> None:
-    with running(source, "migrate", "docs", *ends(), *SLOWLY) as process:
+    with running(source, "migrate", "docs", *ends(), *CRAWLING) as process:
         wait_for(source, "docs", phase="copying")
         stopped = source.run("stop", "docs")
         ended = end(process)
@@ -103,7 +105,7 @@ def test_stop_from_another_terminal_ends_both_commands_with_0(source: Shell) -> 
 
 
 def test_a_killed_run_is_shown_as_dead_and_goes_on_with_resume(source: Shell) -> None:
-    with running(source, "migrate", "docs", *ends(), *SLOWLY) as process:
+    with running(source, "migrate", "docs", *ends(), *CRAWLING) as process:
         wait_for(source, "docs", phase="copying")
         process.kill()
         process.communicate()
@@ -123,7 +125,7 @@ def test_watch_without_a_terminal_waits_for_the_end_and_prints_one_document(sour
 
 
 def test_a_second_run_of_the_same_migration_is_refused(source: Shell) -> None:
-    with running(source, "migrate", "docs", *ends(), *SLOWLY):
+    with running(source, "migrate", "docs", *ends(), *CRAWLING):
         wait_for(source, "docs", phase="copying")
         codes = [source.run("migrate", "docs", *ends()).code, source.run("resume", "docs").code]
     assert codes == [4, 4]
@@ -156,7 +158,7 @@ def test_a_detached_run_that_fails_early_says_so_as_if_it_were_not_detached(sour
 
 
 def test_run_options_given_to_resume_change_only_themselves(source: Shell) -> None:
-    with running(source, "migrate", "docs", *ends(), *SLOWLY) as process:
+    with running(source, "migrate", "docs", *ends(), *CRAWLING) as process:
         wait_for(source, "docs", phase="copying")
         source.run("stop", "docs")
         end(process)

@@ -29,8 +29,8 @@ class Faults:
     """`limited`, `limited:SECONDS`, `down`, `lost` (applied, then no answer), `half` (half applied, then no answer),
     `foreign` (somebody else writes id 9999), `slow`, or None."""
     scan: Callable[[int], str | None] = lambda page: None
-    """Before the page of that number: `down`, `shrink` (somebody deletes id 0), `grow` (somebody adds the first records
-    of that page to a namespace `new`), or None."""
+    """Before the page of that number: `down`, `slow`, `shrink` (somebody deletes id 0), `grow` (somebody adds three
+    records to a namespace `new`), or None."""
     poison: frozenset[RecordId] = frozenset()
     """Ids for which the whole batch is refused without saying which."""
     refused: frozenset[RecordId] = frozenset()
@@ -69,6 +69,8 @@ class FaultyTarget:
             match self._faults.scan(self._faults.calls["scan"]):
                 case "down":
                     raise Unavailable("connection reset while reading")
+                case "slow":
+                    await anyio.sleep(0.01)
                 case "shrink":
                     await self._inner.delete([0], "")
                 case "grow":

@@ -199,7 +199,7 @@ async def test_the_command_line_and_the_server_see_each_others_migrations(tmp_pa
     ends = ["--source", "here", "--target", "there", "--target-index", "docs-cli"]
     async with talking(world) as (_, client):
         started = await anyio.to_thread.run_sync(
-            lambda: shell.run("migrate", "cli", *ends, "--rate-limit", "40", "--batch-size", "10", "--detach")
+            lambda: shell.run("migrate", "cli", *ends, "--rate-limit", "4", "--batch-size", "10", "--detach")
         )
         assert started.code == 0, started.err
         await until_moving(client, "cli")

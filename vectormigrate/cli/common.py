@@ -63,4 +63,5 @@ def request_of(settings: Settings, migration_id: str, source: Place, target: Pla
         vectors=what.vectors,
         accepted_losses=what.accepted_losses,
         min_similarity=what.min_similarity,
+        profile_limit=what.profile_limit,
     )

@@ -74,6 +74,7 @@ class What:
     into_existing: bool
     overwrite: bool
     min_similarity: float
+    profile_limit: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

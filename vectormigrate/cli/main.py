@@ -81,6 +81,7 @@ def migrate(
     into_existing: opt.IntoExisting = False,
     overwrite: opt.Overwrite = False,
     min_similarity: opt.MinSimilarity = 0.98,
+    profile_limit: opt.ProfileLimit = None,
     partitions: opt.Partitions = None,
     dry_run: opt.DryRun = False,
     detach: opt.Detach = False,
@@ -137,6 +138,7 @@ def migrate(
             into_existing=into_existing,
             overwrite=overwrite,
             min_similarity=min_similarity,
+            profile_limit=profile_limit,
         ),
         Pace(
             batch_size=batch_size,

@@ -169,6 +169,17 @@ MinSimilarity = Annotated[
     ),
 ]
 
+ProfileLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--profile-limit",
+        metavar="N",
+        min=1,
+        rich_help_panel=WHAT,
+        help="Read about N records to plan; default all. What only an unread record needs makes it a reject.",
+    ),
+]
+
 # How to run. None keeps what is stored (resume) or the default (migrate).
 BatchSize = Annotated[
     int | None,

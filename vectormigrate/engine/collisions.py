@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.engine.retry import RetryingTarget
+from vectormigrate.engine.source_pages import SourcePages
 from vectormigrate.errors import IncompatibleSchema
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.apply import Mapper
 from vectormigrate.mapping.keys import Doubles, TargetKeys
+from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
-from vectormigrate.model.position import Partition
 
-PAGE_ROWS = 1000
 EXAMPLES = 3
 
 
@@ -33,41 +32,36 @@ class Collisions:
             yield f"{self.found:,} ids are on the target already ({examples}): these records will be {fate}"
 
 
-async def count_collisions(
-    source: RetryingSource, partitions: Sequence[Partition], mapper: Mapper, target: RetryingTarget
-) -> Collisions:
+async def count_collisions(pages: SourcePages, mapper: Mapper, target: RetryingTarget) -> Collisions:
     """Ask the target for the id of every source record. Reads ids and metadata only."""
     collisions = Collisions()
-    async with aclosing(_mapped(source, partitions, mapper)) as parts:
-        async for part, _ in parts:
+
+    async def ask(batch: RecordBatch) -> None:
+        for part in mapper.apply_all(batch):
             there = await target.fetch(part.batch.ids, part.batch.namespace, vectors=False)
             collisions.found += len(there)
             collisions.examples = (collisions.examples + there.ids)[:EXAMPLES]
+
+    await pages.each(ask)
     return collisions
 
 
-async def refuse_doubles(
-    source: RetryingSource,
-    partitions: Sequence[Partition],
-    mapper: Mapper,
-    target: Capabilities,
-    known: TargetKeys | None,
-) -> None:
+async def refuse_doubles(pages: SourcePages, mapper: Mapper, target: Capabilities, known: TargetKeys | None) -> None:
     """Raises IncompatibleSchema when two records of the source would be one on the target. `known`: their keys, where
     these were collected already."""
     keys = known
     if keys is None:
-        keys = TargetKeys(per_namespace=target.ids_per_namespace)
-        async with aclosing(_mapped(source, partitions, mapper)) as parts:
-            async for part, _ in parts:
-                keys.add(part)
+        keys = await _keys(pages, mapper, target)
     hashes = keys.doubles()
     if not hashes:
         return
     doubles = Doubles(keys, hashes)
-    async with aclosing(_mapped(source, partitions, mapper)) as parts:
-        async for part, namespace in parts:
-            doubles.add(part, namespace)
+
+    async def add(batch: RecordBatch) -> None:
+        for part in mapper.apply_all(batch):
+            doubles.add(part, batch.namespace)
+
+    await pages.each(add)
     groups = doubles.groups()
     if groups:
         names = " and ".join(f"{item!r} (namespace {name!r})" for name, item in groups[0][:EXAMPLES])
@@ -77,13 +71,12 @@ async def refuse_doubles(
         )
 
 
-async def _mapped(
-    source: RetryingSource, partitions: Sequence[Partition], mapper: Mapper
-) -> AsyncGenerator[tuple[Mapped, str]]:
-    """Every record without its vectors in target form, with the namespace that it was read from."""
-    for partition in partitions:
-        pages = source.scan(partition, vectors=False, page_rows=PAGE_ROWS)
-        async with aclosing(pages):
-            async for page in pages:
-                for part in mapper.apply_all(page.batch):
-                    yield part, page.batch.namespace
+async def _keys(pages: SourcePages, mapper: Mapper, target: Capabilities) -> TargetKeys:
+    keys = TargetKeys(per_namespace=target.ids_per_namespace)
+
+    async def add(batch: RecordBatch) -> None:
+        for part in mapper.apply_all(batch):
+            keys.add(part)
+
+    await pages.each(add)
+    return keys

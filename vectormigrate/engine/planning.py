@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import anyio
 
 from vectormigrate.engine.collisions import Collisions, count_collisions, refuse_doubles
 from vectormigrate.engine.connect import Ends
+from vectormigrate.engine.counting import count_namespaces
 from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.ownership import with_token
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.engine.source_pages import SourcePages
 from vectormigrate.engine.way_home import lost_on_the_way_home
 from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty
 from vectormigrate.mapping.apply import Mapped, Mapper
@@ -27,7 +29,6 @@ from vectormigrate.model.plan import MappingRules, MigrationPlan, MigrationSpec
 from vectormigrate.model.position import Partition
 from vectormigrate.model.schema import CollectionSchema, Json, VectorKind
 
-PROFILE_PAGE_ROWS = 4000
 TIMING_ROWS = 1000
 
 
@@ -76,22 +77,23 @@ async def make_plan(
     total = sum(namespaces.values())
     wanted = spec.partitions or ends.source.capabilities.readers
     partitions = await ends.source.partitions(wanted, list(namespaces))
-    reading = _Reading(ends.source, partitions, total, profile_limit, listener)
+    looks = _Looks(ends.source, partitions, total, profile_limit, listener)
     first = decision(None, None).rules
     keys = TargetKeys(per_namespace=ends.target.capabilities.ids_per_namespace) if schema.note is not None else None
-    profile, losses = await _profile(reading, first, keys)
+    losses = await looks.first(first, keys)
+    profile = looks.profile
     ids_meet = bool(keys.doubles()) if keys is not None and profile.records >= total else None
     if not ends.target.capabilities.dynamic:
         # Only now is it known which columns there are, and so which values do not fit theirs.
         columns = replace(decision(profile, None, ids_meet).rules, accepted_losses=(ALL,))
-        _, losses = await _profile(reading, columns)
+        losses = await looks.losses(columns)
     final = decision(profile, losses, ids_meet)
     if keys is not None or profile.restored:
         known = keys if same_keys(first, final.rules) else None
-        await refuse_doubles(ends.source, partitions, Mapper(final.rules), ends.target.capabilities, known)
+        await refuse_doubles(looks.pages, Mapper(final.rules), ends.target.capabilities, known)
     collisions = Collisions()
     if existing is not None and await ends.target.count():
-        collisions = await count_collisions(ends.source, partitions, Mapper(final.rules), ends.target)
+        collisions = await count_collisions(looks.pages, Mapper(final.rules), ends.target)
     rate, bytes_per_record = await _time_reading(ends.source, partitions, profile)
     return MigrationPlan(
         spec=spec,
@@ -107,9 +109,17 @@ async def make_plan(
         bytes_per_record=bytes_per_record,
         profiled_records=profile.records,
         seconds_estimate=total / rate if rate else None,
-        warnings=(*final.warnings, *collisions.warnings(spec.overwrite)),
+        warnings=(*final.warnings, *_unread(profile.records, total), *collisions.warnings(spec.overwrite)),
         collisions=collisions.found,
     )
+
+
+def _unread(read: int, total: int) -> Iterator[str]:
+    if read < total:
+        yield (
+            f"the plan rests on {read:,} of {total:,} records: losses are counted in these only, and a record that "
+            "needs a loss that none of them needs becomes a reject"
+        )
 
 
 def _owned(schema: CollectionSchema, existing: CollectionSchema | None) -> CollectionSchema:
@@ -124,7 +134,7 @@ async def _count_namespaces(source: RetryingSource, spec: MigrationSpec) -> dict
     if unknown:
         raise PlanError(f"no namespace {unknown[0]!r} in the source; there are: {', '.join(map(repr, known[:20]))}")
     wanted = [name for name in known if spec.namespaces is None or name in spec.namespaces]
-    return {name: await source.count(name) for name in wanted}
+    return await count_namespaces(source, wanted)
 
 
 async def _existing_target(target: RetryingTarget, spec: MigrationSpec) -> CollectionSchema | None:
@@ -160,43 +170,47 @@ def _check_dimensions(schema: CollectionSchema) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What to profile: every record, or the first `limit` spread over the partitions."""
+class _Looks:
+    """What a plan learns from the source's ids and metadata, each time through all of them."""
 
-    source: RetryingSource
-    partitions: list[Partition]
-    total: int
-    limit: int | None
-    listener: Listener
+    def __init__(
+        self, source: RetryingSource, partitions: list[Partition], total: int, limit: int | None, listener: Listener
+    ) -> None:
+        """`limit`: learn from about so many records; None = from every one."""
+        self.profile = Profile()
+        self.pages = SourcePages(source, partitions, lambda: self.profile.metadata_bytes)
+        self._total = total
+        self._limit = limit
+        self._listener = listener
 
+    async def first(self, rules: MappingRules, keys: TargetKeys | None) -> Counter[str]:
+        """Fill the profile, and `keys` with the keys that the records would get; returns the losses."""
 
-async def _profile(
-    reading: _Reading, rules: MappingRules, keys: TargetKeys | None = None
-) -> tuple[Profile, Counter[str]]:
-    """Read ids and metadata and run the real mapping over them, so that losses are counted by the code that will meet
-    them."""
-    profile = Profile()
-    losses: Counter[str] = Counter()
-    mapper = Mapper(rules)
-    share = None if reading.limit is None else -(-reading.limit // len(reading.partitions))
-    for partition in reading.partitions:
-        read = 0
-        pages = reading.source.scan(partition, vectors=False, page_rows=PROFILE_PAGE_ROWS)
-        async with aclosing(pages):
-            async for page in pages:
-                profile.add(page.batch)
-                for mapped in mapper.apply_all(page.batch):
-                    _check_way_home(page.batch, mapped, rules)
-                    losses.update(mapped.losses)
-                    if keys is not None:
-                        keys.add(mapped)
-                    losses.update(reject.code for reject in mapped.rejects)
-                read += len(page.batch)
-                reading.listener(Profiled(records=profile.records, total=reading.total))
-                if share is not None and read >= share:
-                    break
-    return profile, losses
+        def add(batch: RecordBatch, parts: list[Mapped]) -> None:
+            self.profile.add(batch)
+            for part in parts if keys is not None else ():
+                keys.add(part)  # pyright: ignore[reportOptionalMemberAccess]
+            self._listener(Profiled(records=self.profile.records, total=self._total))
+
+        return await self.losses(rules, add)
+
+    async def losses(
+        self, rules: MappingRules, also: Callable[[RecordBatch, list[Mapped]], None] = lambda batch, parts: None
+    ) -> Counter[str]:
+        """Losses by name, counted by running the real mapping: the code that will meet them counts them."""
+        losses: Counter[str] = Counter()
+        mapper = Mapper(rules)
+
+        async def handle(batch: RecordBatch) -> None:
+            parts = mapper.apply_all(batch)
+            also(batch, parts)
+            for mapped in parts:
+                _check_way_home(batch, mapped, rules)
+                losses.update(mapped.losses)
+                losses.update(reject.code for reject in mapped.rejects)
+
+        await self.pages.each(handle, limit=self._limit)
+        return losses
 
 
 def _check_way_home(batch: RecordBatch, mapped: Mapped, rules: MappingRules) -> None:

@@ -104,6 +104,7 @@ class Planner:
             vectors=tuple(given.get("vectors", ())),
             accepted_losses=tuple(given.get("accept_losses", ())),
             min_similarity=given.get("min_similarity", 0.98),
+            profile_limit=given.get("profile_limit"),
         )
         return request, _options(given)
 

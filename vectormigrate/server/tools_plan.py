@@ -67,6 +67,9 @@ class PlanTools:
         min_similarity: Annotated[
             float | None, Field(ge=0, le=1, description="Floor of the cosine per vector; default 0.98.")
         ] = None,
+        profile_limit: Annotated[
+            int | None, Field(ge=1, description="Read about so many records to plan; default all.")
+        ] = None,
         batch_size: Annotated[int | None, Field(ge=1, le=100_000, description="Records per write; 100.")] = None,
         max_retries: Annotated[int | None, Field(ge=0, le=100, description="Tries after the first; 3.")] = None,
         concurrency: Annotated[int | None, Field(ge=1, le=64, description="Most writes in flight.")] = None,
@@ -93,6 +96,7 @@ class PlanTools:
             "into_existing": into_existing,
             "overwrite": overwrite,
             "min_similarity": min_similarity,
+            "profile_limit": profile_limit,
             "batch_size": batch_size,
             "max_retries": max_retries,
             "concurrency": concurrency,

@@ -1,0 +1,94 @@
+"""A plan reads the source once, and decides the same however the reading goes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.engine.faults import Faults, inject
+from vectormigrate import Endpoint, MigrationRequest, Service, open_service, registry
+from vectormigrate.adapters.memory import register_profile
+from vectormigrate.engine import source_pages
+from vectormigrate.engine.connect import open_endpoint
+from vectormigrate.model.batch import DenseColumn, RecordBatch
+from vectormigrate.model.ids import IdKind, RecordId
+from vectormigrate.model.plan import MigrationPlan
+from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
+
+pytestmark = pytest.mark.anyio
+
+DIM = 4
+TENANTS = [f"tenant {n:02}" for n in range(12)]
+SCHEMA = CollectionSchema(
+    name="",
+    id_kinds=frozenset({IdKind.INT64}),
+    vectors=(VectorField(name="v", kind=VectorKind.DENSE, dim=DIM, metric=Metric.DOT),),
+)
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncGenerator[Service]:
+    register_profile("typed", registry.load("weaviate").capabilities)
+    async with open_service(state=tmp_path / "state.db") as service:
+        yield service
+
+
+@pytest.fixture
+async def request_(tmp_path: Path) -> MigrationRequest:
+    """Twelve tenants with three records each, to a database with typed columns: the plan needs two looks at them."""
+    source = Endpoint(type="memory", url=f"memory://{tmp_path.name}", collection="source")
+    target = replace(source, collection="Target", options={"profile": "typed"})
+    async with open_endpoint(source) as collection:
+        await collection.create(SCHEMA)
+        for number, tenant in enumerate(TENANTS):
+            ids: list[RecordId] = [10 * number, 10 * number + 1, 10 * number + 2]
+            metadata = [{f"field {number}": value, "wide": 2**60} for value in ("text", 7, 1.5)]
+            vectors = {"v": DenseColumn(np.ones((3, DIM), np.float32))}
+            assert await collection.upsert(RecordBatch(tenant, ids, vectors, metadata)) == []
+    return MigrationRequest(id="job", source=source, target=target)
+
+
+def decided(plan: MigrationPlan) -> object:
+    """The plan without what measures or chance put into it."""
+    schema = replace(plan.target_schema, note={**(plan.target_schema.note or {}), "token": ""})
+    return replace(plan, seconds_estimate=None, target_schema=schema)
+
+
+async def test_every_page_of_the_source_is_read_once(
+    service: Service, request_: MigrationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = Faults()
+    inject(monkeypatch, "source", faults)
+    await service.plan(request_)
+    timing = 1  # one page with its vectors, to tell how long the copy will take
+    assert faults.calls["scan"] == len(TENANTS) + timing
+
+
+async def test_a_source_too_large_to_keep_is_read_again_with_the_same_result(
+    service: Service, request_: MigrationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = await service.plan(request_)
+    monkeypatch.setattr(source_pages, "KEPT_BYTES", 0)
+    faults = Faults()
+    inject(monkeypatch, "source", faults)
+    again = await service.plan(request_)
+    assert faults.calls["scan"] == 2 * len(TENANTS) + 1
+    assert decided(again) == decided(kept)
+
+
+async def test_a_plan_does_not_depend_on_which_partition_was_read_first(
+    service: Service, request_: MigrationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = await service.plan(request_)
+    inject(monkeypatch, "source", Faults(scan=lambda page: "slow" if page % 3 else None))
+    assert decided(await service.plan(request_)) == decided(plain)
+
+
+async def test_a_limit_of_records_is_kept_and_said(service: Service, request_: MigrationRequest) -> None:
+    plan = await service.plan(replace(request_, profile_limit=12))
+    assert plan.profiled_records == 12
+    assert any("rests on 12 of 36 records" in warning for warning in plan.warnings)

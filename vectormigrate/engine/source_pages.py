@@ -1,0 +1,74 @@
+"""The ids and metadata of the source, read once for everything that a plan asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+
+from vectormigrate.engine.groups import task_group
+from vectormigrate.engine.retry import RetryingSource
+from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.position import Partition
+
+PAGE_ROWS = 4000
+AHEAD = 1
+"""Pages that each reader holds ready."""
+
+KEPT_BYTES = 32 * 2**20
+"""Metadata that is kept for a second look; of a larger collection every look reads anew."""
+
+Handle = Callable[[RecordBatch], Awaitable[None]]
+
+
+class SourcePages:
+    """Batches without vectors, in the order of the partitions however many are read at once, so that a plan does not
+    depend on which was faster."""
+
+    def __init__(self, source: RetryingSource, partitions: Sequence[Partition], bytes_of: Callable[[], int]) -> None:
+        """`bytes_of`: the size of the metadata that was handled so far."""
+        self._source = source
+        self._partitions = partitions
+        self._bytes_of = bytes_of
+        self._kept: list[RecordBatch] | None = None
+
+    async def each(self, handle: Handle, *, limit: int | None = None) -> None:
+        """Call `handle` with every batch, or with about the first `limit` records spread over the partitions."""
+        if self._kept is not None:
+            for batch in self._kept:
+                await handle(batch)
+            return
+        keeping: list[RecordBatch] | None = [] if limit is None else None
+        share = None if limit is None else -(-limit // max(1, len(self._partitions)))
+        streams = [anyio.create_memory_object_stream[RecordBatch](AHEAD) for _ in self._partitions]
+        waiting = [(partition, send) for partition, (send, _) in zip(self._partitions, streams, strict=True)]
+
+        async def reader() -> None:
+            while waiting:
+                partition, send = waiting.pop(0)
+                async with send:
+                    await self._read(partition, send, share)
+
+        async with task_group() as tasks:
+            for _ in range(min(self._source.capabilities.readers, len(waiting))):
+                tasks.start_soon(reader)
+            for _, receive in streams:
+                async with receive:
+                    async for batch in receive:
+                        await handle(batch)
+                        if keeping is not None:
+                            keeping.append(batch)
+                            keeping = keeping if self._bytes_of() <= KEPT_BYTES else None
+        self._kept = keeping
+
+    async def _read(self, partition: Partition, send: MemoryObjectSendStream[RecordBatch], share: int | None) -> None:
+        read = 0
+        rows = PAGE_ROWS if share is None else min(PAGE_ROWS, share)
+        async with aclosing(self._source.scan(partition, vectors=False, page_rows=rows)) as pages:
+            async for page in pages:
+                await send.send(page.batch)
+                read += len(page.batch)
+                if share is not None and read >= share:
+                    return
