@@ -43,6 +43,9 @@ REQUIREMENTS: dict[str, Requirement] = {
     "tools:unknown-arguments": R("Arguments that a tool does not know, or of the wrong type, are refused by name."),
     "tools:no-crash": R("No argument whatever makes a tool fail unexpectedly."),
     "tools:scopes": R("Reading needs migrations:read, starting write, rolling back admin."),
+    "tools:untrusted": R(
+        "What databases hold reaches a model cut, visible and as data; folders of the machine do not."
+    ),
     "tools:parity": R("Tools, command line and library tell the same of the same migration."),
     "start:plan-first": R("A dry run writes nothing and gives a plan; only a plan can be started."),
     "start:losses": R("A plan with losses that nobody accepted cannot be started."),
@@ -56,6 +59,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     "jobs:conversation": R("Start, wait, validate and roll back work over every transport and era."),
     "jobs:disconnect": R("A migration goes on when the client that started it is gone."),
     "jobs:kill": R("A killed server loses nothing: the next one goes on, with --resume-on-start by itself."),
+    "jobs:next-step": R("From every state the next step is named, can be taken, and leads to an end."),
     "jobs:stop": R("A migration can be stopped and resumed."),
     "jobs:two-agents": R("Two agents work at once and see the same; one migration has one runner."),
     "jobs:shared-with-cli": R("Migrations of the command line are seen by the tools and the other way round."),

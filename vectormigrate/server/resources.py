@@ -18,9 +18,12 @@ from vectormigrate.server.desk import Desk
 from vectormigrate.server.feed import INDEX
 from vectormigrate.server.keys import Scope
 from vectormigrate.server.telling import told
+from vectormigrate.server.untrusted import compact, shown
 
 JSON = "application/json"
 MOST_LISTED = 200
+MOST_OF_PLAN = 400_000
+"""Characters."""
 MOST_COMPLETIONS = 100
 
 
@@ -40,22 +43,22 @@ def add_resources(mcp: MCPServer, desk: Desk) -> None:
     """`migration://index` and, per migration, `status`, `report` and `plan`."""
 
     @mcp.resource(INDEX, name="index", title="All migrations", mime_type=JSON)
-    async def index() -> dict[str, Any]:
+    async def index() -> str:
         """The newest migrations with their progress."""
         with _reading():
             found = (await desk.service().list())[::-1]
         items = [views.list_item(item).model_dump() for item in found[:MOST_LISTED]]
-        return {"migrations": items, "total": len(found)}
+        return compact(shown({"migrations": items, "total": len(found)}))
 
     @mcp.resource("migration://{migration_id}/status", name="status", title="Migration status", mime_type=JSON)
-    async def status(migration_id: str) -> dict[str, Any]:
+    async def status(migration_id: str) -> str:
         """How far a migration is, and what to do next."""
         with _reading():
             found = await desk.status(migration_id)
-        return views.status_answer(found, desk.jobs.find(migration_id)).model_dump()
+        return compact(shown(views.status_answer(found, desk.jobs.find(migration_id)).model_dump()))
 
     @mcp.resource("migration://{migration_id}/report", name="report", title="Validation report", mime_type=JSON)
-    async def report(migration_id: str) -> dict[str, Any]:
+    async def report(migration_id: str) -> str:
         """The last validation of a migration, in short, and its refused records by code."""
         with _reading():
             await desk.require_access(migration_id)
@@ -63,17 +66,18 @@ def add_resources(mcp: MCPServer, desk: Desk) -> None:
             last = await service.last_validation(migration_id)
             counts = await service.reject_counts(migration_id)
         summary = None if last is None else views.report_summary(last).model_dump()
-        return {"migration_id": migration_id, "validation": summary, "rejects_by_code": views.by_code(counts)}
+        whole = {"migration_id": migration_id, "validation": summary, "rejects_by_code": views.by_code(counts)}
+        return compact(shown(whole))
 
     @mcp.resource("migration://{migration_id}/plan", name="plan", title="Migration plan", mime_type=JSON)
-    async def plan(migration_id: str) -> dict[str, Any]:
+    async def plan(migration_id: str) -> str:
         """The whole plan of a migration, or of a plan_id: schemas, field mappings, every loss."""
         with _reading():
             found = await desk.plan(migration_id)
         whole = found.to_json()
         # Positions inside the source mean something to its adapter only, and there may be thousands.
         whole["partitions"] = len(found.partitions)
-        return {**whole, "unaccepted": found.unaccepted}
+        return await desk.calculate(lambda: compact(shown({**whole, "unaccepted": found.unaccepted}, MOST_OF_PLAN)))
 
 
 def add_prompts(mcp: MCPServer, desk: Desk) -> None:
@@ -106,7 +110,7 @@ def add_prompts(mcp: MCPServer, desk: Desk) -> None:
         """Find out why a migration does not get on, and what to do about it."""
         try:
             found = views.status_answer(await desk.status(migration_id), desk.jobs.find(migration_id))
-            now = found.model_dump_json(indent=2)
+            now = compact(shown(found.model_dump()))
         except VectorMigrateError as error:
             now = told(error)
         return (

@@ -29,7 +29,7 @@ from vectormigrate.model.schema import Json
 from vectormigrate.server.app import App
 from vectormigrate.server.auth import Forbidden, caller
 from vectormigrate.server.operations import FORBIDDEN, Inbound, failure_of
-from vectormigrate.server.tooling import WrongArguments
+from vectormigrate.server.tooling import WrongArguments, cause_of, kind_of
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
 TOOL_FAILED = -32010
@@ -164,13 +164,10 @@ class Rpc:
 
 def _told(error: ToolError, method: str) -> Failure:
     """The failure of a tool, in its own words."""
-    cause: BaseException | None = error.__cause__
-    while isinstance(cause, ToolError) and cause.__cause__ is not None:
-        cause = cause.__cause__
     text = str(error).removeprefix(f"Error executing tool {method}: ")
-    if isinstance(cause, Forbidden):
+    if isinstance(cause_of(error), Forbidden):
         return Failure(FORBIDDEN, text)
-    return Failure(TOOL_FAILED, text, {"error": type(cause).__name__ if cause is not None else "ToolError"})
+    return Failure(TOOL_FAILED, text, {"error": kind_of(error)})
 
 
 def _id(message: Json) -> Json:

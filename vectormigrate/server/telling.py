@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from vectormigrate.errors import VectorMigrateError
 from vectormigrate.redaction import scrub
+from vectormigrate.server.untrusted import visible, without_folders
 
 LONGEST = 2000
 """Characters of an error text; a server's answer may be endless."""
@@ -69,8 +70,7 @@ def told(error: BaseException) -> str:
     """The text of an error that was expected."""
     notes: Iterable[str] = getattr(error, "__notes__", ())
     whole = "; ".join([str(error) or type(error).__name__, *notes])
-    text = scrub(in_tool_words(whole[: 4 * LONGEST]))
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return visible(without_folders(scrub(in_tool_words(whole[: 4 * LONGEST]))), LONGEST)
 
 
 def told_arguments(error: ValidationError) -> str:

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import ToolAnnotations
-from pydantic import Field, ValidationError
+from mcp.types import CallToolResult, ContentBlock, InputRequiredResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, Field, ValidationError
 
 from vectormigrate.server import auth
 from vectormigrate.server.keys import Scope
 from vectormigrate.server.telling import telling, told_arguments
+from vectormigrate.server.untrusted import compact, shown
 
 LONGEST_WAIT = 50.0
 """Seconds that one call may take: some hosts give up after 60."""
@@ -78,16 +79,46 @@ class CheckedTool(Tool):
             )
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
-        """Run as the caller of the message at hand. Raises ToolError, whose text never repeats a value."""
+        """Run as the caller of the message at hand. `convert_result`: the answer as it goes to a client, else the
+        model. Raises ToolError, whose text never repeats a value."""
         with telling():
             auth.require(self.scope)
         self.check_arguments(arguments)
         try:
-            return await super().run(arguments, context, convert_result)
+            found = await super().run(arguments, context, False)
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
                 raise WrongArguments(f"wrong arguments: {told_arguments(error.__cause__)}") from error.__cause__
             raise
+        if not convert_result or not isinstance(found, BaseModel) or isinstance(found, InputRequiredResult):
+            return found
+        answer = shown(found.model_dump(mode="json", by_alias=True))
+        return CallToolResult(content=[TextContent(type="text", text=compact(answer))], structured_content=answer)
+
+
+def failed(error: ToolError) -> CallToolResult:
+    """The failure of a tool as it goes to a client: the text, and for programs its kind."""
+    document: dict[str, Any] = {"error": {"kind": kind_of(error), "message": str(error)}}
+    content: list[ContentBlock] = [TextContent(type="text", text=str(error))]
+    return CallToolResult(content=content, structured_content=document, is_error=True)
+
+
+def cause_of(error: ToolError) -> BaseException:
+    """What made a tool fail, below the SDK's and our own wrapping."""
+    found: BaseException = error
+    while isinstance(found, ToolError) and found.__cause__ is not None:
+        found = found.__cause__
+    return found
+
+
+def kind_of(error: ToolError) -> str:
+    """The name of the failure."""
+    inner: BaseException | None = error
+    while isinstance(inner, ToolError):
+        if isinstance(inner, WrongArguments):
+            return "WrongArguments"
+        inner = inner.__cause__
+    return type(cause_of(error)).__name__
 
 
 def make_tool(function: Callable[..., Any], title: str, scope: Scope, effect: Effect) -> CheckedTool:

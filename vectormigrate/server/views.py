@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from vectormigrate.engine.lifecycle import Verb
+from vectormigrate.engine.next_step import Why, next_step
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan
-from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
+from vectormigrate.model.status import MigrationStatus, ValidationReport
 from vectormigrate.redaction import scrub
 from vectormigrate.server import wire
 from vectormigrate.server.jobs import Job
@@ -56,26 +58,34 @@ def status_answer(status: MigrationStatus, job: Job | None) -> wire.StatusAnswer
         error=scrub(in_tool_words(status.error)) if status.error else None,
         notices=[scrub(in_tool_words(notice)) for notice in status.notices],
         job=job_view(job),
-        next_step=next_step(status, job),
+        next_step=next_tool(status, job),
     )
 
 
-def next_step(status: MigrationStatus, job: Job | None) -> str:
-    """What an agent would do next."""
+_STEPS: Mapping[Verb, str] = {
+    Verb.RESUME: "resume_migration({id})",
+    Verb.RETRY: "resume_migration({id}, retry_rejects=true)",
+    Verb.VALIDATE: "validate_migration({id}, full=true)",
+    Verb.ROLLBACK: "rollback_migration({id})",
+}
+
+
+def next_tool(status: MigrationStatus, job: Job | None) -> str:
+    """What an agent would call next, and why."""
     name = f"migration_id={status.id!r}"
-    busy = job is not None and job.running
-    failed = f" after looking at job.error: {job.error}" if job is not None and job.error else ""
-    if busy or (status.status is Status.IN_PROGRESS and status.runner_alive):
+    if job is not None and job.running:
         return f"wait_migration({name})"
-    match status.status:
-        case Status.COMPLETED:
-            return f"validate_migration({name}, full=true) proves it; rollback_migration({name}) undoes it"
-        case Status.ROLLED_BACK:
-            return "nothing is left to do; start_migration begins a new one under another id"
-        case Status.IN_PROGRESS:
-            return f"its process died: resume_migration({name}) goes on from the last checkpoint"
-        case _:
-            return f"resume_migration({name}){failed}"
+    step = next_step(status)
+    if step.verb is None:
+        return f"wait_migration({name})" if step.why is Why.RUNS else f"{step.why}; plan_migration begins a new one"
+    text = f"{_STEPS[step.verb].format(id=name)}: {step.why}"
+    if step.why is Why.REJECTS:
+        text = f"list_rejects({name}) shows the cause; then {text}"
+    if step.undo:
+        text = f"{text}; {_STEPS[Verb.ROLLBACK].format(id=name)} undoes it"
+    if job is not None and job.error:
+        text = f"{text}. The last {job.kind} failed: {job.error}"
+    return text
 
 
 def finished(status: MigrationStatus, job: Job | None) -> bool:

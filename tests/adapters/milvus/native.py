@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -36,6 +37,29 @@ class Native:
             collection_name=name, field_name=field, index_name=field, extra_params=pairs(wanted)
         )
         await self.client.call(request, cp.Status)
+
+    async def load_partitions(self, name: str, partitions: list[str]) -> None:
+        request = pb.LoadPartitionsRequest(collection_name=name, partition_names=partitions, replica_number=1)
+        await self.client.call(request, cp.Status)
+
+    async def create_partition(self, name: str, partition: str) -> None:
+        await self.client.call(pb.CreatePartitionRequest(collection_name=name, partition_name=partition), cp.Status)
+
+    async def user(self, name: str, password: str, role: str) -> None:
+        """A new user with a new role, which has no right yet."""
+        secret = base64.b64encode(password.encode()).decode()
+        await self.client.call(pb.CreateCredentialRequest(username=name, password=secret), cp.Status)
+        await self.client.call(pb.CreateRoleRequest(entity=pb.RoleEntity(name=role)), cp.Status)
+        await self.client.call(pb.OperateUserRoleRequest(username=name, role_name=role), cp.Status)
+
+    async def grant(self, role: str, privilege: str, collection: str) -> None:
+        entity = pb.GrantEntity(
+            role=pb.RoleEntity(name=role),
+            object=pb.ObjectEntity(name="Collection"),
+            object_name=collection,
+            grantor=pb.GrantorEntity(privilege=pb.PrivilegeEntity(name=privilege)),
+        )
+        await self.client.call(pb.OperatePrivilegeRequest(entity=entity), cp.Status)
 
     async def load(self, name: str) -> None:
         await self.client.call(pb.LoadCollectionRequest(collection_name=name, replica_number=1), cp.Status)

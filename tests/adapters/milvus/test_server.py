@@ -491,6 +491,7 @@ async def test_a_wrong_key_is_told_and_a_right_one_works_with_and_without_tls(tm
                 assert await target.upsert(records([1])) == []
                 assert await target.count() == 1
                 await target.drop()
+        await reading_only(url)
         if shutil.which("openssl") is not None:
             await encrypted(int(url.rpartition(":")[2]), tmp_path)
 
@@ -517,3 +518,62 @@ async def encrypted(port: int, folder: Path) -> None:
             (page,) = await everything(target)
             assert page.ids == [1, 2]
             await target.drop()
+
+
+async def divided(config: MilvusConfig) -> None:
+    """A collection with the partitions a and b, one record in each, of which only a is loaded."""
+    async with SPEC.open(config) as target:
+        await target.create(SCHEMA)
+        await target.upsert(records([1], namespace="a"))
+        await target.upsert(records([2], namespace="b"))
+        await target.finalize()
+    async with native(config) as client:
+        await client.release(config.collection)
+        await client.load_partitions(config.collection, ["a"])
+
+
+async def test_partitions_that_are_not_loaded_are_refused_or_loaded_but_never_left_out(config: MilvusConfig) -> None:
+    await divided(config)
+    async with SPEC.open(config) as source:
+        assert await source.count("a") == 1
+        with pytest.raises(InvalidRequest, match=r"partition .* is released.*load=true"):
+            await source.count()
+        with pytest.raises(InvalidRequest, match="is released"):
+            await source.partitions(1)
+    async with SPEC.open(config.model_copy(update={"load": True})) as source:
+        assert await source.count() == 2
+        assert sorted(item for batch in await everything(source) for item in batch.ids) == [1, 2]
+    async with SPEC.open(config) as source:
+        assert await source.count("a") == 1
+        with pytest.raises(InvalidRequest, match="is released"):
+            await source.count("b")
+
+
+async def reading_only(url: str) -> None:
+    """With the right to query a collection, and no other."""
+    admin = MilvusConfig(url=url, collection="docs", api_key=SecretStr("root:Milvus"))
+    async with SPEC.open(admin) as target:
+        await target.create(SCHEMA)
+        await target.upsert(records([1, 2]))
+        await target.finalize()
+    config = admin.model_copy(update={"api_key": SecretStr("reader:Passw0rd!")})
+    async with native(admin) as client:
+        await client.user("reader", "Passw0rd!", "reading")
+        await client.grant("reading", "Query", "docs")
+    async with SPEC.open(config) as source:
+        assert (await source.describe()).vectors
+        assert await source.count() == 2
+        assert [batch.ids for batch in await everything(source)] == [[1, 2]]
+    async with native(admin) as client:
+        await client.create_partition("docs", "a")
+    async with SPEC.open(config) as source:
+        with pytest.raises(AuthFailed, match="ShowPartitions"):
+            await source.namespaces()
+    async with native(admin) as client:
+        await client.release("docs")
+        await client.grant("reading", "ShowPartitions", "docs")
+        await client.load_partitions("docs", ["_default"])
+    async with SPEC.open(config) as source:
+        assert await source.count("") == 2
+        with pytest.raises(InvalidRequest, match="not loaded"):
+            await source.count()

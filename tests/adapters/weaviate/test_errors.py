@@ -7,7 +7,7 @@ import pytest
 
 from tests.adapters.weaviate.conftest import Place
 from tests.adapters.weaviate.test_faults import PROPERTIES, records
-from tests.emulators.weaviate import Emulator
+from tests.emulators.weaviate import Emulator, Fault
 from vectormigrate.adapters.weaviate import SPEC
 from vectormigrate.adapters.weaviate.errors import RestError
 from vectormigrate.errors import (
@@ -19,6 +19,8 @@ from vectormigrate.errors import (
     TimedOut,
     Unavailable,
 )
+from vectormigrate.model.ids import IdKind
+from vectormigrate.model.schema import CollectionSchema
 
 RESTARTING = (
     "broadcast: read tcp 10.0.0.1:7001->10.0.0.2:7001: i/o timeout",
@@ -111,3 +113,17 @@ async def test_an_object_whose_own_text_reads_like_a_failure_is_rejected(near: P
         text = "invalid date property 'd' on class 'Docs': the given value is 'i/o timeout'"
         emulated.knobs.batch_errors = {str(batch.ids[1]): text}
         assert [item.id for item in await target.upsert(batch)] == [batch.ids[1]]
+
+
+@pytest.mark.anyio
+async def test_a_role_that_may_not_touch_the_helper_class_can_create_and_drop_its_own(
+    near: Place, emulated: Emulator
+) -> None:
+    name = near.name()
+    async with near.open(name) as target:
+        schema = CollectionSchema(name=name, id_kinds=frozenset({IdKind.UUID}), vectors=())
+        emulated.knobs.faults = [Fault(op="DELETE /schema", status=403, message="forbidden")]
+        await target.create(schema)
+        emulated.knobs.faults = [Fault(op="DELETE /schema", status=403, message="forbidden", skip=1)]
+        await target.drop()
+    assert name not in emulated.store.classes

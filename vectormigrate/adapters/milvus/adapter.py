@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapters.milvus.client import unimplemented
+from vectormigrate.adapters.milvus.client import denied, unimplemented
 from vectormigrate.adapters.milvus.errors import StatusError, translated
 from vectormigrate.adapters.milvus.proto import pb
 from vectormigrate.adapters.milvus.reader import Reader
@@ -42,7 +42,7 @@ class MilvusCollection(ServerCollection):
             request = pb.ListAliasesRequest(collection_name=name)
             return list((await self._session.client.call(request, pb.ListAliasesResponse)).aliases)
         except grpc.RpcError as error:
-            if not unimplemented(error):
+            if not unimplemented(error) and not denied(error):
                 raise
         except StatusError as error:
             # A missing right, or a server that does not know the call: the aliases are only reported.

@@ -96,6 +96,11 @@ def unimplemented(error: grpc.RpcError) -> bool:
     return getattr(error, "code", lambda: None)() is grpc.StatusCode.UNIMPLEMENTED
 
 
+def denied(error: grpc.RpcError) -> bool:
+    """Whether the user lacks the right to this call."""
+    return getattr(error, "code", lambda: None)() is grpc.StatusCode.PERMISSION_DENIED
+
+
 def _channel(config: MilvusConfig, address: str) -> grpc.aio.Channel:
     local = address.startswith(("127.", "localhost:", "[::1]"))
     options = [*CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if local else [])]

@@ -114,7 +114,8 @@ def _status(error: StatusError, operation: str) -> AdapterError:
     if kind is None and error.code in (0, 1, 65535):
         kind = LEGACY.get(error.legacy)
     unexpected = error.code in (0, 1, 65535)
-    if kind is None and (error.retriable or (unexpected and PASSING.search(_QUOTED.sub("", error.reason)))):
+    passing = unexpected and "not loaded" not in error.reason and PASSING.search(_QUOTED.sub("", error.reason))
+    if kind is None and (error.retriable or passing):
         kind = Unavailable
     # 1001 (IO failed) is also what some servers say of a JSON value that they do not take.
     refused = error.code in REFUSED_RECORDS or (error.code == 1001 and "json:" in error.reason)

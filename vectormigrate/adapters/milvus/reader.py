@@ -70,13 +70,13 @@ class Reader:
             consistency_level=cp.ConsistencyLevel.Strong,
             query_params=pairs(params),
         )
-        await self._session.readable()
+        await self._session.readable(partition)
         try:
             return await self._session.client.call(request, pb.QueryResults)
         except StatusError as error:
             if error.code != NOT_LOADED:
                 raise
-        await self._session.readable(again=True)
+        await self._session.readable(partition, again=True)
         return await self._session.client.call(request, pb.QueryResults)
 
     async def namespaces(self) -> list[str]:
@@ -94,7 +94,11 @@ class Reader:
             names = await self._session.namespaces() if namespace is None else [namespace]
             return sum([await self._count_ids(layout, name) for name in names])
         if namespace is None:
-            return await self._count(layout, "")
+            total = await self._count(layout, "")
+            if not self._session.blind:
+                return total
+            # Only a query of one partition fails when that is not loaded.
+            return sum([await self._count(layout, name) for name in await self._partition_names()])
         partition = await self._session.partition(namespace)
         if partition is None:
             return 0
@@ -104,6 +108,11 @@ class Reader:
         if len(await self._session.partitions()) == 1:
             return await self._count(layout, "")
         return await self._count_ids(layout, namespace)
+
+    async def _partition_names(self) -> list[str]:
+        """Of all namespaces."""
+        found = [await self._session.partition(name) for name in await self._session.namespaces()]
+        return [name for name in found if name is not None]
 
     async def _count(self, layout: Layout, partition: str) -> int:
         answer = await self._query(layout, "", ["count(*)"], partition, {})

@@ -30,7 +30,7 @@ async def search(session: Session, vector: str, queries: Queries, k: int, namesp
     name = await session.partition(namespace)
     if name is None or not len(queries):
         return [Hits([], []) for _ in range(len(queries))]
-    await session.readable()
+    await session.readable(name)
     indexes = {found.field_name: index_params(found) for found in await session.indexes()}
     params = indexes.get(vector, {})
     request = pb.SearchRequest(

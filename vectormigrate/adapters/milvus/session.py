@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio
+import grpc
 
 from vectormigrate.adapter import Capabilities
 from vectormigrate.adapters.milvus.capabilities import META, PK, Server, narrowed
-from vectormigrate.adapters.milvus.client import Client
+from vectormigrate.adapters.milvus.client import Client, denied
 from vectormigrate.adapters.milvus.config import MilvusConfig
 from vectormigrate.adapters.milvus.errors import NAME, StatusError
 from vectormigrate.adapters.milvus.layout import Layout, layout_of
 from vectormigrate.adapters.milvus.proto import cp, pb
-from vectormigrate.errors import CollectionNotFound, InvalidRequest, TimedOut
+from vectormigrate.errors import AuthFailed, CollectionNotFound, InvalidRequest, TimedOut
 
 DEFAULT_PARTITION = "_default"
+ALL = "*"
 NOT_LOADED = 101
 UNEXPECTED = 1
 POLL_SECONDS = 0.05
@@ -36,7 +39,9 @@ def _unreadable_index(collection: str, path: str, error: StatusError) -> Invalid
 
 
 class Session:
-    """State shared by reader and writer. Nothing here is remembered across `forget`."""
+    """State shared by reader and writer. Nothing here is remembered across `forget`.
+
+    `blind`: the user may not see what is loaded; a query tells, of single partitions."""
 
     def __init__(self, client: Client, server: Server, config: MilvusConfig) -> None:
         self.client = client
@@ -45,8 +50,9 @@ class Session:
         self._caps = narrowed(server)
         self._layout: Layout | None = None
         self._partitions: frozenset[str] = frozenset()
-        self._loaded = False
-        self._release_at_close = False
+        self._loaded: set[str] = set()
+        self._release: list[str] | None = None
+        self.blind = False
         self._may_load = config.load or server.lite
         self._creating = anyio.Lock()
 
@@ -63,8 +69,8 @@ class Session:
         """The collection changed: ask again."""
         self._layout = None
         self._partitions = frozenset()
-        self._loaded = False
-        self._release_at_close = False
+        self._loaded.clear()
+        self._release = None
 
     async def layout(self, *, fresh: bool = False) -> Layout:
         """The collection's layout. Raises StatusError for a missing collection."""
@@ -84,11 +90,23 @@ class Session:
         return True
 
     async def partitions(self) -> frozenset[str]:
-        """Names of the physical partitions now."""
+        """Names of the physical partitions now. Raises AuthFailed for a user who may not see them, unless there can be
+        only one."""
         layout = await self.layout()
-        answer = await self.client.call(
-            pb.ShowPartitionsRequest(collection_name=layout.name), pb.ShowPartitionsResponse
-        )
+        try:
+            request = pb.ShowPartitionsRequest(collection_name=layout.name)
+            answer = await self.client.call(request, pb.ShowPartitionsResponse)
+        except grpc.RpcError as error:
+            if not denied(error):
+                raise
+            known = layout.answer.num_partitions
+            if known != 1:
+                message = (
+                    f"the user may not see the partitions of {layout.name!r} ({known or 'how many is unknown'}), "
+                    "without which records could be left out: grant ShowPartitions"
+                )
+                raise AuthFailed(message, adapter=NAME, operation="partitions") from error
+            return frozenset({DEFAULT_PARTITION})
         self._partitions = frozenset(answer.partition_names)
         return self._partitions
 
@@ -143,14 +161,70 @@ class Session:
     def keep_loaded(self) -> None:
         """We write here: the collection may be loaded, and stays so after closing."""
         self._may_load = True
-        self._release_at_close = False
+        self._release = None
 
-    async def readable(self, *, again: bool = False) -> None:
-        """Load the collection when it is not loaded; it is released again at the end. `again`: it was released under
-        our feet. Raises InvalidRequest when nobody allowed to load it, or when it has no index, without which Milvus
-        cannot load it."""
-        if self._loaded and not again:
+    async def readable(self, partition: str = "", *, again: bool = False) -> None:
+        """Load the partition, or all of them, when they are not loaded; they are released again at the end. `again`: it
+        was released under our feet. Raises InvalidRequest when nobody allowed to load it, or when it has no index,
+        without which Milvus cannot load it.
+
+        A query without a partition leaves those out that are not loaded, and nothing says so."""
+        if again:
+            self._loaded.clear()
+        if self._loaded & {ALL, partition or ALL}:
             return
+        try:
+            await self._whole()
+            if ALL not in self._loaded:
+                await self._each(partition)
+        except grpc.RpcError as error:
+            if not denied(error):
+                raise
+            self.blind = True
+        self._loaded.add(partition or ALL)
+
+    async def _each(self, partition: str) -> None:
+        """Of a collection that counts as loaded as soon as one of its partitions is."""
+        layout = await self.layout()
+        if self.server.lite or layout.partition_key:
+            return
+        wanted = [partition] if partition else sorted(await self.partitions())
+        missing = [name for name in wanted if await self._state(name) != cp.LoadState.LoadStateLoaded]
+        if not missing:
+            return
+        self._require_consent(missing)
+        replicas = 1 if self.server.version < (2, 4) else 0
+        request = pb.LoadPartitionsRequest(
+            collection_name=layout.name, partition_names=missing, replica_number=replicas
+        )
+        await self.client.call(request, cp.Status)
+        if self._release != []:
+            self._release = [*(self._release or ()), *missing]
+        for name in missing:
+            await self._until_loaded(name)
+        await self._until_served(layout.name, missing)
+
+    async def _until_served(self, collection: str, partitions: Sequence[str]) -> None:
+        """Partitions of a collection that is in use count as loaded before their segments are: until then, queries
+        leave those out without a word."""
+        shown = await self.client.call(pb.ShowPartitionsRequest(collection_name=collection), pb.ShowPartitionsResponse)
+        names = dict(zip(shown.partitionIDs, shown.partition_names, strict=True))
+        stored = pb.GetPersistentSegmentInfoRequest(collectionName=collection)
+        served = pb.GetQuerySegmentInfoRequest(collectionName=collection)
+        deadline = time.monotonic() + self.config.ready_timeout
+        while True:
+            kept = (await self.client.call(stored, pb.GetPersistentSegmentInfoResponse)).infos
+            here = {item.segmentID for item in (await self.client.call(served, pb.GetQuerySegmentInfoResponse)).infos}
+            left = [item for item in kept if names.get(item.partitionID) in partitions and item.num_rows]
+            if all(item.segmentID in here for item in left if item.state == cp.SegmentState.Flushed):
+                return
+            if time.monotonic() > deadline:
+                message = f"the segments of {collection!r} were not loaded within {self.config.ready_timeout:g} s"
+                raise TimedOut(message, adapter=NAME, operation="load")
+            await anyio.sleep(POLL_SECONDS)
+
+    async def _whole(self) -> None:
+        """Load the collection when none of it is loaded."""
         state = await self._state()
         if state == cp.LoadState.LoadStateLoading:
             await self._until_loaded()
@@ -158,14 +232,17 @@ class Session:
             await self._require_indexes()
             self._require_consent()
             await self.load()
-            self._release_at_close = True
-        self._loaded = True
+            self._release = []
+            self._loaded.add(ALL)
 
-    def _require_consent(self) -> None:
+    def _require_consent(self, partitions: Sequence[str] = ()) -> None:
         """Loading takes memory of the server that others may need."""
         if not self._may_load:
+            what = f"collection {self.config.collection!r}"
+            if partitions:
+                what = f"of {what} partition {partitions[0]!r} ({len(partitions)} in all)"
             message = (
-                f"collection {self.config.collection!r} is released, so Milvus cannot read it; load it, or let "
+                f"{what} is released, so Milvus cannot read it; load it, or let "
                 "vectormigrate load it for the time it reads, with the option load=true"
             )
             raise InvalidRequest(message, adapter=NAME, operation="load")
@@ -189,19 +266,18 @@ class Session:
             await anyio.sleep(POLL_SECONDS)
         await self._until_loaded()
 
-    async def _until_loaded(self) -> None:
+    async def _until_loaded(self, partition: str = "") -> None:
         layout = await self.layout()
         deadline = time.monotonic() + self.config.ready_timeout
-        while await self._state() != cp.LoadState.LoadStateLoaded:
+        while await self._state(partition) != cp.LoadState.LoadStateLoaded:
             if time.monotonic() > deadline:
                 message = f"collection {layout.name!r} was not loaded within {self.config.ready_timeout:g} s"
                 raise TimedOut(message, adapter=NAME, operation="load")
             await anyio.sleep(POLL_SECONDS)
-        self._loaded = True
 
-    async def _state(self) -> int:
+    async def _state(self, partition: str = "") -> int:
         layout = await self.layout()
-        request = pb.GetLoadStateRequest(collection_name=layout.name)
+        request = pb.GetLoadStateRequest(collection_name=layout.name, partition_names=[partition] if partition else [])
         state = (await self.client.call(request, pb.GetLoadStateResponse)).state
         if state == cp.LoadState.LoadStateNotExist:
             message = f"no collection {layout.name!r}"
@@ -220,8 +296,12 @@ class Session:
             raise InvalidRequest(message, adapter=NAME, operation="load")
 
     async def restore(self) -> None:
-        """Release the collection if only we loaded it."""
-        if self._release_at_close and self._layout is not None:
-            self._release_at_close = False
-            request = pb.ReleaseCollectionRequest(collection_name=self._layout.name)
-            await self.client.call(request, cp.Status, timeout=5)
+        """Release what only we loaded."""
+        release, self._release = self._release, None
+        if release is None or self._layout is None:
+            return
+        name = self._layout.name
+        request = pb.ReleasePartitionsRequest(collection_name=name, partition_names=release)
+        if not release:
+            request = pb.ReleaseCollectionRequest(collection_name=name)
+        await self.client.call(request, cp.Status, timeout=5)
