@@ -168,3 +168,45 @@ async def test_namespaces_without_records_are_shard_keys_where_those_are_asked_f
         assert await target.namespaces() == ["7", "a", "b"]
     async with created(server, SCHEMA) as target:
         assert not target.capabilities.empty_namespaces
+
+
+TENANT = {"type": "keyword", "is_tenant": True, "on_disk": True}
+
+
+@pytest.mark.parametrize("options", [{}, {"namespace_field": "tenant"}])
+async def test_a_tenant_field_and_its_index_come_back_without_the_option(
+    any_server: Emulator, options: dict[str, Any]
+) -> None:
+    name = new_name()
+    call(any_server, "PUT", f"collections/{name}", {"vectors": {"size": 4, "distance": "Dot"}})
+    call(any_server, "PUT", f"collections/{name}/index?wait=true", {"field_name": "tenant", "field_schema": TENANT})
+    async with SPEC.open(config(any_server, name, namespace_field="tenant")) as source:
+        await source.upsert(records([1], [{"n": 1}], "ann"))
+        await source.upsert(records([2], [{"n": 2}]))
+        shape = await source.describe()
+        assert [item.name for item in shape.settings] == ["namespace-field"]
+    copy = new_name()
+    async with created(any_server, shape, copy, **options) as target:
+        assert "namespace-field" in target.capabilities.settings
+        await target.upsert(records([1], [{"n": 1}], "ann"))
+        await target.upsert(records([2], [{"n": 2}]))
+        await target.finalize()
+        assert await everything(target) == {("ann", 1): {"n": 1}, ("", 2): {"n": 2}}
+        first, second = (call(any_server, "GET", f"collections/{item}")["payload_schema"] for item in (name, copy))
+        assert {key: item["params"] for key, item in second.items()} == {"tenant": TENANT}
+        assert first.keys() == second.keys()
+        body = {"limit": 9, "with_payload": True}
+        points = call(any_server, "POST", f"collections/{copy}/points/scroll", body)["points"]
+        assert [item["payload"] for item in points] == [{"n": 1, "tenant": "ann"}, {"n": 2}]
+        async with SPEC.open(config(any_server, copy)) as again:
+            assert await again.namespaces() == ["", "ann"]
+            assert replace(await again.describe(), name="") == replace(shape, name="")
+
+
+async def test_the_option_names_another_field_for_the_same_index(server: Emulator) -> None:
+    extras = {"namespace_field": {"name": "tenant", "data_type": "keyword", "params": {"is_tenant": True}}}
+    async with created(server, replace(SCHEMA, extras={"qdrant": extras}), namespace_field="owner") as target:
+        await target.upsert(records([1], [{}], "ann"))
+        name = (await target.describe()).name
+        assert list(call(server, "GET", f"collections/{name}")["payload_schema"]) == ["owner"]
+        assert await target.namespaces() == ["ann"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.adapters.qdrant.config import MAX_DIM, NAMESPACE_FIELD
-from vectormigrate.adapters.qdrant.settings import SHARD_KEYS
+from vectormigrate.adapters.qdrant.settings import SHARD_KEYS, TENANT_FIELD
 from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
@@ -31,7 +31,7 @@ CAPABILITIES = Capabilities(
     normalises_cosine=True,
     value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
     int_range=(-(2**63), 2**64 - 1),
-    settings=carried(lambda minor: True),
+    settings=carried(lambda minor: True) | {TENANT_FIELD},
     settings_from=frozenset({"qdrant_edge"}),
     vector_indexes={"hnsw": TURBO_OFFER, "flat": TURBO_OFFER},
     reserved_fields=frozenset({NAMESPACE_FIELD, EXACT_FIELD}),
@@ -75,7 +75,7 @@ def narrowed(strict: Mapping[str, Any], server: Server, *, field: str, by_shard:
     """`strict`: the strict-mode settings of the collection, empty when off. `field`: the one that holds namespaces;
     `by_shard`: namespaces are shard keys, each with ids of its own."""
     caps = replace(CAPABILITIES, reserved_fields=frozenset({field, EXACT_FIELD}))
-    caps = replace(caps, settings=carried(server.since) | ({SHARD_KEYS} if by_shard else set[str]()))
+    caps = replace(caps, settings=carried(server.since) | {SHARD_KEYS if by_shard else TENANT_FIELD})
     if not server.since(18):
         caps = replace(caps, vector_indexes={"hnsw": OFFER, "flat": OFFER})
     if by_shard:

@@ -32,7 +32,8 @@ class QdrantConfig(ConnectionConfig):
     `ca_file`: PEM file with the certificate authorities to trust.
 
     `namespace_field`: the payload field (an index with `is_tenant`) by which the collection is divided into
-    namespaces; by default our own. `shard_key`: in a collection with custom sharding, read and write only this key.
+    namespaces; by default the one with which it was made or from which its records come home, else our own.
+    `shard_key`: in a collection with custom sharding, read and write only this key.
     `divide_by`: what namespaces are; by default the shard keys of an existing collection with custom sharding for
     which no `shard_key` is named, else a payload field.
     `consistency`: replicas that must agree on a read; by default the majority where there are replicas.

@@ -10,7 +10,7 @@ from typing import Any
 from vectormigrate.adapters.qdrant.capabilities import Server
 from vectormigrate.adapters.qdrant.config import MAX_DIM, QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME
-from vectormigrate.adapters.qdrant.layout import METRICS, NOTE_KEY, SHAPE_KEY, ShardKey
+from vectormigrate.adapters.qdrant.layout import FIELD, METRICS, NOTE_KEY, SHAPE_KEY, ShardKey
 from vectormigrate.adapters.qdrant.schema import EXTRAS, SPARSE_INDEX, set_values
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import CollectionSchema, DType, FieldType, VectorField, VectorKind
@@ -53,11 +53,17 @@ def creation(schema: CollectionSchema, config: QdrantConfig, server: Server) -> 
     """Raises InvalidRequest for what the server cannot hold."""
     extras: Mapping[str, Any] = schema.extras.get(EXTRAS) or {}
     indexes = _indexes(schema, extras, server)
-    shape = {
+    shape: dict[str, Any] = {
         "vectors": [item.name for item in schema.vectors],
         "fields": [path for path, _ in indexes],
         "lists": [item.name for item in schema.fields if item.type is FieldType.LIST],
     }
+    field: Mapping[str, Any] = extras.get(FIELD) or {}
+    own = config.namespace_field or field.get("name")
+    if own and config.divide_by != "shard_key" and config.shard_key is None:
+        shape[FIELD] = own
+        if field.get("data_type"):
+            indexes.append((own, _field_schema(field["data_type"], field.get("params"), server)))
     texts = {SHAPE_KEY: json.dumps(shape)}
     if schema.note is not None:
         texts[NOTE_KEY] = json.dumps(schema.note)

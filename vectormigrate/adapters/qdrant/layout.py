@@ -18,6 +18,10 @@ OWN_KEYS = (NOTE_KEY, SHAPE_KEY, RESTORE_KEY)
 """Keys of ours in the collection's metadata, each holding JSON text: the origin note; the order of the vector fields
 and which indexed fields hold lists; and the settings that `finalize` must restore, as the body of a PATCH."""
 
+FIELD = "namespace_field"
+"""In the text of SHAPE_KEY: the people's own payload field that divides the collection; in the extras its `name` and
+the `data_type` and `params` of its index."""
+
 Texts = Mapping[str, str]
 
 METRICS = {"Cosine": Metric.COSINE, "Dot": Metric.DOT, "Euclid": Metric.L2, "Manhattan": Metric.L1}
@@ -76,9 +80,10 @@ class Layout:
         return json.loads(self.texts.get(SHAPE_KEY, "{}"))
 
 
-def read_layout(name: str, info: Mapping[str, Any], texts: Texts, *, namespace_field: str, namespaced: bool) -> Layout:
-    """`texts`: our own texts where they are not in the collection's metadata. `namespaced`: the operator named the
-    field, so that it divides the collection whether it has an index or not."""
+def read_layout(name: str, info: Mapping[str, Any], texts: Texts, *, namespace_field: str | None) -> Layout:
+    """`texts`: our own texts where they are not in the collection's metadata. `namespace_field`: as the operator named
+    it, else it is the one with which the collection was made, else ours. A named one divides the collection whether it
+    has an index or not."""
     found = {**texts, **own_texts(info["config"].get("metadata"))}
     config = _final(info["config"], json.loads(found.get(RESTORE_KEY, "{}")))
     params = config["params"]
@@ -90,14 +95,15 @@ def read_layout(name: str, info: Mapping[str, Any], texts: Texts, *, namespace_f
         key: VectorField(name=key, kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT)
         for key in sorted(params.get("sparse_vectors") or {})
     }
+    own: str | None = namespace_field or json.loads(found.get(SHAPE_KEY, "{}")).get(FIELD)
     layout = Layout(
         name=name,
         info=info,
         config=config,
         vectors=(),
         single=single,
-        namespace_field=namespace_field,
-        divided=namespaced or namespace_field in (info.get("payload_schema") or {}),
+        namespace_field=own or NAMESPACE_FIELD,
+        divided=own is not None or NAMESPACE_FIELD in (info.get("payload_schema") or {}),
         custom=params.get("sharding_method") == "custom",
         texts=found,
     )

@@ -4,7 +4,7 @@
 `sparse_vectors` (per name, what VectorField cannot say), `payload_schema` (per indexed path `data_type` and `params`),
 `hnsw_config`, `quantization_config`, `optimizers`, `on_disk_payload`, `payload_memory`, `id_tracker_memory` of the
 collection; and beyond Edge `wal_config`, `strict_mode_config`, `metadata`, the sharding settings in PARAMS,
-`shard_keys`, and `config` and `params` for keys that this version does not know.
+`shard_keys`, `namespace_field` (layout.FIELD), and `config` and `params` for keys that this version does not know.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vectormigrate.adapters.qdrant.capabilities import CAPABILITIES
-from vectormigrate.adapters.qdrant.layout import DATATYPES, NOTE_KEY, OWN_KEYS, Layout
+from vectormigrate.adapters.qdrant.config import NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant.layout import DATATYPES, FIELD, NOTE_KEY, OWN_KEYS, Layout
 from vectormigrate.adapters.qdrant.settings import settings_of
 from vectormigrate.model.schema import CollectionSchema, FieldType, Json, MetadataField, VectorKind
 
@@ -127,6 +128,7 @@ def _extras(layout: Layout, *, everything: bool) -> dict[str, Any]:
         "id_tracker_memory": (params.get("id_tracker") or {}).get("memory"),
         "metadata": {key: value for key, value in set_values(config.get("metadata")).items() if key not in OWN_KEYS},
         "shard_keys": list(layout.shard_keys),
+        FIELD: _namespace_field(layout),
         "params": {key: value for key, value in set_values(params).items() if key not in KNOWN_PARAMS},
         "config": {key: value for key, value in set_values(config).items() if key not in KNOWN_CONFIG},
     }
@@ -188,6 +190,15 @@ def _payload_schema(layout: Layout) -> dict[str, Any]:
         params = {key: value for key, value in set_values(item.get("params")).items() if key != "type"}
         found[path] = {"data_type": item["data_type"], "params": params or None}
     return found
+
+
+def _namespace_field(layout: Layout) -> dict[str, Any] | None:
+    """The people's own field that divides the collection, with its index."""
+    if not layout.divided or layout.namespace_field == NAMESPACE_FIELD:
+        return None
+    index: Mapping[str, Any] = (layout.info.get("payload_schema") or {}).get(layout.namespace_field) or {}
+    params = {key: value for key, value in set_values(index.get("params")).items() if key != "type"}
+    return {"name": layout.namespace_field, "data_type": index.get("data_type"), "params": params or None}
 
 
 def _warnings(layout: Layout, payload: Mapping[str, Any]) -> list[str]:

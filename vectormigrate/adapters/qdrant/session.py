@@ -46,16 +46,12 @@ class Session:
         self._layout: Layout | None = None
 
     @property
-    def field(self) -> str:
-        """The payload field that holds the namespace."""
-        return self.config.namespace_field or NAMESPACE_FIELD
-
-    @property
     def capabilities(self) -> Capabilities:
         layout = self._layout
         if layout is None:
-            return narrowed({}, self.server, field=self.field, by_shard=self.config.divide_by == "shard_key")
-        return narrowed(layout.strict, self.server, field=self.field, by_shard=layout.by_shard)
+            field = self.config.namespace_field or NAMESPACE_FIELD
+            return narrowed({}, self.server, field=field, by_shard=self.config.divide_by == "shard_key")
+        return narrowed(layout.strict, self.server, field=layout.namespace_field, by_shard=layout.by_shard)
 
     async def exists(self) -> bool:
         """Whether the collection is there; what it is like is known afterwards."""
@@ -105,9 +101,7 @@ class Session:
     async def _read(self, info: dict[str, Any]) -> Layout:
         config = self.config
         texts = await self.notes.read()
-        layout = read_layout(
-            config.collection, info, texts, namespace_field=self.field, namespaced=config.namespace_field is not None
-        )
+        layout = read_layout(config.collection, info, texts, namespace_field=config.namespace_field)
         if not layout.custom:
             if config.shard_key is not None or config.divide_by == "shard_key":
                 raise self._wrong("has no custom sharding, so it has no shard keys")
