@@ -62,16 +62,18 @@ def masked(
     value: Any,
     *,
     secret: Callable[[str], bool] = lambda _: False,
+    hide: Callable[[str], str] = lambda text: text,
     depth: int = 5,
     longest: int = 256,
     most: int = 16,
 ) -> Any:
-    """A copy that may be written down: fields named like credentials and texts that `secret` recognises are replaced,
-    texts cut at `longest` characters, lists and objects at `most` items, nesting at `depth`."""
+    """A copy that may be written down: fields named like credentials, texts that `secret` recognises, and what `hide`
+    finds within texts are replaced; texts are cut at `longest` characters, lists and objects at `most` items, nesting
+    at `depth`."""
 
     def inner(value: Any, depth: int) -> Any:
         if isinstance(value, str):
-            text = MASK if secret(value) else clipped(value, longest)
+            text = MASK if secret(value) else clipped(hide(value[: 4 * longest]), longest)
             return text if len(value) <= longest else f"{text}… ({len(value)} characters)"
         if value is None or isinstance(value, bool | int | float):
             return value
@@ -79,7 +81,9 @@ def masked(
             if depth == 0:
                 return f"({len(value)} fields)"
             shown = {
-                clipped(str(key), longest): MASK if names_a_secret(str(key)[:longest]) else inner(item, depth - 1)
+                clipped(hide(str(key)[: 4 * longest]), longest): MASK
+                if names_a_secret(str(key)[:longest])
+                else inner(item, depth - 1)
                 for key, item in list(value.items())[:most]
             }
             return shown if len(value) <= most else {**shown, "…": f"({len(value)} fields)"}

@@ -34,6 +34,17 @@ def operations(
     )
 
 
-def audit_lines(folder: Path) -> list[dict[str, Any]]:
+def audit_lines(folder: Path, *, all_of_them: bool = False) -> list[dict[str, Any]]:
+    """What was asked and how it ended; with `all_of_them` also what was announced, opened or notified."""
     text = (folder / "audit.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [line for line in lines if all_of_them or not _aside(line)]
+
+
+def _aside(line: dict[str, Any]) -> bool:
+    notified = line["method"].startswith("notifications/")
+    return (
+        notified
+        or line["outcome"] in ("began", "opened")
+        or (line["method"], line["outcome"]) == ("GET /page", "http 200")
+    )

@@ -29,12 +29,12 @@ from vectormigrate.server.keys import Key
 from vectormigrate.server.limiter import LimitReached
 from vectormigrate.server.operations import (
     CALLER_KEY,
+    HEARD_KEY,
     RATE_LIMITED,
     REFUSED_METHOD,
     TOO_LARGE,
     UNAUTHORIZED,
     Operations,
-    http_line,
 )
 from vectormigrate.server.peers import Proxies, peer_of
 
@@ -189,7 +189,11 @@ class Guard:
         """Requests that hold no JSON-RPC are charged here, the others message by message. Public ones are charged to
         the address; whether the process lives is always told."""
         path = scope["path"]
-        if path == "/healthz" or (self.paths.answers_rpc(path) and scope["method"] == "POST"):
+        if path == "/healthz":
+            return
+        if self.paths.answers_rpc(path) and scope["method"] == "POST":
+            if not await self.operations.limiter.has_refusals(caller.name):
+                raise Refused(429, "limit", "too many requests that are none; wait a minute", code=RATE_LIMITED)
             return
         if caller is NOBODY:
             await self.operations.limiter.charge(f"address {peer_of(scope)}", kind="request")
@@ -239,9 +243,15 @@ class Guard:
         and the application is told that the client has gone."""
         streaming = False
         over = anyio.Event()
+        heard: list[str] = []
+        scope[HEARD_KEY] = heard
+        began = time.perf_counter()
+        long = scope["method"] == "GET" and scope["path"] in (self.paths.mcp, self.paths.sse)
 
         async def watched(message: Message) -> None:
             nonlocal streaming
+            if message["type"] == "http.response.start" and not heard:
+                await self._note(scope, caller, message["status"], time.perf_counter() - began, opened=long)
             if over.is_set():
                 return
             if message["type"] == "http.response.start":
@@ -251,8 +261,26 @@ class Guard:
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
-        long = scope["method"] == "GET" and scope["path"] in (self.paths.mcp, self.paths.sse)
         await self.app(scope, _ended_by(over, receive) if long else receive, watched)
+
+    async def _note(self, scope: Scope, caller: Caller, status: int, seconds: float, *, opened: bool) -> None:
+        """Write down a request that held no message which was: a stream that opens, figures, what is malformed. An
+        accepted message (202) is written down when its turn comes; probes are not."""
+        path = scope["path"]
+        if path in PUBLIC_PATHS or status == 202:
+            return
+        line = self.operations.http_line(
+            caller,
+            peer_of(scope),
+            client=Headers(scope=scope).get("user-agent", ""),
+            method=f"{scope['method']} {path}",
+            outcome="opened" if opened and status < 400 else f"http {status}",
+            seconds=seconds,
+        )
+        if status >= 400 or (self.paths.answers_rpc(path) and scope["method"] == "POST"):
+            await self.operations.refused(caller.name, line)
+        else:
+            self.operations.write(line)
 
     def _revoked(self, caller: Caller) -> bool:
         return bool(self.operations.ring) and not self.operations.ring.holds(caller)
@@ -262,7 +290,7 @@ class Guard:
         if refused.status == 429:
             self.operations.metrics.limited.labels(caller.name).inc()
         owner = caller.name if caller is not NOBODY else f"address {peer_of(scope)}"
-        line = http_line(
+        line = self.operations.http_line(
             caller,
             peer_of(scope),
             client=Headers(scope=scope).get("user-agent", ""),

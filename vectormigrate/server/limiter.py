@@ -59,6 +59,11 @@ class Limiter:
         limit = RateLimitItemPerMinute(self.calls_per_minute or REFUSALS_PER_MINUTE)
         return await self._window.hit(limit, "refusal", owner)
 
+    async def has_refusals(self, owner: str) -> bool:
+        """Whether the owner may still be refused; if not, he has sent too much that is not understood."""
+        limit = RateLimitItemPerMinute(self.calls_per_minute or REFUSALS_PER_MINUTE)
+        return await self._window.test(limit, "refusal", owner)
+
     def streams_of(self, owner: str) -> int:
         """Streams that this owner has open."""
         return self._streams[owner]

@@ -19,7 +19,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from vectormigrate.errors import VectorMigrateError
 from vectormigrate.model.clock import utc_text
 from vectormigrate.model.schema import Json
-from vectormigrate.redaction import clipped, masked, scrub
+from vectormigrate.redaction import MASK, clipped, masked
 from vectormigrate.server.audit import AuditLog, AuditUnwritable
 from vectormigrate.server.auth import LOCAL, NOBODY, Caller, Forbidden, KeyRing, as_caller
 from vectormigrate.server.limiter import CHATTER, Limiter, LimitReached
@@ -48,6 +48,15 @@ LINES_KEPT = 1000
 """Audit lines kept in memory while the log cannot be written; meanwhile no request is served, so few ever wait."""
 
 T = TypeVar("T")
+
+BEGAN = "began"
+"""The outcome of a call in the line that is written before it is carried out."""
+
+HEARD_KEY = "vectormigrate.heard"
+"""Where a list in the ASGI scope of a request notes that its messages were written down."""
+
+_WORDS = (re.compile(r"[^\s/?#&=:;,\"'()<>]{8,}"), re.compile(r"[\w.~+-]{8,}"))
+"""What may be a key within a longer text."""
 
 _MIGRATION_URI = re.compile(r"migration://([A-Za-z0-9._-]{1,64})(/|$)")
 
@@ -125,6 +134,8 @@ class Operations:
         try:
             self._require_audit()
             await self._charge(inbound)
+            if inbound.method == "tools/call":
+                self._begin(inbound)
             with as_caller(inbound.caller), self._stream(inbound):
                 result = await run()
             outcome = outcome_of(result)
@@ -146,6 +157,17 @@ class Operations:
             seconds = time.perf_counter() - began
             self._count(inbound, outcome, seconds)
             self.write(self._line(inbound, outcome, seconds, result))
+
+    def _begin(self, inbound: Inbound) -> None:
+        """Write down what is about to be done, for a kill during it. Raises AuditUnwritable: then it is not done."""
+        if self.audit is None:
+            return
+        try:
+            self.audit.append(self._line(inbound, BEGAN, 0.0, None))
+        except AuditUnwritable:
+            self.metrics.audit_failures.inc()
+            raise
+        self.metrics.audit_lines.inc()
 
     async def _charge(self, inbound: Inbound) -> None:
         if inbound.method in CALLS:
@@ -197,7 +219,44 @@ class Operations:
     async def connection_refused(self, peer: str, reason: str) -> None:
         """Count and write down that a connection was not accepted."""
         self.metrics.refused.labels(reason).inc()
-        await self.refused(f"address {peer}", http_line(NOBODY, peer, outcome=f"refused {reason}"))
+        await self.refused(f"address {peer}", self.http_line(NOBODY, peer, outcome=f"refused {reason}"))
+
+    def http_line(
+        self,
+        caller: Caller,
+        peer: str,
+        *,
+        client: str = "",
+        method: str = "",
+        outcome: str,
+        seconds: float = 0.0,
+    ) -> dict[str, Json]:
+        """The audit line of what reached the port and was no call."""
+        return {
+            "time": utc_text(),
+            "key": caller.name,
+            "fingerprint": caller.fingerprint,
+            "peer": peer,
+            "transport": caller.transport,
+            "client": self._clip(client),
+            "method": self._clip(method),
+            "tool": None,
+            "migration": None,
+            "arguments": {},
+            "outcome": outcome,
+            "ms": round(seconds * 1000, 1),
+        }
+
+    def _clip(self, text: str, longest: int = 100) -> str:
+        return clipped(self._hide(text[: 4 * longest]), longest)
+
+    def _hide(self, text: str) -> str:
+        """The text without valid keys, which callers put in the strangest places."""
+        if self.ring.find(text) is not None:
+            return MASK
+        for words in _WORDS:
+            text = words.sub(lambda found: MASK if self.ring.find(found[0]) is not None else found[0], text)
+        return text
 
     def _count(self, inbound: Inbound, outcome: str, seconds: float) -> None:
         if inbound.tool is not None:
@@ -215,10 +274,10 @@ class Operations:
             "fingerprint": inbound.caller.fingerprint,
             "peer": inbound.peer,
             "transport": inbound.caller.transport,
-            "client": clipped(inbound.client, 100),
-            "method": clipped(inbound.method, 100),
-            "tool": None if inbound.tool is None else clipped(inbound.tool, 100),
-            "migration": migration_of(inbound, result),
+            "client": self._clip(inbound.client),
+            "method": self._clip(inbound.method),
+            "tool": None if inbound.tool is None else self._clip(inbound.tool),
+            "migration": None if (name := migration_of(inbound, result)) is None else self._clip(name, 64),
             "arguments": self._shown(inbound),
             "outcome": outcome,
             "ms": round(seconds * 1000, 1),
@@ -228,28 +287,8 @@ class Operations:
         arguments = inbound.arguments
         known = self.arguments_of(inbound.tool) if inbound.tool is not None else None
         kept = {key: value for key, value in arguments.items() if known is None or key in known}
-        shown = masked(kept, secret=lambda text: self.ring.find(text) is not None)
+        shown = masked(kept, secret=lambda text: self.ring.find(text) is not None, hide=self._hide)
         return {**shown, "…": f"({len(arguments) - len(kept)} unknown)"} if len(kept) < len(arguments) else shown
-
-
-def http_line(
-    caller: Caller, peer: str, *, client: str = "", method: str = "", outcome: str, seconds: float = 0.0
-) -> dict[str, Json]:
-    """The audit line of what reached the port and was no call."""
-    return {
-        "time": utc_text(),
-        "key": caller.name,
-        "fingerprint": caller.fingerprint,
-        "peer": peer,
-        "transport": caller.transport,
-        "client": clipped(client, 100),
-        "method": clipped(method, 100),
-        "tool": None,
-        "migration": None,
-        "arguments": {},
-        "outcome": outcome,
-        "ms": round(seconds * 1000, 1),
-    }
 
 
 class _Stream(AbstractContextManager[None]):
@@ -272,10 +311,10 @@ def migration_of(inbound: Inbound, result: object) -> str | None:
         if isinstance(place, Mapping):
             found = cast("Mapping[str, Json]", place).get("migration_id")
             if isinstance(found, str):
-                return clipped(found, 64)
+                return found[:64]
     uri = inbound.arguments.get("uri")
     match = _MIGRATION_URI.match(uri) if isinstance(uri, str) else None
-    return scrub(match[1]) if match and match[1] != "index" else None
+    return match[1] if match and match[1] != "index" else None
 
 
 def mcp_middleware(operations: Operations, *, local: bool) -> ServerMiddleware[Any]:
@@ -285,11 +324,13 @@ def mcp_middleware(operations: Operations, *, local: bool) -> ServerMiddleware[A
 
     async def guard(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         caller = _caller_of(ctx, local)
-        if ctx.request_id is None:
-            with as_caller(caller):
-                return await call_next(ctx)
+        notification = ctx.request_id is None
         if caller is NOBODY:
+            if notification:
+                return None
             raise MCPError(code=UNAUTHORIZED, message="a valid API key is needed")
+        if ctx.request is not None:
+            ctx.request.scope.get(HEARD_KEY, []).append(ctx.method)
         if ctx.method == REFUSED_METHOD:
             raise _refusal(ctx.params)
         inbound = Inbound(
@@ -302,6 +343,9 @@ def mcp_middleware(operations: Operations, *, local: bool) -> ServerMiddleware[A
         try:
             return await operations.handle(inbound, lambda: call_next(ctx), _outcome)
         except VectorMigrateError as error:
+            if notification:
+                # It is written down as refused, and has no answer.
+                return None
             code, message, data = failure_of(error)
             raise MCPError(code=code, message=message, data=data) from None
 

@@ -28,7 +28,7 @@ from vectormigrate.errors import VectorMigrateError
 from vectormigrate.model.schema import Json
 from vectormigrate.server.app import App
 from vectormigrate.server.auth import Forbidden, caller
-from vectormigrate.server.operations import FORBIDDEN, Inbound, failure_of
+from vectormigrate.server.operations import FORBIDDEN, HEARD_KEY, Inbound, failure_of
 from vectormigrate.server.tooling import WrongArguments, cause_of, kind_of
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
@@ -129,6 +129,7 @@ class Rpc:
                 outcome["word"] = "tool_error" if failure.code == TOOL_FAILED else f"rpc {failure.code}"
                 return failure
 
+        request.scope.get(HEARD_KEY, []).append(inbound.method)
         answer = await self.app.operations.handle(inbound, run, lambda _: outcome.get("word", "ok"))
         if isinstance(answer, Failure):
             raise answer
