@@ -99,6 +99,10 @@ class Capabilities:
     index_types: frozenset[FieldType] = frozenset(FieldType) - {FieldType.JSON, FieldType.BYTES}
     """Types of metadata fields that can be indexed (LIST: a list of elements of another type among these). A DATETIME
     or UUID index also serves a field whose values are the texts of such."""
+    filters_all: bool = False
+    """Every metadata field is indexed, whether the schema names it or not."""
+    list_paths: bool = False
+    """An index may reach into the objects of a list: `a[].b`."""
     index_params: frozenset[str] = frozenset({"type", "m", "ef_construct"})
     """Neutral parameters of a vector index (VectorField.index) that the database takes."""
     index_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])

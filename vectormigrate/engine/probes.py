@@ -281,6 +281,9 @@ def _with_index(
         if kind not in caps.index_types or (caps.dynamic and not set(needs) <= caps.value_kinds):
             return None
         field = MetadataField(name="f", type=kind, element=element, indexed=True, declared=not caps.dynamic)
+        low, high = caps.int_range
+        if any(type(value) is int and not low <= value <= high for value in values):
+            return None
         texts = kind is FieldType.DATETIME and caps.dynamic and ValueKind.DATETIME not in caps.value_kinds
         return _collection(caps, values=[_DAY_TEXT] * 2 if texts else values, field=field)
 
@@ -354,7 +357,9 @@ PROBES: tuple[Probe, ...] = (
         Probe(group="filters on", name=name, effects=INDEXES, make=make)
         for name, make in (
             ("text", _with_index(FieldType.STRING, [_V.STRING], "a", "b")),
+            ("words in a text", _with_index(FieldType.TEXT, [_V.STRING], "a b", "b c")),
             ("integers", _with_index(FieldType.INT64, [_V.INT], 1, 2)),
+            ("integers beyond 2^53", _with_index(FieldType.INT64, [_V.INT], 2**53 + 1, 2**60)),
             ("floats", _with_index(FieldType.FLOAT64, [_V.FLOAT], 0.5, 1.5)),
             ("dates", _with_index(FieldType.DATETIME, [], _DAY, _DAY)),
             ("coordinates", _with_index(FieldType.GEO, [_V.OBJECT], _PLACE, _PLACE)),

@@ -9,9 +9,10 @@ from vectormigrate.adapter import Capabilities
 from vectormigrate.mapping.limits import ORIGIN, OWN_FIELDS
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.metadata import MetadataEncoder
-from vectormigrate.mapping.paths import format_path, parse_path
+from vectormigrate.mapping.paths import parse_path
 from vectormigrate.mapping.plan_context import LossList, PlanContext
 from vectormigrate.mapping.plan_fields import RenamePlan, excluded, renamed, source_fields
+from vectormigrate.mapping.plan_filters import LIST_STEP, name_losses, path_of, unlisted
 from vectormigrate.mapping.profile import FieldProfile
 from vectormigrate.model.schema import FieldType, MetadataField
 
@@ -60,8 +61,9 @@ def _paths(context: PlanContext, renames: RenamePlan) -> dict[str, FieldProfile 
     source's schema declares or indexes without a value."""
     found: dict[str, FieldProfile | None] = {}
     for item in source_fields(context):
-        path = item.name if item.declared else format_path(item.name.split("."))
-        if (item.declared or item.indexed) and not excluded(path, renames.excludes):
+        path = path_of(item)
+        reached = context.target_caps.list_paths or LIST_STEP not in item.name
+        if reached and (item.declared or item.indexed) and not excluded(path, renames.excludes):
             found[renamed(path, renames.renames)] = None
     for path, profile in context.profile.fields.items() if context.profile else ():
         if not excluded(path, renames.excludes):
@@ -75,10 +77,11 @@ def plan_columns(
 ) -> tuple[MetadataField, ...]:
     """A column per field, of the type that suits most of its values; fields that hold only objects have none of their
     own, because objects are flattened. `_vm_origin` is a column too."""
-    known = {
-        renamed(item.name if item.declared else format_path(item.name.split(".")), renames.renames): item
-        for item in source_fields(context)
-    }
+    listed = source_fields(context)
+    known = {renamed(path_of(item), renames.renames): item for item in listed}
+    for item in (*listed, *unlisted(context, listed)):
+        if item.indexed and not excluded(path_of(item), renames.excludes):
+            name_losses(context, item, losses)
     columns: dict[str, MetadataField] = {}
     places: list[str] = []
     for path, profile in _paths(context, renames).items():

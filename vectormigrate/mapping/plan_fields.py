@@ -12,6 +12,7 @@ from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.metadata import MetadataEncoder
 from vectormigrate.mapping.paths import format_path, parse_path
 from vectormigrate.mapping.plan_context import LossList, PlanContext
+from vectormigrate.mapping.plan_filters import as_seen, name_losses, path_of, unlisted
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.schema import FieldType, MetadataField
 
@@ -135,18 +136,19 @@ def target_fields(
 ) -> tuple[MetadataField, ...]:
     """What the new collection declares and indexes, so that every filter of the source works on the target."""
     kept: dict[str, MetadataField] = {}
-    for item in source_fields(context):
-        path = item.name if item.declared else format_path(item.name.split("."))
+    listed = source_fields(context)
+    for item in listed if context.same_kind else (*listed, *unlisted(context, listed)):
+        path = path_of(item)
         if excluded(path, renames.excludes):
             continue
         if context.same_kind:
             name = ".".join(parse_path(renamed(path, renames.asked)))
             kept.setdefault(name, replace(item, name=name))
             continue
-        if not (item.indexed or item.declared):
+        if not (item.indexed or item.declared) or (item.indexed and not name_losses(context, item, losses)):
             continue
         name = _target_name(renamed(path, renames.renames), encoder)
-        field = None if name is None else _indexed(context.target_caps, item, name)
+        field = None if name is None else _indexed(context.target_caps, as_seen(context, item), name)
         if field is not None:
             kept.setdefault(field.name, field)
         elif item.indexed:

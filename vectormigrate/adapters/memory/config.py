@@ -13,6 +13,7 @@ from vectormigrate.model.schema import DType, Metric, VectorKind
 
 CAPABILITIES = Capabilities(
     id_kinds=frozenset(IdKind),
+    list_paths=True,
     ids_per_namespace=True,
     vector_kinds=frozenset(VectorKind),
     dtypes=frozenset(DType),

@@ -52,6 +52,7 @@ CAPABILITIES = Capabilities(
     ),
     int_range=(-INT_MAX, INT_MAX),
     index_types=frozenset({FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.LIST}),
+    filters_all=True,
     # The service chooses its own index.
     index_params=frozenset(),
     vector_indexes={},
@@ -110,4 +111,6 @@ def narrowed(layout: Layout) -> Capabilities:
         fixed_names={kind: name for kind, name in base.fixed_names.items() if kind in kinds},
         vectors_required=frozenset({required} & kinds),
         keeps_note=bool(kinds),
+        # With a list of filterable fields, made by an older interface, the others are not indexed.
+        filters_all=all(config.get("type") for config in layout.fields.values()),
     )

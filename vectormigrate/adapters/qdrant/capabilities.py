@@ -34,6 +34,7 @@ CAPABILITIES = Capabilities(
     settings=carried(lambda minor: True) | {TENANT_FIELD},
     settings_from=frozenset({"qdrant_edge"}),
     vector_indexes={"hnsw": TURBO_OFFER, "flat": TURBO_OFFER},
+    list_paths=True,
     reserved_fields=frozenset({NAMESPACE_FIELD, EXACT_FIELD}),
     namespaces=True,
     # The server's rules (characters, 255 characters of a collection, 200 bytes of a vector), less what a path of the

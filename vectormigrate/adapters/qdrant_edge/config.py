@@ -28,6 +28,7 @@ search that works without a graph takes under 20 ms."""
 
 CAPABILITIES = Capabilities(
     id_kinds=frozenset({IdKind.UINT64, IdKind.UUID}),
+    list_paths=True,
     ids_per_namespace=False,
     vector_kinds=frozenset(VectorKind),
     dtypes=frozenset({DType.FLOAT32, DType.FLOAT16, DType.UINT8}),

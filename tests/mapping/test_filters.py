@@ -1,0 +1,105 @@
+"""What the source can filter by, the target can, or the plan names what is gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.mapping.world import COLUMNS, COSINE_JSON, FLAT, TYPED, WIDE, Collection, Moved, migrate, one_batch, schema
+from vectormigrate.adapter import Capabilities
+from vectormigrate.model.plan import Loss, Outcome
+from vectormigrate.model.schema import FieldType, MetadataField
+
+NO_TEXT = replace(COLUMNS, index_types=COLUMNS.index_types - {FieldType.TEXT, FieldType.JSON})
+LIST_PATHS = replace(COSINE_JSON, list_paths=True)
+FILTERS_ALL = replace(FLAT, filters_all=True)
+
+
+def moved(
+    rows: list[dict[str, Any]], *fields: MetadataField, to: Capabilities, source: Capabilities = WIDE, **changes: Any
+) -> Moved:
+    shape = schema(caps=source, vectors=(), fields=fields)
+    return migrate(Collection("one", source, shape, {"": one_batch(rows)}), "two", to, **changes)
+
+
+def losses(found: Moved) -> dict[str, Loss]:
+    return {loss.name: loss for loss in found.decision.losses if loss.name.startswith("index:")}
+
+
+def indexes(found: Moved) -> dict[str, FieldType]:
+    return {item.name: item.type for item in found.target.schema.fields if item.indexed}
+
+
+TEXT = MetadataField(name="body", type=FieldType.TEXT, indexed=True)
+
+
+def test_full_text_search_that_the_target_lacks_is_a_named_loss() -> None:
+    found = moved([{"body": "some words"}], TEXT, to=NO_TEXT)
+    assert losses(found)["index:body"].outcome is Outcome.LOSS
+    assert indexes(found) == {"body": FieldType.STRING}
+    assert losses(moved([{"body": "some words"}], TEXT, to=COSINE_JSON)) == {}
+    assert losses(moved([{"body": "some words"}], TEXT, to=TYPED)) == {}
+    assert losses(moved([{"body": "some words"}], replace(TEXT, indexed=False), to=NO_TEXT)) == {}
+
+
+@pytest.mark.parametrize("to", [TYPED, COLUMNS, FLAT], ids=["typed", "columns", "flat"])
+def test_an_index_into_a_list_of_objects_is_a_named_loss_and_no_empty_column(to: Capabilities) -> None:
+    inside = MetadataField(name="arr[].k", type=FieldType.STRING, indexed=True)
+    found = moved([{"arr": [{"k": "x"}]}], inside, to=to)
+    assert losses(found).keys() == {"index:arr[].k"}
+    assert not [name for name in indexes(found) if "k" in name]
+
+
+def test_an_index_into_a_list_of_objects_goes_where_there_are_such() -> None:
+    inside = MetadataField(name="arr[].k", type=FieldType.STRING, indexed=True)
+    found = moved([{"arr": [{"k": "x"}]}], inside, to=LIST_PATHS)
+    assert losses(found) == {}
+    assert indexes(found)["arr[].k"] is FieldType.STRING
+
+
+YEAR = MetadataField(name="n", type=FieldType.INT64, indexed=True)
+
+
+@pytest.mark.parametrize("to", [TYPED, FLAT], ids=["typed", "flat"])
+@pytest.mark.parametrize(("number", "lost"), [(2**53, False), (2**53 + 1, True), (-(2**53) - 1, True)])
+def test_numbers_that_become_text_lose_their_ranges_by_name(to: Capabilities, number: int, lost: bool) -> None:
+    found = moved([{"n": 1}, {"n": number}], YEAR, to=to)
+    assert ("index:n" in losses(found)) == lost
+    assert losses(moved([{"n": 1}, {"n": number}], replace(YEAR, indexed=False), to=FLAT)) == {}
+
+
+def test_what_a_source_filters_by_without_listing_it_is_indexed_on_the_target() -> None:
+    rows = [{"year": 1999, "title": "a", "score": 0.5, "on": True, "tags": ["x"]}, {"year": 2001, "score": 1}]
+    found = moved(rows, to=COSINE_JSON, source=FILTERS_ALL)
+    assert indexes(found) == {
+        "year": FieldType.INT64,
+        "title": FieldType.STRING,
+        "score": FieldType.FLOAT64,
+        "on": FieldType.BOOL,
+        "tags": FieldType.LIST,
+        "_vm_id": FieldType.STRING,
+    }
+    assert losses(found) == {}
+    assert indexes(moved(rows, to=COSINE_JSON, source=FLAT)).keys() == {"_vm_id"}
+
+
+def test_a_listed_field_without_a_type_gets_the_index_that_its_values_need() -> None:
+    listed = [MetadataField(name=name, type=FieldType.STRING, indexed=True) for name in ("year", "title", "tags", "no")]
+    rows = [{"year": 1999, "title": "a", "tags": ["x"]}, {"title": "b", "year": 2001}]
+    found = indexes(moved(rows, *listed, to=COSINE_JSON, source=FLAT))
+    assert found.pop("_vm_id")
+    assert found == {
+        "year": FieldType.INT64,
+        "title": FieldType.STRING,
+        "tags": FieldType.LIST,
+        "no": FieldType.STRING,
+    }
+
+
+def test_an_excluded_field_is_not_indexed() -> None:
+    assert indexes(moved([{"a": 1, "b": 2}], to=COSINE_JSON, source=FILTERS_ALL, excludes=("a",))).keys() == {
+        "b",
+        "_vm_id",
+    }
