@@ -222,3 +222,18 @@ async def test_the_same_id_goes_on_with_the_same_request_only(world: World) -> N
     assert status.status is Status.COMPLETED
     with pytest.raises(InvalidTransition, match="completed"):
         await world.service.migrate(replace(world.request, into_existing=True), OPTIONS)
+
+
+async def test_an_id_that_another_namespace_of_the_target_holds_is_not_overwritten(world: World) -> None:
+    async with open_endpoint(world.target) as target:
+        await target.create(schema("target"))
+        vectors = {"v": DenseColumn(np.full((10, DIM), 7, np.float32))}
+        await target.upsert(RecordBatch("theirs", list(range(195, 205)), vectors, [{"theirs": n} for n in range(10)]))
+    before = read_shard(world.target)
+    request = replace(world.request, into_existing=True)
+    plan = await world.service.plan(request)
+    assert plan.collisions == 5
+    status = await world.service.migrate(request, replace(OPTIONS, max_rejects=5))
+    assert (status.migrated_records, status.rejected_records) == (RECORDS - 5, 5)
+    after = read_shard(world.target)
+    assert {key: after[key] for key in before} == before

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vectormigrate.adapter import Capabilities
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.engine.source_pages import SourcePages
+from vectormigrate.engine.taken import TakenIds
 from vectormigrate.errors import IncompatibleSchema
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.mapping.keys import Doubles, TargetKeys
@@ -34,13 +35,13 @@ class Collisions:
 
 async def count_collisions(pages: SourcePages, mapper: Mapper, target: RetryingTarget) -> Collisions:
     """Ask the target for the id of every source record. Reads ids and metadata only."""
-    collisions = Collisions()
+    collisions, taken = Collisions(), TakenIds(target)
 
     async def ask(batch: RecordBatch) -> None:
         for part in mapper.apply_all(batch):
-            there = await target.fetch(part.batch.ids, part.batch.namespace, vectors=False)
+            there = await taken.among(part.batch.ids, part.batch.namespace)
             collisions.found += len(there)
-            collisions.examples = (collisions.examples + there.ids)[:EXAMPLES]
+            collisions.examples = (collisions.examples + there)[:EXAMPLES]
 
     await pages.each(ask)
     return collisions

@@ -10,6 +10,7 @@ import anyio
 from vectormigrate.adapter import Reject
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.retry import RetryingTarget
+from vectormigrate.engine.taken import TakenIds
 from vectormigrate.errors import InvalidRequest, RecordsRejected, ValidationFailed
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key
@@ -77,6 +78,7 @@ class BatchWriter:
     check_every: int
     deferred: list[Deferred] = field(default_factory=list[Deferred])
     _batches: int = 0
+    _taken: TakenIds | None = None
 
     async def write(self, partition: Partition, batch: RecordBatch, source_ids: list[RecordId]) -> WriteResult:
         """Write the rows; every one of them ends as written or as a reject that names its source id."""
@@ -124,16 +126,18 @@ class BatchWriter:
 
     async def _foreign(self, batch: RecordBatch) -> set[str]:
         """Keys of the ids that the target holds and that this migration did not put there."""
-        found = await self.target.fetch(batch.ids, batch.namespace, vectors=False)
-        if not len(found):
+        if self._taken is None:
+            self._taken = TakenIds(self.target)
+        found = await self._taken.among(batch.ids, batch.namespace)
+        if not found:
             return set()
         # What is sent again after a crash stands among the open intents, which are few. The whole journal is long, so
         # it is only asked before a record is refused.
-        ours = set(await self.store.which_intended(self.migration_id, batch.namespace, found.ids))
-        rest = [record_id for record_id in found.ids if record_id not in ours]
+        ours = set(await self.store.which_intended(self.migration_id, batch.namespace, found))
+        rest = [record_id for record_id in found if record_id not in ours]
         if rest and not self.overwrite:
             ours |= set(await self.store.which_written(self.migration_id, batch.namespace, rest))
-        return {id_key(record_id) for record_id in found.ids if record_id not in ours}
+        return {id_key(record_id) for record_id in found if record_id not in ours}
 
     async def _upsert(self, batch: RecordBatch) -> list[Reject]:
         """Upsert; when the target refuses the batch as a whole, halve it until the bad records stand alone."""
