@@ -85,6 +85,15 @@ def test_what_a_source_filters_by_without_listing_it_is_indexed_on_the_target() 
     assert indexes(moved(rows, to=COSINE_JSON, source=FLAT)).keys() == {"_vm_id"}
 
 
+def test_a_field_whose_name_is_no_index_path_is_told() -> None:
+    rows = [{"a b": 1, "c.d": 2, "e": 3}]
+    found = moved(rows, to=COSINE_JSON, source=FILTERS_ALL)
+    assert indexes(found).keys() == {"e", "_vm_id"}
+    (warning,) = [text for text in found.decision.warnings if "no index" in text]
+    assert "'a b'" in warning
+    assert "c" in warning
+
+
 def test_a_listed_field_without_a_type_gets_the_index_that_its_values_need() -> None:
     listed = [MetadataField(name=name, type=FieldType.STRING, indexed=True) for name in ("year", "title", "tags", "no")]
     rows = [{"year": 1999, "title": "a", "tags": ["x"]}, {"title": "b", "year": 2001}]

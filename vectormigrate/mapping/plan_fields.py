@@ -12,7 +12,7 @@ from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.metadata import MetadataEncoder
 from vectormigrate.mapping.paths import format_path, parse_path
 from vectormigrate.mapping.plan_context import LossList, PlanContext
-from vectormigrate.mapping.plan_filters import as_seen, name_losses, path_of, unlisted
+from vectormigrate.mapping.plan_filters import as_seen, name_losses, path_of, unlisted, warn_of_odd_names
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.schema import FieldType, MetadataField
 
@@ -137,6 +137,8 @@ def target_fields(
     """What the new collection declares and indexes, so that every filter of the source works on the target."""
     kept: dict[str, MetadataField] = {}
     listed = source_fields(context)
+    if not context.same_kind:
+        warn_of_odd_names(context, losses)
     for item in listed if context.same_kind else (*listed, *unlisted(context, listed)):
         path = path_of(item)
         if excluded(path, renames.excludes):

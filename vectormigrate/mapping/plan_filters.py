@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -42,9 +43,26 @@ def unlisted(context: PlanContext, listed: tuple[MetadataField, ...]) -> Iterato
     known = {path_of(item) for item in listed}
     for path, found in sorted(context.profile.fields.items()):
         kind = _seen_type(found)
-        if path not in known and kind is not None:
+        if path not in known and kind is not None and _is_plain(path):
             element = FieldType.STRING if kind is FieldType.LIST else None
-            yield MetadataField(name=".".join(parse_path(path)), type=kind, element=element, indexed=True)
+            yield MetadataField(name=path, type=kind, element=element, indexed=True)
+
+
+def warn_of_odd_names(context: PlanContext, losses: LossList) -> None:
+    """Tell which fields of a source that filters on everything get no index because of their names."""
+    if context.profile is None or context.note is not None or not context.source_caps.filters_all:
+        return
+    odd = [repr(path) for path in sorted(context.profile.fields) if not _is_plain(path)]
+    if odd and not context.target_caps.filters_all:
+        names = ", ".join(odd[:20]) + (", …" if len(odd) > 20 else "")
+        losses.warnings.append(
+            f"no index is made on fields whose names are no plain paths: {names}; filters scan there"
+        )
+
+
+def _is_plain(path: str) -> bool:
+    """Whether every key of the path stands in an index path as it is."""
+    return all(re.fullmatch(r"[A-Za-z0-9_-]+", key) for key in parse_path(path))
 
 
 def as_seen(context: PlanContext, item: MetadataField) -> MetadataField:
