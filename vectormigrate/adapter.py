@@ -21,7 +21,7 @@ from vectormigrate.errors import AdapterError
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
-from vectormigrate.model.schema import CollectionSchema, DType, FieldType, Json, Metric, VectorKind
+from vectormigrate.model.schema import CollectionSchema, DType, FieldType, Json, Metric, VectorKind, Weight
 
 
 class ValueKind(StrEnum):
@@ -113,6 +113,8 @@ class Capabilities:
     settings: frozenset[str] = frozenset()
     """Names (without the part after a colon) of the settings (CollectionSchema.settings) of this kind of database with
     which a new collection is made when the schema brings them in its extras."""
+    known_settings: Mapping[str, Weight] = field(default_factory=dict[str, Weight])
+    """Names (without the part after a colon) of the settings that a collection may have; for the table of outcomes."""
     settings_from: frozenset[str] = frozenset()
     """Other adapters (of the same engine) whose extras it reads as its own."""
     column_types: frozenset[FieldType] = frozenset()

@@ -89,6 +89,13 @@ def _keys(value: Any) -> set[str]:
     return {str(key) for key in value}.union(*inner)
 
 
+KNOWN: Mapping[str, Weight] = {
+    "idf": Weight.BEHAVIOUR,
+    **dict.fromkeys(("hnsw_config", "vector", *SINCE, *TURBO, *GROUPS), Weight.SETTING),
+}
+"""Every name that `settings_of` gives."""
+
+
 def carried(since: Callable[[int], bool]) -> frozenset[str]:
     """Names of the settings that a collection made on this server gets; `since(minor)`: it is 1.`minor` or later."""
     known = {key for key, minor in {**SINCE, **TURBO, "metadata": 16}.items() if since(minor)}

@@ -11,13 +11,13 @@ import pytest
 from vectormigrate import registry
 from vectormigrate.adapter import Capabilities, ValueKind, editions
 from vectormigrate.engine.outcomes import known, markdown, outcomes, rows
-from vectormigrate.engine.probes import PROBES
+from vectormigrate.engine.probes import PROBES, Probe
 from vectormigrate.errors import UnknownAdapter
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.plan import Outcome
-from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
+from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind, Weight
 
-WIDE = registry.load("memory").capabilities
+WIDE = replace(registry.load("memory").capabilities, empty_namespaces=True)
 KINDS = WIDE.value_kinds
 INDEXES = [probe.name for probe in PROBES if probe.group == "vector indexes"]
 
@@ -28,8 +28,9 @@ def of(**narrow: Any) -> dict[tuple[str, str], Outcome | None]:
 
 
 def changed(**narrow: Any) -> dict[str, Outcome | None]:
-    """What is not exact then, as `group: name`."""
-    return {f"{group}: {name}": found for (group, name), found in of(**narrow).items() if found is not Outcome.EXACT}
+    """What is not exact then, as `group: name`; settings are each database's own."""
+    cells = {key: found for key, found in of(**narrow).items() if key[0] != "settings"}
+    return {f"{group}: {name}": found for (group, name), found in cells.items() if found is not Outcome.EXACT}
 
 
 def test_the_widest_database_holds_every_probe_and_all_is_exact_there() -> None:
@@ -95,11 +96,35 @@ def test_what_a_target_lacks_changes_just_what_needs_it(narrow: dict[str, Any], 
     assert changed(**narrow) == expected
 
 
+def test_a_setting_is_exact_where_its_own_kind_makes_it_again() -> None:
+    known = {"ttl": Weight.BEHAVIOUR, "shards": Weight.SETTING, "cmek": Weight.SAFETY}
+    caps = replace(WIDE, known_settings=known, settings=frozenset({"shards", "cmek"}))
+    words = [("settings", name) for name in ("expiry of records", "number of shards", "customer's encryption key")]
+    home, away = outcomes(("one", caps), ("one", caps)), outcomes(("one", caps), ("two", caps))
+    assert [home[key] for key in words] == [Outcome.LOSS, Outcome.EXACT, Outcome.EXACT]
+    assert [away[key] for key in words] == [Outcome.LOSS, Outcome.RESTORED, Outcome.LOSS]
+    assert away["settings", "tenant field"] is None
+
+
+def test_a_namespace_without_records_is_told_where_there_are_none_such() -> None:
+    assert changed(empty_namespaces=False) == {"namespaces: without records": Outcome.RESTORED}
+
+
+def _never_carried(probe: Probe, caps: Capabilities) -> bool:
+    made = probe.make(caps)
+    return made is not None and made.schema.settings[0].name not in caps.settings
+
+
 @pytest.mark.parametrize("name", registry.names())
 def test_a_database_into_itself_changes_nothing(name: str) -> None:
     for caps in (registry.load(name).capabilities, *editions(registry.load(name)).values()):
         found = outcomes((name, caps), (name, caps))
-        assert {key: item for key, item in found.items() if item not in (None, Outcome.EXACT)} == {}
+        # What no new collection of its own kind can have is told all the same.
+        others = {key for key, item in found.items() if item not in (None, Outcome.EXACT)}
+        assert {group for group, _ in others} <= {"settings"}
+        assert len(others) == len(
+            [probe for probe in PROBES if probe.group == "settings" and _never_carried(probe, caps)]
+        )
         assert list(found.values()).count(Outcome.EXACT) >= 15
 
 

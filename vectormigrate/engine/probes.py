@@ -29,6 +29,7 @@ from vectormigrate.model.schema import (
     Json,
     MetadataField,
     Metric,
+    Setting,
     VectorField,
     VectorKind,
     Weight,
@@ -290,6 +291,26 @@ def _with_index(
     return make
 
 
+def _with_setting(name: str) -> Callable[[Capabilities], Collection | None]:
+    def make(caps: Capabilities) -> Collection | None:
+        weight = caps.known_settings.get(name)
+        if weight is None:
+            return None
+        made = _collection(caps)
+        setting = Setting(name=name, weight=weight, detail=name)
+        return replace(made, schema=replace(made.schema, settings=(setting,)))
+
+    return make
+
+
+def _empty_namespace(caps: Capabilities) -> Collection | None:
+    if not caps.empty_namespaces:
+        return None
+    full, empty = _collection(caps, namespaces=("a", "b")).batches
+    schema = replace(_collection(caps).schema, divided=caps.namespaces_declared)
+    return Collection(schema=schema, batches=(full, empty.take([])))
+
+
 _DAY = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 _DAY_TEXT = "2026-01-02T03:04:05.678Z"
 _PLACE: Value = {"lat": 52.5, "lon": 13.25}
@@ -303,6 +324,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(group="ids", name="UUIDs", effects=IDS, make=_with_ids(IdKind.UUID, UUID(int=1), UUID(int=2))),
     Probe(group="namespaces", name="several", effects=NAMESPACES, make=_two_namespaces(shared_ids=False)),
     Probe(group="namespaces", name="one id in two", effects=(*NAMESPACES, *IDS), make=_two_namespaces(shared_ids=True)),
+    Probe(group="namespaces", name="without records", effects=SETTINGS, make=_empty_namespace),
     *(Probe(group="dense vectors", name=str(dtype), effects=STORED, make=_with_dtype(dtype)) for dtype in DType),
     Probe(group="dense vectors", name="length under cosine", effects=LENGTH, make=_with_metric(Metric.COSINE)),
     *(
@@ -351,6 +373,32 @@ PROBES: tuple[Probe, ...] = (
             ("nested objects", _with_values(FieldType.JSON, [_V.OBJECT], {"a": {"b": "x"}}, {})),
             ("two types in one field", _with_values(FieldType.JSON, [_V.STRING, _V.BOOL], "a", True)),
             ("keys of any characters", _with_values(FieldType.STRING, [_V.STRING], "a", "b", key="a b-ü.$")),
+        )
+    ),
+    *(
+        Probe(group="settings", name=words, effects=SETTINGS, make=_with_setting(name))
+        for name, words in (
+            ("byoc", "environment of one's own (BYOC)"),
+            ("cmek", "customer's encryption key"),
+            ("deletion-protection", "deletion protection"),
+            ("read-capacity", "read nodes of one's own"),
+            ("embedding", "embedding by the database"),
+            ("vectorizer", "vectorizer modules"),
+            ("generative", "generative and reranker modules"),
+            ("filterable", "list of filterable fields"),
+            ("ttl", "expiry of records"),
+            ("times", "filters by creation and update times"),
+            ("idf", "weights of rare words (IDF)"),
+            ("function", "functions (BM25)"),
+            ("tenant-states", "inactive tenants"),
+            ("shard-keys", "shard keys"),
+            ("namespace-field", "tenant field"),
+            ("partition-key", "partition key"),
+            ("shards", "number of shards"),
+            ("shard_number", "number of shards (Qdrant)"),
+            ("optimizers", "optimizers"),
+            ("strict_mode_config", "strict mode"),
+            ("inverted-index", "inverted index"),
         )
     ),
     *(

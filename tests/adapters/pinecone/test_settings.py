@@ -51,6 +51,7 @@ async def test_place_encryption_protection_and_capacity_are_those_of_the_origin(
     }
     async with opened(emulator, "copy") as index:
         assert index.capabilities.settings >= {item.name for item in shape.settings}
+        assert index.capabilities.known_settings.items() >= {(item.name, item.weight) for item in shape.settings}
         await index.create(shape)
         assert replace(await index.describe(), name="own") == shape
         await index.finalize()

@@ -11,7 +11,7 @@ import pytest
 from tests.adapters.weaviate.conftest import Place
 from tests.emulators.weaviate import Emulator, Fault
 from vectormigrate.adapters.weaviate.layout import layout_of
-from vectormigrate.adapters.weaviate.settings import Around, settings_of
+from vectormigrate.adapters.weaviate.settings import KNOWN, Around, settings_of
 from vectormigrate.errors import CollectionNotFound
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.schema import Setting, Weight
@@ -109,6 +109,7 @@ def test_modules_expiry_and_times_are_losses_and_defaults_say_nothing() -> None:
     hard = ("vectorizer", "generative", "reranker", "property-modules", "ttl", "times")
     soft = ("inverted-index", "replication", "shards", "description", "index:")
     assert rich == {**dict.fromkeys(hard, Weight.BEHAVIOUR), **dict.fromkeys(soft, Weight.SETTING)}
+    assert {name.partition(":")[0] for name in rich} <= KNOWN.keys()
     vectors = {"v": {"vectorizer": {"text2vec-x": {}}, "vectorIndexType": "hnsw", "vectorIndexConfig": {}}}
     shape = layout_of({"class": "C", "vectorConfig": vectors})
     assert named(settings_of(shape, Around()))["vectorizer"] is Weight.BEHAVIOUR

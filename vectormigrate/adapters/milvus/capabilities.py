@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.adapters.milvus.index_types import RANGES, vector_indexes
 from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
+from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind, Weight
 
 PK = "id"
 """Name of the id field of a new collection, unless the schema brings one."""
@@ -33,6 +33,9 @@ INDEXED = frozenset(
     }
 )
 
+CARRIED = frozenset({"ttl", "function", "partition-key", "properties", "description", "shards", "consistency"})
+"""Settings with which a collection is made again."""
+
 CAPABILITIES = Capabilities(
     id_kinds=frozenset({IdKind.INT64, IdKind.STRING}),
     id_max_bytes=VARCHAR_MAX,
@@ -49,7 +52,12 @@ CAPABILITIES = Capabilities(
     reserved_fields=frozenset({META, PK}),
     shared_names=True,
     index_types=INDEXED,
-    settings=frozenset({"ttl", "function", "partition-key", "properties", "description", "shards", "consistency"}),
+    known_settings={
+        **dict.fromkeys(("ttl", "function"), Weight.BEHAVIOUR),
+        **dict.fromkeys(CARRIED - {"ttl", "function"}, Weight.SETTING),
+        **dict.fromkeys(("auto-id", "aliases"), Weight.NOTICE),
+    },
+    settings=CARRIED,
     index_ranges=RANGES,
     vector_indexes=vector_indexes((99, 0), lite=False),
     max_metadata_bytes=META_MAX,

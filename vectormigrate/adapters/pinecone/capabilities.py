@@ -11,7 +11,7 @@ from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.adapters.pinecone.config import NO_KEY, PineconeConfig
 from vectormigrate.adapters.pinecone.layout import DENSE, SPARSE, Layout
 from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
+from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind, Weight
 
 NOTE_NAMESPACE = "__vectormigrate_note__"
 """Holds the origin note: tags are too small for it (20 of 120 characters)."""
@@ -68,6 +68,12 @@ CAPABILITIES = Capabilities(
     writers=16,
     readers=8,
     readable_before_finalize=False,
+    known_settings={
+        **dict.fromkeys(("byoc", "cmek", "deletion-protection"), Weight.SAFETY),
+        **dict.fromkeys(("filterable", "embedding"), Weight.BEHAVIOUR),
+        **dict.fromkeys(("read-capacity", "tags"), Weight.SETTING),
+        "text": Weight.RECORDS,
+    },
     settings=frozenset({"byoc", "cmek", "deletion-protection", "read-capacity", "tags"}),
 )
 

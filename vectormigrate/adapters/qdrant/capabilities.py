@@ -12,9 +12,9 @@ from vectormigrate.adapters.qdrant.config import MAX_DIM, NAMESPACE_FIELD
 from vectormigrate.adapters.qdrant.settings import SHARD_KEYS, TENANT_FIELD
 from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import DType, Metric, VectorKind
+from vectormigrate.model.schema import DType, Metric, VectorKind, Weight
 from vectormigrate.qdrant_indexes import OFFER, TURBO_OFFER
-from vectormigrate.qdrant_settings import carried
+from vectormigrate.qdrant_settings import KNOWN, carried
 
 ROWS_PER_WRITE = 1_000
 
@@ -31,6 +31,7 @@ CAPABILITIES = Capabilities(
     normalises_cosine=True,
     value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
     int_range=(-(2**63), 2**64 - 1),
+    known_settings={**KNOWN, SHARD_KEYS: Weight.SETTING, TENANT_FIELD: Weight.SETTING, "aliases": Weight.NOTICE},
     settings=carried(lambda minor: True) | {TENANT_FIELD},
     settings_from=frozenset({"qdrant_edge"}),
     vector_indexes={"hnsw": TURBO_OFFER, "flat": TURBO_OFFER},

@@ -11,7 +11,7 @@ from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
 from vectormigrate.qdrant_indexes import TURBO_OFFER
-from vectormigrate.qdrant_settings import SERVER_ONLY, carried
+from vectormigrate.qdrant_settings import KNOWN, SERVER_ONLY, carried
 
 NAMESPACE_FIELD = "_vm_namespace"
 """Payload key that holds the namespace; records of the default namespace lack it."""
@@ -38,6 +38,7 @@ CAPABILITIES = Capabilities(
     normalises_cosine=True,
     value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
     int_range=(-(2**63), 2**64 - 1),
+    known_settings={name: weight for name, weight in KNOWN.items() if name not in SERVER_ONLY},
     settings=carried(lambda minor: True) - SERVER_ONLY,
     settings_from=frozenset({"qdrant"}),
     vector_indexes={"hnsw": TURBO_OFFER, "flat": TURBO_OFFER},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities, ValueKind
 from vectormigrate.adapters.weaviate.indexes import RANGES, vector_indexes
-from vectormigrate.adapters.weaviate.settings import CARRIED, TENANT_STATES
+from vectormigrate.adapters.weaviate.settings import CARRIED, KNOWN, TENANT_STATES
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind
 
@@ -48,6 +48,7 @@ CAPABILITIES = Capabilities(
         }
     ),
     reserved_fields=RESERVED,
+    known_settings=KNOWN,
     settings=CARRIED,
     index_ranges=RANGES,
     vector_indexes=vector_indexes((99, 0)),

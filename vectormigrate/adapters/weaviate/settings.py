@@ -12,6 +12,14 @@ from vectormigrate.model.schema import Json, Setting, Weight
 TENANT_STATES = "tenant-states"
 CARRIED = frozenset({"inverted-index", "replication", "shards", "tenancy", "description", "index"})
 
+KNOWN: Mapping[str, Weight] = {
+    **dict.fromkeys(("vectorizer", "generative", "reranker", "property-modules", "ttl", "times"), Weight.BEHAVIOUR),
+    "tenants": Weight.RECORDS,
+    **dict.fromkeys((*CARRIED, TENANT_STATES), Weight.SETTING),
+    **dict.fromkeys(("aliases", "blob-hash"), Weight.NOTICE),
+}
+"""Every name that `settings_of` gives; times are only told where nobody filters by them."""
+
 NONE = frozenset({"none"})
 
 _GRAPH: Mapping[str, Json] = {
