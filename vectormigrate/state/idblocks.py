@@ -27,20 +27,18 @@ def pack_ids(ids: Iterable[RecordId]) -> bytes:
     """The set of these ids as a blob. Integers must lie in −2^64 … 2^64−1."""
     numbers: dict[bytes, set[int]] = {_POSITIVE: set(), _NEGATIVE: set()}
     uuids: dict[bytes, set[bytes]] = {_UUID: set(), _UUID_TEXT: set()}
-    texts: set[bytes] = set()
+    strings: list[str] = []
     for record_id in ids:
         if isinstance(record_id, str):
-            spelled = _spelled_uuid(record_id)
-            if spelled is None:
-                texts.add(record_id.encode("utf-8", "surrogatepass"))
-            else:
-                uuids[_UUID_TEXT].add(spelled)
+            strings.append(record_id)
         elif isinstance(record_id, UUID):
             uuids[_UUID].add(record_id.bytes)
         elif record_id >= 0:
             numbers[_POSITIVE].add(record_id)
         else:
             numbers[_NEGATIVE].add(-1 - record_id)
+    uuids[_UUID_TEXT], others = _parse_uuids(strings)
+    texts = {text.encode("utf-8", "surrogatepass") for text in others}
     parts: list[bytes] = []
     for kind, members in numbers.items():
         parts += _group(kind, len(members), _pack_numbers(members))
@@ -80,21 +78,43 @@ def _unpack(kind: bytes, n: int, payload: bytes) -> Iterable[RecordId]:
     if kind == _UUID:
         return (UUID(bytes=raw) for raw in _unpack_uuids(payload, n))
     if kind == _UUID_TEXT:
-        return (str(UUID(bytes=raw)) for raw in _unpack_uuids(payload, n))
+        return _spell_uuids(payload, n)
     if kind == _TEXT:
         return _unpack_texts(payload, n)
     raise ValueError(f"a block of ids cannot be read: unknown kind {kind!r}")
 
 
-def _spelled_uuid(text: str) -> bytes | None:
-    """The UUID that this text is the canonical spelling of, else None."""
-    if len(text) != 36 or text[8] != "-":
-        return None
-    try:
-        value = UUID(text)
-    except ValueError:
-        return None
-    return value.bytes if str(value) == text else None
+_NIBBLES = np.full(256, 255, np.uint8)
+_NIBBLES[list(b"0123456789abcdef")] = np.arange(16, dtype=np.uint8)
+_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+_DASHES = [8, 13, 18, 23]
+_PLACES = [place for place in range(36) if place not in _DASHES]
+
+
+def _parse_uuids(texts: list[str]) -> tuple[set[bytes], list[str]]:
+    """The UUIDs that some of the texts are the canonical spelling of, and the other texts. In bulk: the class UUID
+    takes several microseconds for each."""
+    likely = [text for text in texts if len(text) == 36 and text[8] == "-" and text.isascii()]
+    if not likely:
+        return set(), texts
+    letters = np.frombuffer("".join(likely).encode("ascii"), np.uint8).reshape(-1, 36)
+    digits = _NIBBLES[letters[:, _PLACES]]
+    fine = (digits < 16).all(axis=1) & (letters[:, _DASHES] == ord("-")).all(axis=1)
+    raw = (digits[fine, 0::2] << 4 | digits[fine, 1::2]).tobytes()
+    found = {raw[start : start + 16] for start in range(0, len(raw), 16)}
+    if len(likely) == len(texts) and fine.all():
+        return found, []
+    spelled = {text for text, ok in zip(likely, fine.tolist(), strict=True) if ok}
+    return found, [text for text in texts if text not in spelled]
+
+
+def _spell_uuids(payload: bytes, n: int) -> Iterator[str]:
+    raw = np.frombuffer(_rows(payload, n, 16), np.uint8).reshape(n, 16)
+    letters = np.full((n, 36), ord("-"), np.uint8)
+    letters[:, _PLACES[0::2]] = _DIGITS[raw >> 4]
+    letters[:, _PLACES[1::2]] = _DIGITS[raw & 15]
+    text = letters.tobytes().decode("ascii")
+    return (text[start : start + 36] for start in range(0, len(text), 36))
 
 
 def _pack_numbers(numbers: set[int]) -> bytes:
