@@ -104,6 +104,20 @@ def test_ids_that_count_per_namespace_do_not_meet_where_they_count_for_the_colle
     assert {name: home.target.store[name].ids for name in ("a", "b")} == {"a": ids, "b": ids}
 
 
+@pytest.mark.parametrize("ids", [[7, 8], ["x", "y"]], ids=["integers", "strings"])
+def test_partitions_with_one_key_come_home_to_an_edition_whose_ids_count_for_the_collection(ids: list[Any]) -> None:
+    server = replace(COLUMNS, ids_per_namespace=True)
+    kinds = STRINGS if isinstance(ids[0], str) else INTS
+    store = {name: one_batch([{}, {}], ids, name) for name in ("a", "b")}
+    source = Collection("one", server, schema(caps=server, vectors=(), id_kinds=kinds), store)
+    there = migrate(source, "two", COSINE_JSON).target
+    back = migrate(there, "one", COLUMNS)
+    assert {name: len(batch) for name, batch in back.target.store.items()} == {"a": 2, "b": 2}
+    assert back.decision.rules.id_strategy == "uuid5-text"
+    assert back.target.schema.id_kinds == STRINGS
+    assert records(migrate(back.target, "one", server).target.store) == records(store)
+
+
 def test_ids_that_do_not_meet_come_home_as_they_were_where_ids_count_for_the_collection() -> None:
     source = collection({"a": [7], "b": [8]}, UINTS, ids_per_namespace=False)
     there = migrate(source, "two", TYPED).target
