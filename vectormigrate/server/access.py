@@ -100,6 +100,7 @@ class Access:
             raise ConfigError(
                 f"{kind!r} with a URL is not accepted by this server; name a connection ({self._names()})"
             )
+        _refuse_key(side)
         return resolve_endpoint(self.settings, side, type=kind, url=url, collection=collection, collection_needed=False)
 
     def place(self, name: str) -> Endpoint:
@@ -124,6 +125,9 @@ class Access:
                     "migration began, so agents may not touch it; use the command line, or add a connection to "
                     "vectormigrate.toml and start anew"
                 )
+            elif ref.api_key_ref is None:
+                for side in ("source", "target"):
+                    _refuse_key(side)
 
     def _require(self, name: str, collection: str) -> None:
         found = self._open(name)
@@ -142,6 +146,16 @@ class Access:
     @staticmethod
     def _argument(side: Side) -> str:
         return f"{side}_collection" if side else "collection"
+
+
+def _refuse_key(side: Side) -> None:
+    """Raise ConfigError where the operator's key would go to a URL that an agent names."""
+    variable = key_variable(side)
+    if environ.get(variable):
+        raise ConfigError(
+            f"a URL is not accepted while {variable} is set, whose key would be sent there; name a connection, or ask "
+            "the operator to unset it"
+        )
 
 
 def _patterns(entry: Connection) -> Sequence[str]:

@@ -11,7 +11,6 @@ chain or cut off its end; `vectormigrate audit verify --head HASH`, with a hash 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +23,7 @@ from typing import Any
 
 from vectormigrate.errors import ConfigError, VectorMigrateError
 from vectormigrate.model.schema import Json
+from vectormigrate.server.filelock import lock, unlock
 from vectormigrate.settings import Settings
 
 ROTATE_BYTES = 16 * 1024 * 1024
@@ -141,7 +141,7 @@ class AuditLog:
             if self._file < 0:
                 self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 self._size = -1
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            lock(self._file)
             if self._is_current():
                 break
             os.close(self._file)
@@ -150,7 +150,7 @@ class AuditLog:
             yield
         finally:
             if self._file >= 0:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+                unlock(self._file)
 
     def _is_current(self) -> bool:
         try:
@@ -195,7 +195,7 @@ class AuditLog:
         old = self._file
         os.rename(self.path, self.path.with_name(f"{self.path.stem}.{number:06d}{self.path.suffix}"))
         self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        lock(self._file)
         os.close(old)
         # Another process may have been quicker with the new file.
         self._size = -1

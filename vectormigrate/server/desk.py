@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import anyio
 import anyio.to_thread
 
-from vectormigrate.errors import ConfigError, Interrupted, VectorMigrateError
+from vectormigrate.errors import ConfigError, Interrupted, MigrationNotFound, VectorMigrateError
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.server.access import Access
+from vectormigrate.server.auth import caller
 from vectormigrate.server.jobs import Job, Jobs
 from vectormigrate.server.telling import told
 from vectormigrate.settings import Settings
@@ -103,6 +104,8 @@ class Desk:
         store: Store
         async with self.store() as store:
             waiting = await store.proposal(name)
+            if waiting is not None and waiting.owner != caller().name:
+                raise MigrationNotFound(name)
             plan = waiting.plan if waiting is not None else (await store.load(name)).plan
         self.access.require(plan.spec.source, plan.spec.target)
         return plan

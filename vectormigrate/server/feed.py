@@ -8,14 +8,17 @@ notification per second and resource. Clients of both protocol eras are served: 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from mcp import MCPError
 from mcp.server.mcpserver import MCPServer
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, ServerEvent
 from mcp.types import (
+    INVALID_PARAMS,
     EmptyResult,
     SubscribeRequestParams,
     SubscriptionsListenRequestParams,
@@ -34,6 +37,8 @@ LOOK_SECONDS = 1.0
 
 MOST_SUBSCRIPTIONS = 200
 """Resources that one connection may subscribe to."""
+
+_OURS = re.compile(rf"{INDEX}|migration://[A-Za-z0-9._-]{{1,64}}/(status|report|plan)")
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +66,12 @@ class Bus(InMemorySubscriptionBus):
                 leave()
 
         return unsubscribe
+
+
+def _require_ours(uri: str) -> None:
+    """Raise MCPError for a resource that this server does not have."""
+    if _OURS.fullmatch(uri) is None:
+        raise MCPError(code=INVALID_PARAMS, message="only resources of this server can be subscribed to: migration://…")
 
 
 class Feed:
@@ -126,7 +137,7 @@ class Feed:
         """Answer subscriptions: `subscriptions/listen` by a handler that can be ended, which the SDK keeps to itself;
         `resources/subscribe` and `resources/unsubscribe`, which its MCPServer does not offer."""
         server: Any = mcp._lowlevel_server
-        server.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, self._listening)
+        server.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, self._listen)
         server.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
         server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
 
@@ -136,7 +147,13 @@ class Feed:
 
     # -- the handshake era
 
+    async def _listen(self, ctx: Any, params: SubscriptionsListenRequestParams) -> Any:
+        for uri in params.notifications.resource_subscriptions or ():
+            _require_ours(uri)
+        return await self._listening(ctx, params)
+
     async def _subscribe(self, ctx: Any, params: SubscribeRequestParams) -> EmptyResult:
+        _require_ours(str(params.uri))
         connection = ctx.session._connection
         key = id(connection)
         if key not in self._sessions:

@@ -56,6 +56,9 @@ SDK_SECURITY = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 _MODERN = re.compile(rb'"io\.modelcontextprotocol/protocolVersion"\s*:\s*"([0-9-]{1,20})"')
 """Which protocol a message says it speaks; messages of the older one say nothing."""
 
+_HEADERS = re.compile(r"[A-Za-z0-9, _-]{0,1000}")
+"""Names of headers that a page may ask to send."""
+
 _ID = r'("(?:[^"\\]|\\.){1,128}"|-?\d{1,18})'
 _ID_FIRST = re.compile(rf'^\s*\{{(?:\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]{{1,64}}"\s*,)*\s*"id"\s*:\s*{_ID}\s*,')
 _ID_LAST = re.compile(
@@ -146,11 +149,18 @@ class Guard:
             return
         began = time.perf_counter()
         caller = NOBODY
+        origin = Headers(scope=scope).get("origin")
+        if origin is not None and self.hosts.shares_with(origin):
+            send = _shared(send, origin)
         # For everyone below: what the proxy says of the client, if it is trusted.
         scope["client"] = (self.proxies.client(scope), 0)
         with ExitStack() as held:
             try:
                 self._check_hosts(Headers(scope=scope))
+                if origin is not None and self.hosts.shares_with(origin) and _is_preflight(scope):
+                    await self.operations.limiter.charge(f"address {peer_of(scope)}", kind="request")
+                    await _allow(scope, send)
+                    return
                 caller, key = self._authenticate(scope)
                 await self._charge_plain(scope, caller)
                 if scope["method"] in ("POST", "PUT", "PATCH"):
@@ -331,6 +341,39 @@ def _unauthorized(reason: str, message: str) -> Refused:
     refused = Refused(401, reason, message)
     refused.headers["www-authenticate"] = 'Bearer error="invalid_token"'
     return refused
+
+
+def _is_preflight(scope: Scope) -> bool:
+    """Whether a browser asks if a page may send what it is about to send; it shows no key with that."""
+    return scope["method"] == "OPTIONS" and "access-control-request-method" in Headers(scope=scope)
+
+
+async def _allow(scope: Scope, send: Send) -> None:
+    wanted = Headers(scope=scope).get("access-control-request-headers", "")
+    headers = {
+        "access-control-allow-methods": "GET, POST, DELETE",
+        "access-control-allow-headers": wanted if _HEADERS.fullmatch(wanted) else "authorization, content-type",
+        "access-control-max-age": "600",
+    }
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": 204, "headers": raw})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _shared(send: Send, origin: str) -> Send:
+    """`send` that lets pages of this origin read the answer."""
+    extra = [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-expose-headers", b"mcp-session-id, www-authenticate, retry-after"),
+        (b"vary", b"origin"),
+    ]
+
+    async def shared(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *extra]}
+        await send(message)
+
+    return shared
 
 
 def _set_length(scope: Scope, length: int) -> None:

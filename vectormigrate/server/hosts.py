@@ -74,6 +74,10 @@ class HostPolicy:
             return True
         return _is_address(name) and (self.any_address or is_loopback(name))
 
+    def shares_with(self, header: str | None) -> bool:
+        """Whether a page of this origin, which is not this server's own, may read the answers."""
+        return header is not None and header.lower() in self.origins
+
     def serves_origin(self, header: str | None) -> bool:
         """Whether a request with this Origin header is served. Programs send none; a page of this server or of an
         allowed origin may call."""

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from vectormigrate.engine.events import Event, PageCommitted, PhaseChanged, Retrying
-from vectormigrate.server.migration_metrics import MigrationCollector
+from vectormigrate.server.migration_metrics import MOST_MIGRATIONS, MigrationCollector
 
 if TYPE_CHECKING:
     from vectormigrate.service import Service
@@ -39,6 +39,7 @@ class Metrics:
         self._migrations = MigrationCollector()
         self.registry.register(self._migrations)
         self._looked = 0.0
+        self._committing: dict[str, None] = {}
         registry = self.registry
         self.calls = Counter(
             "vectormigrate_tool_calls",
@@ -96,11 +97,20 @@ class Metrics:
             case Retrying():
                 self.retries.labels(event.operation).inc()
             case PageCommitted():
-                self.commits.labels(event.migration_id).inc()
+                self._count_commit(event.migration_id)
             case PhaseChanged():
                 self.phases.labels(str(event.phase)).inc()
             case _:
                 pass
+
+    def _count_commit(self, migration_id: str) -> None:
+        self.commits.labels(migration_id).inc()
+        self._committing.pop(migration_id, None)
+        self._committing[migration_id] = None
+        if len(self._committing) > MOST_MIGRATIONS:
+            oldest = next(iter(self._committing))
+            del self._committing[oldest]
+            self.commits.remove(oldest)
 
     async def exposition(self, service: Service) -> bytes:
         """The text for one scrape, made on a thread: hundreds of migrations take a while. A state file that cannot be

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -67,7 +68,9 @@ class Rpc:
     async def serve(self, request: Request) -> Response:
         """Answer a message or a batch of them."""
         try:
-            body = json.loads(await request.body(), parse_constant=_no_constant)
+            body = json.loads(await request.body(), parse_constant=_no_constant, parse_float=_finite)
+            # Half a character, which JSON can write and nothing can be answered with.
+            json.dumps(body, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             return JSONResponse(Failure(PARSE_ERROR, "the body is not JSON").document(None))
         if not isinstance(body, list):
@@ -188,6 +191,13 @@ def _parts(message: Json) -> tuple[str, Mapping[str, Json] | None]:
     if found.get("id") is not None and _id(found) is None:
         raise Failure(INVALID_REQUEST, "the id must be a text or a number")
     return method, cast("dict[str, Json]", params) if isinstance(params, dict) else None
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError(f"{text[:20]} is beyond what a number can be")
+    return found
 
 
 def _no_constant(name: str) -> None:
