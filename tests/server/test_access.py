@@ -198,3 +198,27 @@ async def test_no_answer_of_a_finished_migration_names_a_url_of_a_connection_wit
         listed = json.dumps(await call(client, "list_connections"))
         assert "127.0.0.1:9" not in listed
         assert world.url("here") not in listed
+
+
+@requirement("access:allow-list")
+async def test_a_list_that_became_narrower_holds_for_the_next_call_and_a_broken_file_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vectormigrate.server.access.LOOK_SECONDS", -1.0)
+    app = world.app()
+    async with app.run(), Client(app.mcp) as client:
+        planned = await plan(client)
+        await call(client, "describe_collection", connection="here")
+        text = world.config.read_text()
+        world.config.write_text(text.replace('"docs*"', '"other"'))
+        for tool, arguments in (
+            ("describe_collection", {"connection": "here", "collection": "docs"}),
+            ("start_migration", {"plan_id": planned["plan_id"]}),
+        ):
+            assert "is not open to agents" in await refused(client, tool, **arguments)
+        world.config.write_text("[connections.here\n")
+        assert "is not open to agents" in await refused(
+            client, "describe_collection", connection="here", collection="docs"
+        )
+        world.config.write_text(text)
+        await call(client, "describe_collection", connection="here")

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -22,9 +24,15 @@ from vectormigrate.errors import ConfigError
 from vectormigrate.model.plan import EndpointRef
 from vectormigrate.model.schema import Json
 from vectormigrate.redaction import keep_secret, names_a_secret
-from vectormigrate.settings import Endpoint, Settings, Side, key_variable, resolve_endpoint
+from vectormigrate.server.auth import file_stamp
+from vectormigrate.settings import Endpoint, Settings, Side, key_variable, load_settings, resolve_endpoint
 
 PROBE = "vectormigrate"
+
+LOOK_SECONDS = 1.0
+"""How long a change of the connections file may stay unnoticed."""
+
+log = logging.getLogger(__name__)
 
 SHORTEST_SECRET = 4
 """Characters. Blanking out a shorter one would blank out ordinary text."""
@@ -46,8 +54,31 @@ class Access:
 
     def __init__(self, settings: Settings, *, inline: bool = False) -> None:
         """`inline` also takes `TYPE=URL` in place of a connection's name; only for a server on stdio."""
-        self.settings = settings
+        self._settings = settings
+        self._stamp = None if settings.config is None else file_stamp(settings.config)
+        self._looked = time.monotonic()
         self.inline = inline
+
+    @property
+    def settings(self) -> Settings:
+        """With the connections as the file has them: it is read again when it changes (looked at once a second). A
+        file that has become wrong is reported and changes nothing."""
+        path = self._settings.config
+        if path is None or time.monotonic() - self._looked < LOOK_SECONDS:
+            return self._settings
+        self._looked = time.monotonic()
+        stamp = file_stamp(path)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                fresh = load_settings(state=self._settings.state, config=path)
+                log.info("connections read again: %d", len(fresh.connections.names))
+            except ConfigError as error:
+                log.error("the connections stay as they were: %s", error)
+            else:
+                self._settings = fresh
+                self.keep_secrets()
+        return self._settings
 
     def keep_secrets(self) -> None:
         """From now on nothing shows a credential of any connection, or of the variables that stand in for one."""

@@ -102,9 +102,7 @@ def build(
 
     Raises ConfigError for a connections file that cannot be read.
     """
-    desk = Desk(
-        settings=settings, access=Access(settings, inline=inline and local), read_only=read_only, unattended=unattended
-    )
+    desk = Desk(access=Access(settings, inline=inline and local), read_only=read_only, unattended=unattended)
     desk.access.keep_secrets()
     tools = {tool.name: tool for tool in all_tools(desk)}
     operations = operations or Operations()

@@ -143,19 +143,19 @@ class KeyRing:
             return
         with self._lock:
             self._looked = time.monotonic()
-            if _stamp(self._file) == self._stamp:
+            if file_stamp(self._file) == self._stamp:
                 return
             try:
                 self._load()
             except ConfigError as error:
-                self._stamp = _stamp(self._file)
+                self._stamp = file_stamp(self._file)
                 log.error("the keys stay as they were: %s", error)
             else:
                 log.info("keys read again: %d valid", len(self._keys))
 
     def _load(self) -> None:
         before = self._keys
-        stamp = _stamp(self._file) if self._file else None
+        stamp = file_stamp(self._file) if self._file else None
         found = (*self._fixed, *(keys_of_file(ConnectionsFile.read(self._file)) if self._file else ()))
         digests = [key.digest for key in found]
         if len(set(digests)) != len(digests):
@@ -166,7 +166,8 @@ class KeyRing:
         self._keys, self._stamp = found, stamp
 
 
-def _stamp(path: Path) -> object:
+def file_stamp(path: Path) -> object:
+    """What changes when a file does."""
     try:
         stat = path.stat()
     except OSError:

@@ -49,7 +49,6 @@ def unheard(event: Event) -> None:
 class Desk:
     """One per process. `listen` hears the events of every run, for the metrics."""
 
-    settings: Settings
     access: Access
     jobs: Jobs = field(default_factory=Jobs)
     listen: Callable[[Event], None] = unheard
@@ -60,6 +59,11 @@ class Desk:
     _asking: anyio.Lock = field(default_factory=anyio.Lock)
     _problems: Sequence[str] = ()
     _asked: float = float("-inf")
+
+    @property
+    def settings(self) -> Settings:
+        """Where the state file is, and the connections as the file has them now."""
+        return self.access.settings
 
     async def calculate(self, work: Callable[[], T]) -> T:
         """The result of work that takes the processor for long."""
