@@ -6,7 +6,9 @@ A verb takes and returns plain data and raises errors of `vectormigrate.errors`;
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -23,6 +25,7 @@ from vectormigrate.engine.holdings import holdings
 from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.outcomes import known, outcome_table
 from vectormigrate.engine.planning import make_plan
+from vectormigrate.engine.planning_watch import planning_shown
 from vectormigrate.engine.retry import RetryingSource, RetryPolicy
 from vectormigrate.engine.rollback import plan_removal
 from vectormigrate.engine.running import require_same_source, run_migration, undo
@@ -38,7 +41,7 @@ from vectormigrate.errors import (
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
 from vectormigrate.model.schema import Json
-from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
+from vectormigrate.model.status import MigrationStatus, Phase, Status, ValidationReport
 from vectormigrate.requests import (
     CollectionReport,
     DoctorCheck,
@@ -111,6 +114,8 @@ class Service:
         # Read only until there is a plan: a refusal leaves nothing behind, not even an empty state file.
         async with self._store(read_only=True) as store:
             stored = await _load_or_none(store, spec.id)
+            if stored is None:
+                await _refuse_planning(store, spec.id)
             notes = [await store.origin(end.location) for end in (spec.source, spec.target)]
             if stored is not None:
                 _same_request(stored, spec)
@@ -120,14 +125,15 @@ class Service:
                 await require_same_source(ends.source, stored.plan)
                 async with self._store(source, target) as store:
                     return await self._go_on(store, ends, stored.plan, options, listener)
-            plan = await make_plan(
-                spec,
-                ends,
-                listener,
-                source_note=notes[0],
-                target_note=notes[1],
-                profile_limit=request.profile_limit,
-            )
+            async with planning_shown(spec, partial(self._store, source, target), listener) as listen:
+                plan = await make_plan(
+                    spec,
+                    ends,
+                    listen,
+                    source_note=notes[0],
+                    target_note=notes[1],
+                    profile_limit=request.profile_limit,
+                )
             if plan.unaccepted:
                 raise LossNotAccepted(plan.unaccepted)
             _refuse_collisions(plan, options)
@@ -194,6 +200,8 @@ class Service:
                     await anyio.sleep(STOP_POLL_SECONDS)
                     status = await store.status(migration_id)
             next_state(Verb.STOP, migration_id, status.status, status.phase)
+            if status.phase is Phase.PLANNING:
+                return await _stop_planning(store, status, timeout)
             await store.request_stop(migration_id)
             with anyio.move_on_after(timeout):
                 while status.runner_alive:
@@ -464,10 +472,30 @@ def _forbid(store: Store, *endpoints: Endpoint) -> None:
 
 
 async def _load_or_none(store: Store, migration_id: str) -> StoredMigration | None:
+    """The migration, None when there is none with a plan."""
     try:
-        return await store.load(migration_id)
+        status = await store.status(migration_id)
     except MigrationNotFound:
         return None
+    return None if status.phase is Phase.PLANNING else await store.load(migration_id)
+
+
+async def _refuse_planning(store: Store, migration_id: str) -> None:
+    with suppress(MigrationNotFound):
+        await _refuse_running(store, migration_id)
+
+
+async def _stop_planning(store: Store, status: MigrationStatus, timeout: float) -> MigrationStatus:
+    """Have the planning given up; its row goes with it, and nothing else was written."""
+    await store.request_stop(status.id)
+    with anyio.move_on_after(timeout), suppress(MigrationNotFound):
+        while status.runner_alive and status.phase is Phase.PLANNING:
+            await anyio.sleep(STOP_POLL_SECONDS)
+            status = await store.status(status.id)
+        if status.phase is not Phase.PLANNING:
+            return status  # it was planned just before; nothing is copied yet, and the next stop ends that
+        await store.end_planning(status.id)
+    return replace(status, status=Status.STOPPED, runner_alive=False)
 
 
 async def _refuse_running(store: Store, migration_id: str) -> None:

@@ -29,8 +29,10 @@ class Faults:
     """`limited`, `limited:SECONDS`, `down`, `lost` (applied, then no answer), `half` (half applied, then no answer),
     `foreign` (somebody else writes id 9999), `slow`, or None."""
     scan: Callable[[int], str | None] = lambda page: None
-    """Before the page of that number: `down`, `slow`, `shrink` (somebody deletes id 0), `grow` (somebody adds three
-    records to a namespace `new`), or None."""
+    """Before the page of that number: `down`, `slow`, `wait`, `shrink` (somebody deletes id 0), `grow` (somebody adds
+    three records to a namespace `new`), or None."""
+    go: anyio.Event | None = None
+    """What `wait` waits for."""
     poison: frozenset[RecordId] = frozenset()
     """Ids for which the whole batch is refused without saying which."""
     refused: frozenset[RecordId] = frozenset()
@@ -71,6 +73,9 @@ class FaultyTarget:
                     raise Unavailable("connection reset while reading")
                 case "slow":
                     await anyio.sleep(0.01)
+                case "wait":
+                    assert self._faults.go is not None
+                    await self._faults.go.wait()
                 case "shrink":
                     await self._inner.delete([0], "")
                 case "grow":

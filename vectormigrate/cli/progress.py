@@ -35,6 +35,7 @@ from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import Phase
 
 PHASES = {
+    Phase.PLANNING: "planning",
     Phase.PLANNED: "planned",
     Phase.CREATING: "creating the target",
     Phase.COPYING: "copying",

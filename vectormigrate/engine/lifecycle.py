@@ -38,6 +38,7 @@ class State:
     phase: Phase
 
 
+PLANNING = State(Status.IN_PROGRESS, Phase.PLANNING)
 NEW = State(Status.NOT_STARTED, Phase.PLANNED)
 DONE = State(Status.COMPLETED, Phase.DONE)
 UNDONE = State(Status.ROLLED_BACK, Phase.ROLLED_BACK)
@@ -53,6 +54,9 @@ def _run(phase: Phase) -> State:
 
 def _table() -> dict[tuple[Verb, State], State]:
     table = {
+        (Verb.MIGRATE, PLANNING): PLANNING,
+        (Verb.STOP, PLANNING): PLANNING,
+        (Verb.ADVANCE, PLANNING): NEW,
         (Verb.MIGRATE, NEW): _run(Phase.CREATING),
         (Verb.RESUME, NEW): _run(Phase.CREATING),
         (Verb.RETRY, DONE): _run(Phase.COPYING),
@@ -100,6 +104,8 @@ def next_state(verb: Verb, migration_id: str, status: Status, phase: Phase) -> S
 
 def _explain(status: Status, phase: Phase) -> tuple[str, str]:
     """Where it is, in words, and what to do instead."""
+    if phase is Phase.PLANNING:
+        return "is still being planned", "wait for it, or, if its process died, ask again with: vectormigrate migrate"
     if phase is Phase.ROLLING_BACK:
         return "is half rolled back", "finish that with: vectormigrate rollback {id}"
     match status:

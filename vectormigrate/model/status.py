@@ -23,6 +23,7 @@ class Status(StrEnum):
 class Phase(StrEnum):
     """The finer step inside a status."""
 
+    PLANNING = "planning"
     PLANNED = "planned"
     CREATING = "creating"
     COPYING = "copying"
@@ -70,6 +71,8 @@ class MigrationStatus:
     checked_records: int = 0
     """Records read back and compared inline."""
     mismatched_records: int = 0
+    planned_records: int = 0
+    """While it is being planned: records of the source that were read for the plan."""
     notices: tuple[str, ...] = ()
     """What the operator should know about the last run although it did not fail: the source changed meanwhile, …"""
     namespaces: tuple[NamespaceProgress, ...] = ()

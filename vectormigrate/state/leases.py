@@ -71,17 +71,17 @@ async def hold_lease(
                 _log.warning("the lease of migration %r was left to expire: %s", migration_id, error)
 
 
-def new_lease(migration_id: str, ttl: float) -> Lease:
-    """A lease of this process from now on."""
+def new_lease(migration_id: str, ttl: float, *, owner: str | None = None, since: str | None = None) -> Lease:
+    """A lease of this process from now on; with `owner` and `since` one that it has already, extended."""
     now = datetime.now(UTC)
     return Lease(
         migration_id=migration_id,
-        owner=uuid4().hex,
+        owner=owner or uuid4().hex,
         pid=os.getpid(),
         process_started=own_start(),
         host=socket.gethostname(),
         host_id=host_identity(),
-        since=utc_text(now),
+        since=since or utc_text(now),
         expires_at=utc_text(now + timedelta(seconds=ttl)),
         steady_until=steady_now() + ttl,
     )

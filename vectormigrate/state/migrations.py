@@ -15,6 +15,7 @@ from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import corrupt
 from vectormigrate.state.leases import require_no_runner
 from vectormigrate.state.pages import checkpoint_key, require_lease, storable
+from vectormigrate.state.planning import refuse_planned
 from vectormigrate.state.records import Lease, PartitionProgress, StoredMigration, json_text, utc_text
 from vectormigrate.state.status import read_counters
 
@@ -28,6 +29,7 @@ async def create(session: Session, plan: MigrationPlan, options: RunOptions) -> 
             f"migration {migration_id!r} exists already ({existing['status']}); "
             f"go on with it by: vectormigrate resume {migration_id}, or choose another id"
         )
+    await session.execute("end_planning", id=migration_id, owner=None)
     fingerprint = plan.fingerprint()
     await session.execute(
         "insert_migration",
@@ -56,6 +58,7 @@ async def load(session: Session, migration_id: str) -> StoredMigration:
     stored."""
     row = await session.fetch_one("load_migration", id=migration_id)
     if row is None:
+        await refuse_planned(session, migration_id)
         raise MigrationNotFound(migration_id)
     try:
         plan = MigrationPlan.from_json(json.loads(row["plan"]))

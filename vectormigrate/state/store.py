@@ -17,7 +17,7 @@ from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status
-from vectormigrate.state import journal, leases, migrations, proposals, rechecks, rejects
+from vectormigrate.state import journal, leases, migrations, planning, proposals, rechecks, rejects
 from vectormigrate.state.connection import Session, is_outdated, open_empty, open_reader, open_writer
 from vectormigrate.state.pages import prepare_page, require_lease
 from vectormigrate.state.proposals import Mark, Proposal
@@ -103,14 +103,27 @@ class Store:
 
     async def list(self, status: Status | None = None) -> Statuses:
         """All migrations, or those in this status, oldest first."""
-        return await read_statuses(self._reader, status=status)
+        planned = await planning.statuses(self._reader, None)
+        found = await read_statuses(self._reader, status=status)
+        return [*found, *(item for item in planned if status in (None, item.status))]
 
     async def status(self, migration_id: str) -> MigrationStatus:
         """One migration. Raises MigrationNotFound."""
         found = await read_statuses(self._reader, migration_id=migration_id)
+        found = found or await planning.statuses(self._reader, migration_id)
         if not found:
             raise MigrationNotFound(migration_id)
         return found[0]
+
+    # Plans that are being made
+
+    async def save_planning(self, lease: Lease, source: str, target: str, read: int, total: int) -> bool:
+        """Enter how far a plan is; whether a stop is asked for. Raises LeaseHeld when another live process makes it."""
+        return await self._write(lambda session: planning.save(session, lease, source, target, read, total))
+
+    async def end_planning(self, migration_id: str, owner: str | None = None) -> None:
+        """Forget the row: the plan is stored, or there will be none."""
+        await self._write(lambda session: session.execute("end_planning", id=migration_id, owner=owner))
 
     # Progress
 
@@ -243,6 +256,8 @@ class Store:
 
     async def request_stop(self, migration_id: str) -> None:
         """Ask the runner to stop at the next page; the next lease ends the request. Raises MigrationNotFound."""
+        if await self._write(lambda session: session.execute("stop_planning", id=migration_id)):
+            return
         await self._touch("request_stop", migration_id, now=utc_text())
 
     async def stop_requested(self, migration_id: str) -> bool:

@@ -188,6 +188,27 @@ UPDATE reject SET attempts = attempts + 1, code = :code, reason = :reason, rejec
 -- name: settle_reject
 UPDATE partition SET rejected = rejected - 1, written = written + :written, read = read - :gone WHERE number = :number;
 
+-- name: save_planning
+INSERT INTO planning (migration_id, source, target, read, total, owner, pid, process_started, host, host_id, since,
+                      expires_at, steady_until)
+VALUES (:migration_id, :source, :target, :read, :total, :owner, :pid, :process_started, :host, :host_id, :since,
+        :expires_at, :steady_until)
+ON CONFLICT (migration_id) DO UPDATE
+SET source = excluded.source, target = excluded.target, read = excluded.read, total = excluded.total,
+    stop_requested = CASE WHEN owner = excluded.owner THEN stop_requested ELSE 0 END,
+    owner = excluded.owner, pid = excluded.pid, process_started = excluded.process_started, host = excluded.host,
+    host_id = excluded.host_id, since = excluded.since, expires_at = excluded.expires_at,
+    steady_until = excluded.steady_until;
+
+-- name: planning
+SELECT * FROM planning WHERE :id IS NULL OR migration_id = :id ORDER BY since;
+
+-- name: stop_planning
+UPDATE planning SET stop_requested = 1 WHERE migration_id = :id;
+
+-- name: end_planning
+DELETE FROM planning WHERE migration_id = :id AND (:owner IS NULL OR owner = :owner);
+
 -- name: get_lease
 SELECT migration_id, owner, pid, process_started, host, host_id, since, expires_at, steady_until
 FROM lease WHERE migration_id = :id;

@@ -19,6 +19,25 @@ CREATE TABLE recheck (
     PRIMARY KEY (migration_id, partition_number, id)
 ) WITHOUT ROWID;
 
+-- Migrations whose plan is still being made: nothing of them is written anywhere yet. A row of a process that died
+-- stays until the same migration is asked for again.
+CREATE TABLE planning (
+    migration_id TEXT PRIMARY KEY NOT NULL,
+    source TEXT NOT NULL,
+    target TEXT NOT NULL,
+    read INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    stop_requested INTEGER NOT NULL DEFAULT 0,
+    owner TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    process_started REAL NOT NULL,
+    host TEXT NOT NULL,
+    host_id TEXT NOT NULL,
+    since TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    steady_until REAL
+);
+
 -- When the lease ends by the host's own steady clock, which no change of the time of day moves; only comparable where
 -- host_id is equal. NULL: taken by an earlier version.
 ALTER TABLE lease ADD COLUMN steady_until REAL;
