@@ -12,7 +12,7 @@ from rich.text import Text
 from vectormigrate.cli.console import clean, out, pairs, show, table
 from vectormigrate.cli.words import count, duration, moment, namespace, place, plural
 from vectormigrate.model.plan import MigrationPlan
-from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
+from vectormigrate.model.status import MigrationStatus, Phase, Status, ValidationReport
 from vectormigrate.requests import DoctorCheck, RejectRow, RollbackResult
 
 STYLE = {
@@ -42,6 +42,8 @@ def _state(status: MigrationStatus) -> Text:
 
 
 def _progress_line(status: MigrationStatus) -> str:
+    if status.phase is Phase.PLANNING:
+        return f"{count(status.planned_records)} of {plural(status.total_records, 'record')} read for the plan"
     settled = status.migrated_records + status.rejected_records
     line = f"{status.percentage:.1f} %  {count(settled)} of {plural(status.total_records, 'record')}"
     if status.rate and status.status is Status.IN_PROGRESS:

@@ -19,6 +19,17 @@ def verdict(passed: bool) -> Text:
     return Text("passed", style="bold green") if passed else Text("failed", style="bold red")
 
 
+def _headline(report: ValidationReport) -> Text:
+    """What was shown, in one line: only a comparison of every record proves anything about every record."""
+    diff = report.diff
+    if not report.passed or diff is None:
+        return verdict(report.passed)
+    right = f"{count(diff.identical + diff.within_bound)} of {count(diff.population)}"
+    if diff.full:
+        return Text(f"PROVED {right}", style="bold green")
+    return Text.assemble(verdict(True), f", {count(diff.compared)} of {count(diff.population)} compared")
+
+
 def _counts(checks: tuple[CountCheck, ...]) -> Table:
     made = table("Counts", "namespace", "source", "rejected", "target", "", right=("source", "rejected", "target"))
     for check in checks:
@@ -121,7 +132,7 @@ def _search(checks: tuple[SearchCheck, ...]) -> Table:
 
 def show_report(report: ValidationReport) -> None:
     """The whole verdict."""
-    show(heading(f"Validation of {report.migration_id}: ").append_text(verdict(report.passed)))
+    show(heading(f"Validation of {report.migration_id}: ").append_text(_headline(report)))
     rows = [("source", clean(report.source)), ("target", clean(report.target))]
     if report.rejected:
         rows.append(("rejects", f"{plural(report.rejected, 'record')} that the target refused; not expected there"))

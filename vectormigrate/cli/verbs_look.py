@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 from rich.live import Live
 from rich.prompt import Confirm
-from rich.text import Text
 
 from vectormigrate.cli.common import endpoint_of, settings_of
 from vectormigrate.cli.console import document, err, is_terminal, notice, out, show
@@ -25,9 +24,9 @@ from vectormigrate.cli.documents import (
     status_document,
 )
 from vectormigrate.cli.inputs import Common, Place
+from vectormigrate.cli.next_command import next_commands, show_next
 from vectormigrate.cli.progress import display
 from vectormigrate.cli.render import (
-    died,
     removal,
     show_checks,
     show_list,
@@ -61,8 +60,7 @@ async def status(common: Common, migration_id: str, *, watch: bool, rejects: int
         show(status_view(found, codes, validation))
         if rows:
             show_rejects(rows, found.rejected_records)
-        if died(found) or found.status in (Status.STOPPED, Status.FAILED):
-            show("", Text(f"go on with:  {common.command('resume', migration_id)}"))
+        show_next(next_commands(common, found, validation=validation))
         return 0
 
 
@@ -128,19 +126,19 @@ async def validate(
                 source_key=source_key,
                 target_key=target_key,
             )
+        after = await service.status(migration_id)
         if report:
             from vectormigrate.validation.report import html_report
 
-            found, plan = await service.status(migration_id), await service.stored_plan(migration_id)
-            await anyio.Path(report).write_text(html_report(verdict, found, plan), encoding="utf-8")
+            plan = await service.stored_plan(migration_id)
+            await anyio.Path(report).write_text(html_report(verdict, after, plan), encoding="utf-8")
     if common.as_json:
         document(report_document(verdict))
     else:
         show_report(verdict)
         if report:
             show(f"report:  {report}")
-        if not verdict.passed and not repair:
-            show(f"repair with:  {common.command('validate', migration_id, '--full', '--repair')}")
+        show_next(next_commands(common, after, validation=verdict))
     return 0 if verdict.passed else 3
 
 

@@ -15,6 +15,7 @@ from vectormigrate.cli.console import document, notice, show
 from vectormigrate.cli.detach import is_detached, report_started
 from vectormigrate.cli.documents import plan_document, status_document
 from vectormigrate.cli.inputs import Common, Pace, Place, What
+from vectormigrate.cli.next_command import next_commands, show_next
 from vectormigrate.cli.progress import display
 from vectormigrate.cli.render import status_view
 from vectormigrate.cli.render_plan import show_plan, show_short_plan
@@ -22,7 +23,7 @@ from vectormigrate.cli.signals import stop_on_signal
 from vectormigrate.engine.events import Event, Listener, PhaseChanged
 from vectormigrate.errors import ConfigError, Interrupted, LookupFailed, VectorMigrateError
 from vectormigrate.model.plan import MigrationPlan, RunOptions
-from vectormigrate.model.status import MigrationStatus, Status
+from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.redaction import keep_secret
 from vectormigrate.service import Service, open_service
 
@@ -70,12 +71,14 @@ async def stop(common: Common, migration_id: str, timeout: float) -> int:
     """Ask the runner to stop, and wait until it has."""
     async with open_service(settings_of(common)) as service:
         status = await service.stop(migration_id, timeout)
+        planning = status.phase is Phase.PLANNING
         if common.as_json:
-            document(status_document(status, await service.reject_counts(migration_id)))
-            return 0
-        show(Text(f"{migration_id} is {status.status} at {status.percentage:.1f} %"))
-        if status.status in (Status.STOPPED, Status.FAILED):
-            show(f"go on with:  {common.command('resume', migration_id)}")
+            document(status_document(status, {} if planning else await service.reject_counts(migration_id)))
+        elif planning:
+            show(f"{migration_id} is no longer being planned; nothing was written")
+        else:
+            show(Text(f"{migration_id} is {status.status} at {status.percentage:.1f} %"))
+            show_next(next_commands(common, status))
         return 0
 
 
@@ -153,22 +156,7 @@ async def _ended(common: Common, service: Service, status: MigrationStatus, type
         document(status_document(status, codes))
     else:
         show(status_view(status, codes))
-        show("")
-        for label, command in _next(common, status, typed):
-            show(Text(f"{label:<12}{command}"))
+        show_next(next_commands(common, status, typed=typed))
     if status.status is Status.STOPPED:
         notice("stopped on request from another process")
     return 0 if status.status in (Status.COMPLETED, Status.STOPPED) else 1
-
-
-def _next(common: Common, status: MigrationStatus, typed: list[str]) -> list[tuple[str, str]]:
-    """What a person would type next."""
-    if status.status is not Status.COMPLETED:
-        return [("go on with:", _resume_command(common, status.id, typed))]
-    commands = [
-        ("prove it:", common.command("validate", status.id, "--full")),
-        ("undo it:", common.command("rollback", status.id)),
-    ]
-    if status.rejected_records:
-        commands.insert(0, ("see rejects:", common.command("status", status.id, "--rejects", "20")))
-    return commands

@@ -14,6 +14,7 @@ class Why(StrEnum):
     """The reason for a step."""
 
     RUNS = "it is running"
+    UNPLANNED = "its process died while it was being planned; nothing was written"
     WAITS_FOR_START = "it was planned and not started yet"
     DIED = "its process died; it goes on from the last checkpoint"
     STOPPED = "it was stopped; it goes on where it stands"
@@ -37,6 +38,8 @@ def next_step(found: MigrationStatus) -> NextStep:
     """The step that leads on from here; following it ends, and what it names is never refused for the state."""
     if found.runner_alive:
         return NextStep(verb=None, why=Why.RUNS)
+    if found.phase is Phase.PLANNING:
+        return NextStep(verb=Verb.MIGRATE, why=Why.UNPLANNED)
     if found.phase is Phase.ROLLING_BACK:
         return NextStep(verb=Verb.ROLLBACK, why=Why.HALF_UNDONE)
     match found.status:

@@ -63,6 +63,7 @@ def status_answer(status: MigrationStatus, job: Job | None) -> wire.StatusAnswer
 
 
 _STEPS: Mapping[Verb, str] = {
+    Verb.MIGRATE: "plan_migration({id})",
     Verb.RESUME: "resume_migration({id})",
     Verb.RETRY: "resume_migration({id}, retry_rejects=true)",
     Verb.VALIDATE: "validate_migration({id}, full=true)",

@@ -1,0 +1,62 @@
+"""The command to type next, after every verb: engine/next_step.py decides, here are the words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from vectormigrate.cli.console import show
+from vectormigrate.cli.inputs import Common
+from vectormigrate.engine.lifecycle import Verb
+from vectormigrate.engine.next_step import Why, next_step
+from vectormigrate.model.status import MigrationStatus, ValidationReport
+
+_COMMANDS = {
+    Verb.RESUME: ("go on with:", ("resume", "ID")),
+    Verb.RETRY: ("try again:", ("resume", "ID", "--retry-rejects")),
+    Verb.VALIDATE: ("prove it:", ("validate", "ID", "--full")),
+    Verb.ROLLBACK: ("finish with:", ("rollback", "ID")),
+    Verb.MIGRATE: ("ask again:", ("migrate", "ID", "…")),
+}
+
+
+def next_commands(
+    common: Common,
+    status: MigrationStatus,
+    *,
+    validation: ValidationReport | None = None,
+    typed: Sequence[str] = (),
+) -> list[tuple[str, str]]:
+    """Labels and commands, the likeliest first. `validation`: the last one; `typed`: flags whose key is stored nowhere,
+    so that a run needs them again."""
+    step = next_step(status)
+
+    def line(verb: Verb, label: str | None = None) -> tuple[str, str]:
+        own, words = _COMMANDS[verb]
+        command = common.command(*(status.id if word == "ID" else word for word in words))
+        return label or own, " ".join([command, *(f"{flag} KEY" for flag in typed if verb is not Verb.ROLLBACK)])
+
+    if step.why is Why.RUNS:
+        return [("watch it:", common.command("status", status.id, "--watch"))]
+    if step.verb is None:
+        return []
+    lines: list[tuple[str, str]] = []
+    if step.why is Why.REJECTS:
+        lines.append(("see rejects:", common.command("status", status.id, "--rejects", "20")))
+    proved = validation is not None and validation.passed and validation.diff is not None and validation.diff.full
+    if validation is not None and not validation.passed:
+        lines.append(("repair with:", common.command("validate", status.id, "--full", "--repair")))
+    elif not (step.verb is Verb.VALIDATE and proved):
+        lines.append(line(step.verb))
+    if step.undo:
+        lines.append(line(Verb.ROLLBACK, "undo it:"))
+    return lines
+
+
+def show_next(lines: Sequence[tuple[str, str]]) -> None:
+    """Print them, one a line, ready to be copied."""
+    if lines:
+        show("")
+    for label, command in lines:
+        show(Text(f"{label:<13}{command}"))
