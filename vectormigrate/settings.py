@@ -162,7 +162,9 @@ def resolve_endpoint(
                 )
         entry = settings.connections.connection(connection, warn)
     elif type:
-        entry = Connection(type=type, url=_storable_url(side, url or ""), options=dict(options or {}))
+        entry = Connection(
+            type=type, url=_storable_url(side, url or ""), options=_storable_options(side, options or {})
+        )
     else:
         raise ConfigError(f"missing {_connection_flag(side)} (a name of {CONFIG_NAME}) or {flag(side, 'type')}")
     name = collection or entry.collection
@@ -241,6 +243,24 @@ def _storable_url(side: Side, url: str) -> str:
             f"be stored: pass the key with {flag(side, 'api-key')} env:NAME, or name a connection of {CONFIG_NAME}"
         )
     return url
+
+
+def _storable_options(side: Side, options: Mapping[str, Json]) -> dict[str, Json]:
+    """The options, which will be stored. Raises ConfigError when they hold what may be secret."""
+    headers = options.get("headers")
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        if not str(value).startswith(("env:", "file:")):
+            raise ConfigError(
+                f"header {name!r} would be stored with {flag(side, 'option')}: write its value as env:NAME or "
+                f"file:PATH, or use a named connection of {CONFIG_NAME}"
+            )
+    proxy = options.get("proxy")
+    if isinstance(proxy, str) and safe_url(proxy) != proxy:
+        raise ConfigError(
+            f"the proxy {safe_url(proxy)!r} was given with a user or a query, which would be stored: use a named "
+            f"connection of {CONFIG_NAME}, or set HTTPS_PROXY"
+        )
+    return dict(options)
 
 
 def _key(side: Side, given: str | None, own: str | None) -> tuple[SecretStr | None, str | None]:

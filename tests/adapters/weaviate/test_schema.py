@@ -262,7 +262,7 @@ def test_addresses(options: dict[str, Any], rest: str | None, grpc: tuple[str, b
         {"url": "h:80"},
         {"url": "http://h:1234"},
         {"url": "http://u:p@h"},
-        {"url": "http://h/x"},
+        {"url": "http://h?x=1"},
         {"url": "http://h", "grpc_url": "g/x"},
         {"url": ""},
     ],

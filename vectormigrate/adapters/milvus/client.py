@@ -15,7 +15,7 @@ from vectormigrate.adapters.milvus.config import DEFAULT_DATABASE, MilvusConfig
 from vectormigrate.adapters.milvus.errors import NAME, StatusError, translated
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
-from vectormigrate.grpc_options import CHANNEL_OPTIONS
+from vectormigrate.server_access import grpc_channel, header_values
 
 SERVICE = "/milvus.proto.milvus.MilvusService/"
 
@@ -30,7 +30,9 @@ class Client:
         self._timeout = config.timeout
         self._rpcs: dict[str, Any] = {}
         self._open = True
-        self._metadata = [("dbname", config.database_name())] if config.database_name() != DEFAULT_DATABASE else []
+        self._metadata = list(header_values(config).items())
+        if config.database_name() != DEFAULT_DATABASE:
+            self._metadata.append(("dbname", config.database_name()))
         token = config.token()
         if token is not None:
             self._metadata.append(("authorization", base64.b64encode(token.encode()).decode()))
@@ -101,20 +103,11 @@ def denied(error: grpc.RpcError) -> bool:
     return getattr(error, "code", lambda: None)() is grpc.StatusCode.PERMISSION_DENIED
 
 
-def _channel(config: MilvusConfig, address: str) -> grpc.aio.Channel:
-    local = address.startswith(("127.", "localhost:", "[::1]"))
-    options = [*CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if local else [])]
-    if not config.secure:
-        return grpc.aio.insecure_channel(address, options=options)
-    pem = config.ca_file.read_bytes() if config.ca_file is not None else None
-    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(pem), options=options)
-
-
 @asynccontextmanager
 async def connected(config: MilvusConfig, address: str) -> AsyncGenerator[tuple[Client, Server], None]:
     """A client of the server at `address`, and who answered. Raises Unavailable when nothing answers within
     `connect_timeout`, AuthFailed, InvalidRequest for an unknown database."""
-    channel = _channel(config, address)
+    channel = grpc_channel(config, address, secure=config.secure)
     client = Client(channel, config)
     try:
         try:

@@ -7,13 +7,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from vectormigrate.adapter import ConnectionConfig
+from vectormigrate.server_access import ServerConfig
 
 DEFAULT_PORTS = {"http": 19530, "https": 443}
 DEFAULT_DATABASE = "default"
 
 
-class MilvusConfig(ConnectionConfig):
+class MilvusConfig(ServerConfig):
     """`url` is a path ending in `.db` (Milvus Lite) or `http(s)://host[:port][/database]`.
 
     `api_key` is the token: a Zilliz API key or `user:password`; user-info in the URL is taken when it is missing.
@@ -24,7 +24,6 @@ class MilvusConfig(ConnectionConfig):
     `lock_wait`: seconds to wait for another process to let go of a Lite database.
     `count_by_scan`: count distinct ids by reading all of them. A server that got one id twice through `insert` counts
     both rows, of which a scan returns one.
-    `ca_file`: PEM file with the certificate authority of an https server.
     """
 
     database: str = ""
@@ -34,7 +33,6 @@ class MilvusConfig(ConnectionConfig):
     load: bool = False
     lock_wait: float = Field(default=30.0, ge=0)
     count_by_scan: bool = False
-    ca_file: Path | None = None
 
     @field_validator("url")
     @classmethod

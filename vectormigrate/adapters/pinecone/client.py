@@ -17,6 +17,7 @@ import orjson
 from vectormigrate.adapters.pinecone.config import PineconeConfig
 from vectormigrate.adapters.pinecone.errors import NAME, HttpError
 from vectormigrate.errors import Unavailable
+from vectormigrate.server_access import header_values, is_local, tls_context
 
 API_VERSION = "2026-07"
 
@@ -43,12 +44,17 @@ class Client:
         self._key = key
         limits = httpx.Limits(max_connections=config.pool_size, max_keepalive_connections=config.pool_size)
         self._http = httpx.AsyncClient(
-            headers={"Api-Key": key, "X-Pinecone-Api-Version": API_VERSION, "Content-Type": "application/json"},
+            headers={
+                **header_values(config),
+                "Api-Key": key,
+                "X-Pinecone-Api-Version": API_VERSION,
+                "Content-Type": "application/json",
+            },
             timeout=httpx.Timeout(config.timeout, connect=config.connect_timeout, pool=None),
             limits=limits,
+            verify=tls_context(config),
             proxy=config.proxy,
-            # As the SDK, which serves the control plane.
-            trust_env=False,
+            trust_env=not is_local(urlsplit(config.url).hostname or ""),
         )
 
     async def get(self, url: str) -> Reply:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from vectormigrate.adapter import ConnectionConfig
+from vectormigrate.server_access import ServerConfig
 
 DEFAULT_URL = "https://api.pinecone.io"
 KEY_VARIABLE = "PINECONE_API_KEY"
@@ -16,7 +16,7 @@ NO_KEY = "none"
 """`cmek_id` of an index that is not to be encrypted with a customer's key."""
 
 
-class PineconeConfig(ConnectionConfig):
+class PineconeConfig(ServerConfig):
     """`url` is the control plane; the data plane's host is asked for there. `collection` is the index name.
 
     `api_key` is taken from PINECONE_API_KEY when it is missing.
@@ -30,7 +30,6 @@ class PineconeConfig(ConnectionConfig):
     `pool_size`: most connections. `timeout`: seconds for one call, `connect_timeout`: for reaching the server.
     `ready_timeout`: seconds for an index to be created or deleted; `fresh_timeout`: for writes to show up in reads.
     `count_by_stats`: take counts from the index statistics instead of listing all ids: fast, but they lag.
-    `proxy`: URL of an HTTP proxy; the variables HTTP_PROXY and the like are not read.
     """
 
     url: str = DEFAULT_URL
@@ -48,7 +47,6 @@ class PineconeConfig(ConnectionConfig):
     ready_timeout: float = Field(default=900.0, gt=0)
     fresh_timeout: float = Field(default=300.0, gt=0)
     count_by_stats: bool = False
-    proxy: str | None = Field(default=None, repr=False)
 
     @field_validator("url")
     @classmethod

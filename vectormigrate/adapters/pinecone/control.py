@@ -13,6 +13,7 @@ from pinecone.models.indexes.index import IndexModel
 from vectormigrate.adapters.pinecone.config import PineconeConfig
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+from vectormigrate.server_access import environment_proxy, header_values, tls_context
 
 POLL_FIRST = 0.05
 POLL_LAST = 5.0
@@ -29,7 +30,10 @@ class Control:
             api_key=key,
             host=config.url,
             timeout=config.timeout,
-            proxy_url=config.proxy,
+            additional_headers=header_values(config),
+            proxy_url=config.proxy or environment_proxy(config.url),
+            # Handed on to httpx, which takes a context for it.
+            ssl_verify=tls_context(config),  # pyright: ignore[reportArgumentType]
             retry_config=RetryConfig(max_retries=0),
         )
 

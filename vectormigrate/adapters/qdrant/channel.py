@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from itertools import cycle
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME
 from vectormigrate.adapters.qdrant.proto import qd
 from vectormigrate.errors import Unavailable
-from vectormigrate.grpc_options import CHANNEL_OPTIONS
+from vectormigrate.server_access import grpc_channel, header_values
 
 SERVICE = "/qdrant.{}/{}"
 
@@ -34,7 +34,8 @@ class Channels:
         self._timeout = config.timeout
         self._rpcs: list[dict[str, Any]] = [{} for _ in channels]
         self._open = True
-        self._metadata = (("api-key", config.api_key.get_secret_value()),) if config.api_key else ()
+        key = {"api-key": config.api_key.get_secret_value()} if config.api_key else {}
+        self._metadata = tuple({**header_values(config), **key}.items())
 
     async def raw(self, name: str, request: Any, *, service: str = "Points") -> bytes:
         """The answer as it came. Raises grpc.RpcError (see errors.py), Unavailable when closed."""
@@ -61,7 +62,7 @@ def _serialised(message: Any) -> bytes:
     return message if isinstance(message, bytes) else message.SerializeToString()
 
 
-async def answers(channel: grpc.aio.Channel, seconds: float) -> bool:
+async def answers(channel: grpc.aio.Channel, seconds: float, metadata: Sequence[tuple[str, str]] = ()) -> bool:
     """Whether a Qdrant answers there in time; not being let in is an answer too."""
     rpc: Any = channel.unary_unary(
         "/qdrant.Qdrant/HealthCheck",
@@ -70,7 +71,7 @@ async def answers(channel: grpc.aio.Channel, seconds: float) -> bool:
     )
     try:
         with anyio.move_on_after(seconds):
-            await rpc(qd.HealthCheckRequest(), timeout=seconds)
+            await rpc(qd.HealthCheckRequest(), metadata=tuple(metadata), timeout=seconds)
             return True
     except grpc.RpcError as error:
         code: Any = getattr(error, "code", lambda: None)()
@@ -79,15 +80,8 @@ async def answers(channel: grpc.aio.Channel, seconds: float) -> bool:
 
 
 def _channel(config: QdrantConfig) -> grpc.aio.Channel:
-    options = [*CHANNEL_OPTIONS]
-    if not config.compression:
-        options.append(NO_COMPRESSION)
-    if config.local:
-        options.append(("grpc.enable_http_proxy", 0))
-    if not config.secure:
-        return grpc.aio.insecure_channel(config.grpc_address(), options=options)
-    pem = config.ca_file.read_bytes() if config.ca_file is not None else None
-    return grpc.aio.secure_channel(config.grpc_address(), grpc.ssl_channel_credentials(pem), options=options)
+    options = () if config.compression else (NO_COMPRESSION,)
+    return grpc_channel(config, config.grpc_address(), secure=config.secure, options=options)
 
 
 @asynccontextmanager
@@ -95,7 +89,8 @@ async def connected(config: QdrantConfig) -> AsyncGenerator[Channels | None, Non
     """The connections, None when nothing answers on the gRPC port."""
     channels = [_channel(config)]
     try:
-        if not await answers(channels[0], min(config.connect_timeout, config.timeout)):
+        seconds = min(config.connect_timeout, config.timeout)
+        if not await answers(channels[0], seconds, tuple(header_values(config).items())):
             yield None
             return
         channels += [_channel(config) for _ in range(config.channels - 1)]

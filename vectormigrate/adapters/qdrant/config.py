@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from vectormigrate.adapter import ConnectionConfig
+from vectormigrate.server_access import ServerConfig, is_local
 
 NAMESPACE_FIELD = "_vm_namespace"
 """Payload key that holds the namespace; records of the default namespace lack it."""
@@ -21,7 +20,7 @@ GRPC_PORT = 6334
 MAX_DIM = 65_536
 
 
-class QdrantConfig(ConnectionConfig):
+class QdrantConfig(ServerConfig):
     """`url` is the REST address `http(s)://host[:port][/prefix]` (port 6333 unless given).
 
     `grpc_port`: where the same server answers gRPC; 6334 beside port 6333, for any other it must be given.
@@ -29,7 +28,6 @@ class QdrantConfig(ConnectionConfig):
     one server, everything goes over REST, which is several times slower.
     `timeout`: seconds for one call; `connect_timeout`: for the first answer; `ready_timeout`: for `finalize`.
     `channels`: gRPC connections. `compression`: let the server compress answers (slow links only).
-    `ca_file`: PEM file with the certificate authorities to trust.
 
     `namespace_field`: the payload field (an index with `is_tenant`) by which the collection is divided into
     namespaces; by default the one with which it was made or from which its records come home, else our own.
@@ -48,7 +46,6 @@ class QdrantConfig(ConnectionConfig):
     ready_timeout: float = Field(default=3600.0, gt=0)
     channels: int = Field(default=4, ge=1, le=32)
     compression: bool = False
-    ca_file: Path | None = None
     namespace_field: str | None = Field(default=None, min_length=1)
     shard_key: int | str | None = None
     divide_by: Literal["payload", "shard_key"] | None = None
@@ -111,7 +108,7 @@ class QdrantConfig(ConnectionConfig):
     @property
     def local(self) -> bool:
         """Whether the server is on this machine."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return is_local(self.host)
 
     def address(self) -> str:
         """`host:port`."""

@@ -13,6 +13,7 @@ import orjson
 from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError, seconds
 from vectormigrate.errors import InvalidRequest, Unavailable
+from vectormigrate.server_access import header_values, http_options
 
 JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
@@ -90,7 +91,9 @@ def _reason(content: bytes) -> str:
 @asynccontextmanager
 async def connected(config: QdrantConfig) -> AsyncGenerator[Rest, None]:
     """A client of the REST interface."""
-    headers = {} if config.compression else {"accept-encoding": "identity"}
+    headers = header_values(config)
+    if not config.compression:
+        headers["accept-encoding"] = "identity"
     if config.api_key is not None:
         headers["api-key"] = config.api_key.get_secret_value()
     timeout = httpx.Timeout(config.timeout, connect=config.connect_timeout, pool=None)
@@ -98,22 +101,11 @@ async def connected(config: QdrantConfig) -> AsyncGenerator[Rest, None]:
         base_url=config.base(),
         headers=headers,
         timeout=timeout,
-        verify=_trust(config),
         limits=httpx.Limits(max_connections=config.channels * 2, max_keepalive_connections=config.channels * 2),
-        trust_env=not config.local,
+        **http_options(config, config.base()),
     ) as client:
         rest = Rest(client)
         try:
             yield rest
         finally:
             rest.close()
-
-
-def _trust(config: QdrantConfig) -> Any:
-    if not config.secure:
-        return False  # nothing to verify, and loading the authorities takes 20 ms
-    if config.ca_file is None:
-        return True
-    import ssl
-
-    return ssl.create_default_context(cafile=str(config.ca_file))

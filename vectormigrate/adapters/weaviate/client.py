@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -17,8 +16,8 @@ from vectormigrate.adapters.weaviate.capabilities import OLDEST, Server, server_
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, classify, translated
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
-from vectormigrate.grpc_options import CHANNEL_OPTIONS
 from vectormigrate.model.schema import Json
+from vectormigrate.server_access import grpc_channel, header_values, http_options
 
 SERVICE = "/weaviate.v1.Weaviate/"
 
@@ -37,9 +36,9 @@ class Client:
         self._rpcs: dict[str, Any] = {}
         self._open = True
         token = config.api_key.get_secret_value() if config.api_key is not None else ""
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        if token:
-            http.headers["authorization"] = f"Bearer {token}"
+        headers = {**header_values(config), **({"authorization": f"Bearer {token}"} if token else {})}
+        self._metadata = tuple(headers.items())
+        http.headers.update(headers)
 
     async def rest(
         self,
@@ -117,16 +116,9 @@ async def connected(config: WeaviateConfig) -> AsyncGenerator[Client, None]:
     """A client of the server. Raises Unavailable when nothing answers within `connect_timeout`, on REST or on gRPC,
     AuthFailed, InvalidRequest for a server that is no Weaviate or too old."""
     address, secure = config.grpc()
-    local = address.startswith(("127.", "localhost:", "[::1]"))
-    pem = config.ca_file.read_bytes() if config.ca_file is not None else None
-    verify = ssl.create_default_context(cadata=pem.decode()) if pem is not None else True
-    options = [*CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if local else [])]
-    if secure:
-        channel = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(pem), options=options)
-    else:
-        channel = grpc.aio.insecure_channel(address, options=options)
+    channel = grpc_channel(config, address, secure=secure)
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
-    http = httpx.AsyncClient(base_url=config.rest(), verify=verify, limits=limits, trust_env=not local)
+    http = httpx.AsyncClient(base_url=config.rest(), limits=limits, **http_options(config, config.rest()))
     client = Client(http, channel, config)
     try:
         async with http:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from vectormigrate.adapter import ConnectionConfig
+from vectormigrate.server_access import ServerConfig
 
 REST_PORTS = {"http": 8080, "https": 443}
 GRPC_PORT = 50051
@@ -29,8 +28,8 @@ class Dangling(StrEnum):
     DROP = "drop"
 
 
-class WeaviateConfig(ConnectionConfig):
-    """`url` is `http(s)://host[:port]`, also what Weaviate Cloud calls the REST endpoint.
+class WeaviateConfig(ServerConfig):
+    """`url` is `http(s)://host[:port][/prefix]`, also what Weaviate Cloud calls the REST endpoint.
 
     `grpc_url`: `[http(s)://]host[:port]`; without it the host of `url` and `grpc_port`, which is 50051 beside a default
     REST port and must be given beside any other. Hosts of Weaviate Cloud need neither.
@@ -39,7 +38,6 @@ class WeaviateConfig(ConnectionConfig):
     `consistency`: for reads and writes. `dangling_references`: fail or drop, see Dangling.
     `timeout`: seconds for one call; `connect_timeout`: for the first answer of a server; `ready_timeout`: for
     building indexes and switching tenants.
-    `ca_file`: PEM file with the certificate authority of an https server.
     """
 
     grpc_url: str = ""
@@ -50,7 +48,6 @@ class WeaviateConfig(ConnectionConfig):
     timeout: float = Field(default=60.0, gt=0)
     connect_timeout: float = Field(default=5.0, gt=0)
     ready_timeout: float = Field(default=3600.0, gt=0)
-    ca_file: Path | None = None
 
     @field_validator("url")
     @classmethod
@@ -60,8 +57,8 @@ class WeaviateConfig(ConnectionConfig):
             raise ValueError("the url must look like http://host:8080 or https://host")
         if parts.username is not None or parts.password is not None:
             raise ValueError("the url may hold no user name or password; use the API key")
-        if parts.query or parts.fragment or parts.path.strip("/") not in ("", "v1"):
-            raise ValueError("the url may hold host and port, nothing else")
+        if parts.query or parts.fragment:
+            raise ValueError("the url may hold host, port and a path before /v1, nothing else")
         _ = parts.port
         return url
 
@@ -99,9 +96,10 @@ class WeaviateConfig(ConnectionConfig):
         return self.url.startswith("https://")
 
     def rest(self) -> str:
-        """`scheme://host:port/v1`."""
+        """`scheme://host:port[/prefix]/v1`."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{_host(parts.hostname)}:{parts.port or REST_PORTS[parts.scheme]}/v1"
+        prefix = parts.path.rstrip("/").removesuffix("/v1")
+        return f"{parts.scheme}://{_host(parts.hostname)}:{parts.port or REST_PORTS[parts.scheme]}{prefix}/v1"
 
     def grpc(self) -> tuple[str, bool]:
         """`host:port` of gRPC, and whether it speaks TLS."""
