@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.server.requirements import requirement
+from tests.server.support import audit_lines
 from tests.server.toy import bearer, connected
 from tests.server.world import ADMIN_KEY, READ_KEY, World, call, on_http
 from vectormigrate.server.app import App
@@ -168,7 +169,7 @@ async def test_every_call_is_in_the_audit_log_with_its_outcome(world: World, cur
     await curl.ask("list_migrations", {"limit": 3})
     await curl.ask("migration_status", {"migration_id": "nope"})
     await curl.ask("no_such", {"secret": "sk-12345678"})
-    lines = [json.loads(line) for line in (world.folder / "audit.jsonl").read_text().splitlines()]
+    lines = audit_lines(world.folder)
     said = [(line["tool"], line["transport"], line["key"], line["outcome"]) for line in lines]
     assert said == [
         ("list_migrations", "jsonrpc", "admin", "ok"),
