@@ -6,17 +6,20 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import anyio
 import pytest
 
 from tests.readme_table import table, written
+from vectormigrate import registry
 from vectormigrate.cli.demo.build import build
 from vectormigrate.cli.demo.corpus import documents
 from vectormigrate.errors import VectorMigrateError
 from vectormigrate.settings import Endpoint
 
+SERVERS = ("milvus", "pinecone", "qdrant", "weaviate")
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -49,6 +52,15 @@ def test_the_commands_to_try_and_to_test_are_one_line_each() -> None:
         section = README.split(heading, 1)[1].split("\n## ", 1)[0]
         (block,) = re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
         assert len(block.strip().splitlines()) == 1
+
+
+def test_installing_prints_what_happens_and_all_is_enough_to_serve() -> None:
+    assert not re.search(r"pip install.*(--quiet| -q)", README)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    (everything,) = extras["all"]
+    assert {"mcp", *(spec.extra for spec in map(registry.load, registry.names()) if spec.extra in SERVERS)} == set(
+        re.findall(r"[a-z-]+", everything.partition("[")[2])
+    )
 
 
 def test_the_table_of_outcomes_is_what_the_planner_says() -> None:
