@@ -29,7 +29,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vectormigrate.errors import ConfigError
+from vectormigrate.errors import ConfigError, did_you_mean, listed
 from vectormigrate.model.schema import Json
 
 CONFIG_NAME = "vectormigrate.toml"
@@ -173,7 +173,7 @@ class ConnectionsFile:
         for key in table:
             if key not in known:
                 place = ".".join(path) or "the file"
-                message = f"unknown key {key!r} in {place}; known keys: {', '.join(known)}"
+                message = f"unknown key {key!r} in {place}; known keys: {', '.join(known)}{did_you_mean(key, known)}"
                 raise ConfigError(f"{self.where(*path, key)}: {message}")
 
     def _table(self, path: Keys, value: Json) -> None:
@@ -193,9 +193,13 @@ class ConnectionsFile:
         """The entry with its variables filled in. Raises ConfigError: no such name, or a variable that is not set."""
         entries = self.data.get("connections", {})
         if name not in entries:
-            place = f"{str(self.path)!r}" if self.path else f"there is no {CONFIG_NAME}; name one with --config"
-            known = f"; known connections: {', '.join(self.names)}" if entries else ""
-            raise ConfigError(f"no connection {name!r}: {place}{known}")
+            if self.path is None:
+                raise ConfigError(
+                    f"no connection {name!r}: there is no {CONFIG_NAME}; name one with --config, or make one with: "
+                    "vectormigrate init"
+                )
+            known = f"it has: {listed(self.names, 20)}{did_you_mean(name, self.names)}"
+            raise ConfigError(f"no connection {name!r} in {str(self.path)!r}; {known}")
         path = ("connections", name)
         entry = {key: self._expand((*path, key), value, name) for key, value in entries[name].items()}
         if "${" not in entries[name].get("api_key", "${") and self._readable_by_others():

@@ -26,8 +26,34 @@ Messages name the thing with ``!r``, say what to do next, and never hold a crede
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+def near(wrong: str, known: Iterable[str]) -> list[str]:
+    """The known names that may have been meant, the likeliest first. Case, `-` and `_` do not count."""
+    from difflib import get_close_matches
+
+    def folded(name: str) -> str:
+        return name.casefold().replace("-", "_")[:100]
+
+    names: dict[str, str] = {}
+    for name in known:
+        names.setdefault(folded(name), name)
+    return [names[name] for name in get_close_matches(folded(wrong), names, n=3, cutoff=0.6)]
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """`; did you mean 'name'?`, to end a sentence with; empty when nothing is near."""
+    found = near(wrong, known)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """The names in one line, cut after `most`; `none` when there is none."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
 
 
 class VectorMigrateError(Exception):
@@ -45,8 +71,10 @@ class ConfigError(VectorMigrateError):
 class UnknownAdapter(ConfigError):
     """No adapter has this name."""
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"unknown database type {name!r}; known types: {', '.join(sorted(known))}")
+    def __init__(self, name: str, known: Sequence[str], edition_of: str = "") -> None:
+        """`edition_of`: the type under which this edition goes."""
+        hint = f"; {name!r} is of type {edition_of!r}" if edition_of else did_you_mean(name, known)
+        super().__init__(f"unknown database type {name!r}; known types: {', '.join(known)}{hint}")
 
 
 class MissingExtra(ConfigError):
@@ -65,13 +93,19 @@ class PlanError(VectorMigrateError):
     exit_code = 2
 
 
+MOST_LOSSES = 6
+"""Losses that an error explains; the plan explains all."""
+
+
 class LossNotAccepted(PlanError):
     """The plan holds losses that nobody accepted."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
+    def __init__(self, losses: Mapping[str, str]) -> None:
+        """`losses`: the name of each, and what it means."""
+        self.names = tuple(losses)
+        shown = listed([f"{name} ({meaning})" if meaning else name for name, meaning in losses.items()], MOST_LOSSES)
         flags = " ".join(f"--accept-loss {name}" for name in self.names)
-        super().__init__(f"this migration would lose data: {', '.join(self.names)}; accept with: {flags}")
+        super().__init__(f"this migration would lose data: {shown}; accept with: {flags}")
 
 
 class IncompatibleSchema(PlanError):
@@ -91,8 +125,10 @@ class LookupFailed(VectorMigrateError):
 class MigrationNotFound(LookupFailed):
     """The state file holds no migration with this id."""
 
-    def __init__(self, migration_id: str) -> None:
-        super().__init__(f"no migration {migration_id!r} in the state file; see: vectormigrate list")
+    def __init__(self, migration_id: str, known: Iterable[str] = (), state: str = "") -> None:
+        where = f"the state file {state!r}" if state else "the state file"
+        hint = did_you_mean(migration_id, known)
+        super().__init__(f"no migration {migration_id!r} in {where}{hint or ';'} see: vectormigrate list")
 
 
 class InvalidTransition(LookupFailed):
@@ -103,14 +139,42 @@ class LeaseHeld(LookupFailed):
     """Another live process runs this migration."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Whose error it is: one end of a migration, as the operator named it. It holds no credential.
+
+    `side` is `source`, `target` or empty. `place` is the server or the folder; `key` says where the key came from:
+    a flag, `env:NAME` or a connection, empty without a key. `held`: collections there, once one was not found.
+    """
+
+    side: str
+    type: str
+    place: str
+    collection: str
+    connection: str | None = None
+    key: str = ""
+    held: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        # A connection is named without its place: its URL is for the eyes of who may read the file.
+        who = f"connection {self.connection!r}" if self.connection else f"{self.type} at {self.place!r}"
+        return f"{self.side}, {who}" if self.side else who
+
+
 class AdapterError(VectorMigrateError):
-    """A database refused or failed; `adapter` and `operation` say which and where."""
+    """A database refused or failed; `adapter` and `operation` say in which call, `end` on which side and where."""
+
+    end: End | None = None
 
     def __init__(self, message: str, *, adapter: str = "", operation: str = "") -> None:
         self.adapter = adapter
         self.operation = operation
         where = ":".join(part for part in (adapter, operation) if part)
         super().__init__(f"{where}: {message}" if where else message)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{self.end}: {text}" if self.end else text
 
 
 class TransientError(AdapterError):

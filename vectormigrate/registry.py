@@ -33,16 +33,35 @@ def _builtin() -> frozenset[str]:
     return frozenset(module.name for module in pkgutil.iter_modules(vectormigrate.adapters.__path__) if module.ispkg)
 
 
+HIDDEN = frozenset({"memory"})
+"""Adapters for examples and tests: they can be named, and are not offered."""
+
+
 def names() -> list[str]:
     """Every known adapter name, sorted."""
     return sorted(_builtin() | set(_announced()))
+
+
+def offered() -> list[str]:
+    """The adapters that people are shown, sorted."""
+    return sorted(set(names()) - HIDDEN)
+
+
+def _edition(wanted: str) -> str:
+    """The adapter of an edition that somebody took for a database of its own, empty when there is none."""
+    from vectormigrate.adapter import editions
+
+    for name in offered():
+        if wanted.casefold() in (edition.casefold().replace(" ", "_") for edition in editions(load(name))):
+            return name
+    return ""
 
 
 def load(name: str) -> AnySpec:
     """The SPEC of this adapter. Raises UnknownAdapter. Dashes count as underscores."""
     wanted = name.replace("-", "_")
     if wanted not in _builtin() and wanted not in _announced():
-        raise UnknownAdapter(name, names())
+        raise UnknownAdapter(name, offered(), _edition(wanted))
     if wanted in _announced():
         return _announced()[wanted].load()
     return importlib.import_module(f"vectormigrate.adapters.{wanted}").SPEC

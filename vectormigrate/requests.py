@@ -86,6 +86,17 @@ class Holdings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OptionLine:
+    """A setting of a database type: which values it takes, its default (empty: none) and what it means."""
+
+    type: str
+    name: str
+    value: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldEvidence:
     """What a sample says about one metadata field.
 

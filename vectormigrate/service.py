@@ -16,13 +16,14 @@ import anyio.to_thread
 
 from vectormigrate import registry
 from vectormigrate.engine.advice import column_rules, decide_for, declared_fields, recommendation, sample_source
-from vectormigrate.engine.connect import Ends, configure, open_endpoint, open_ends, open_target
+from vectormigrate.engine.connect import Ends, configure, end_of, open_endpoint, open_ends, open_target
 from vectormigrate.engine.declared import recommend_fields
 from vectormigrate.engine.doctor import examine
 from vectormigrate.engine.events import Listener, Planned, ignore
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.holdings import holdings
 from vectormigrate.engine.lifecycle import Verb, next_state
+from vectormigrate.engine.option_help import option_lines
 from vectormigrate.engine.outcomes import known, outcome_table
 from vectormigrate.engine.planning import make_plan
 from vectormigrate.engine.planning_watch import planning_shown
@@ -48,6 +49,7 @@ from vectormigrate.requests import (
     Holdings,
     MigrationRequest,
     Observation,
+    OptionLine,
     OutcomeTable,
     Recommendation,
     RejectRow,
@@ -135,7 +137,7 @@ class Service:
                     profile_limit=request.profile_limit,
                 )
             if plan.unaccepted:
-                raise LossNotAccepted(plan.unaccepted)
+                raise LossNotAccepted(plan.refused)
             _refuse_collisions(plan, options)
             async with self._store(source, target) as store:
                 await store.create_migration(plan, options)
@@ -153,7 +155,7 @@ class Service:
         """
         options = options or RunOptions()
         if plan.unaccepted:
-            raise LossNotAccepted(plan.unaccepted)
+            raise LossNotAccepted(plan.refused)
         _refuse_collisions(plan, options)
         source = endpoint_from_ref(self.settings, plan.spec.source, "source")
         target = endpoint_from_ref(self.settings, plan.spec.target, "target")
@@ -363,6 +365,11 @@ class Service:
             raise Interrupted(f"stopped; go on with: vectormigrate resume {plan.spec.id}")
         return await store.status(plan.spec.id)
 
+    def options(self, types: Sequence[str] = ()) -> Sequence[OptionLine]:
+        """The settings of these database types, which go into `options` of an Endpoint or a connection (none: of all).
+        Raises UnknownAdapter."""
+        return [line for name in types or registry.offered() for line in option_lines(name)]
+
     async def collections(self, endpoint: Endpoint, wanted: Callable[[str], bool] = lambda _: True) -> Holdings:
         """What the server of this endpoint holds, of the names that are `wanted`; its collection is not looked at.
         Raises ConfigError where the adapter cannot list, and what the database says."""
@@ -372,7 +379,7 @@ class Service:
         """Shape, counts, and what `sample` records say about the fields. Raises CollectionNotFound."""
         endpoint = complete_endpoint(self.settings, endpoint)
         async with open_endpoint(endpoint) as opened:
-            source = RetryingSource(opened, RetryPolicy())
+            source = RetryingSource(opened, RetryPolicy(), end_of(endpoint))
             schema = await source.describe()
             namespaces = {name: await source.count(name) for name in await source.namespaces()}
             found = await sample_source(source, sample)
@@ -393,7 +400,7 @@ class Service:
         source = complete_endpoint(self.settings, source, "source")
         registry.load(target_type)
         async with open_endpoint(source) as opened:
-            reading = RetryingSource(opened, RetryPolicy())
+            reading = RetryingSource(opened, RetryPolicy(), end_of(source))
             schema = await reading.describe()
             namespaces = {name: await reading.count(name) for name in await reading.namespaces()}
             rules = decide_for(source.type, target_type, schema, namespaces, None).rules

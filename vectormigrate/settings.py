@@ -45,6 +45,10 @@ class Endpoint:
     api_key: SecretStr | None = None
     api_key_ref: str | None = None
     options: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
+    overrides: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
+    """Those of the options that were given beside the connection; they are stored with its name."""
+    side: Side = field(default="", compare=False)
+    """Which end it is, for the errors."""
 
 
 def flag(side: Side, name: str) -> str:
@@ -66,6 +70,26 @@ def safe_url(url: str) -> str:
     except ValueError:
         return url.split("://", 1)[0] + "://…"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def key_origin(endpoint: Endpoint) -> str:
+    """Where the key of a resolved endpoint came from, for people; empty without one."""
+    if endpoint.api_key is None:
+        return ""
+    if endpoint.api_key_ref is None and endpoint.connection:
+        return f"connection {endpoint.connection!r}"
+    named = endpoint.api_key_ref not in (None, "given")
+    return str(endpoint.api_key_ref) if named else flag(endpoint.side, "api-key")
+
+
+def plain_problems(error: ValidationError, most: int = 10) -> str:
+    """What is wrong, in plain words and without the values, which may be secret."""
+    problems: list[str] = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False)[:most]:
+        where = ".".join(str(part) for part in item["loc"])
+        text = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        problems.append(f"{where}: {text}" if where else text)
+    return "; ".join(problems)
 
 
 def _default_state() -> Path:
@@ -132,7 +156,7 @@ def load_settings(*, state: Path | None = None, config: Path | None = None) -> S
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise ConfigError(f"wrong setting: {error.errors()[0]['msg']}") from error
+        raise ConfigError(f"wrong setting: {plain_problems(error)}") from error
 
 
 def resolve_endpoint(
@@ -153,8 +177,10 @@ def resolve_endpoint(
     Key: the flag (`env:NAME` reads a variable), else the connection's own, else VECTORMIGRATE_SOURCE_API_KEY or
     VECTORMIGRATE_TARGET_API_KEY.
     """
+    given = _storable_options(side, options or {})
     if connection:
-        for name, value in (("type", type), ("url", url), ("option", options)):
+        # An option changes how a server is talked to; a URL would send the connection's key somewhere else.
+        for name, value in (("type", type), ("url", url)):
             if value:
                 raise ConfigError(
                     f"give either {_connection_flag(side)} or {flag(side, name)}, not both: "
@@ -162,9 +188,7 @@ def resolve_endpoint(
                 )
         entry = settings.connections.connection(connection, warn)
     elif type:
-        entry = Connection(
-            type=type, url=_storable_url(side, url or ""), options=_storable_options(side, options or {})
-        )
+        entry = Connection(type=type, url=_storable_url(side, url or ""))
     else:
         raise ConfigError(f"missing {_connection_flag(side)} (a name of {CONFIG_NAME}) or {flag(side, 'type')}")
     name = collection or entry.collection
@@ -173,12 +197,14 @@ def resolve_endpoint(
     key, ref = _key(side, api_key, entry.api_key)
     return Endpoint(
         collection=name,
-        type=entry.type,
+        type=entry.type.replace("-", "_"),
         url=entry.url,
         connection=connection,
         api_key=key,
         api_key_ref=ref,
-        options=entry.options,
+        options={**entry.options, **given},
+        overrides=given if connection else {},
+        side=side,
     )
 
 
@@ -186,9 +212,14 @@ def complete_endpoint(settings: Settings, endpoint: Endpoint, side: Side = "") -
     """An endpoint whose `type`, `url`, `options` and key are filled in from its connection; a complete one is returned
     as it is. For endpoints that a program built itself. Raises ConfigError."""
     if not endpoint.connection or endpoint.type:
-        return endpoint
+        return endpoint if endpoint.side == side else replace(endpoint, side=side)
     full = resolve_endpoint(
-        settings, side, connection=endpoint.connection, collection=endpoint.collection, collection_needed=False
+        settings,
+        side,
+        connection=endpoint.connection,
+        collection=endpoint.collection,
+        options=endpoint.options,
+        collection_needed=False,
     )
     if endpoint.api_key is None:
         return full
@@ -206,7 +237,7 @@ def endpoint_ref(endpoint: Endpoint, location: str) -> EndpointRef:
         url="" if named else _storable_url("", endpoint.url),
         connection=endpoint.connection,
         api_key_ref=endpoint.api_key_ref or ("given" if given else None),
-        options={} if named else dict(endpoint.options),
+        options=dict(endpoint.overrides if named else endpoint.options),
         location=location,
     )
 
@@ -219,7 +250,14 @@ def endpoint_from_ref(settings: Settings, ref: EndpointRef, side: Side, key: str
     """
     typed = key or _stored_key(side, ref.api_key_ref)
     if ref.connection:
-        return resolve_endpoint(settings, side, connection=ref.connection, api_key=typed, collection=ref.collection)
+        return resolve_endpoint(
+            settings,
+            side,
+            connection=ref.connection,
+            api_key=typed,
+            collection=ref.collection,
+            options=ref.options,
+        )
     return resolve_endpoint(
         settings,
         side,

@@ -24,6 +24,8 @@ COMMANDS = [
     "schema recommend",
     "schema table",
     "collections",
+    "options",
+    "init",
     "doctor",
     "serve",
     "demo",
@@ -95,7 +97,7 @@ def test_the_examples_use_only_flags_that_exist(shell: Shell) -> None:
     """Each example is given to its command with `--help`, after which flags that do not exist would be an error."""
     texts = [examples.MIGRATE, examples.RESUME, examples.STOP, examples.STATUS, examples.LIST, examples.VALIDATE]
     texts += [examples.ROLLBACK, examples.DESCRIBE, examples.RECOMMEND, examples.TABLE]
-    texts += [examples.COLLECTIONS, examples.DOCTOR]
+    texts += [examples.COLLECTIONS, examples.OPTIONS, examples.INIT, examples.DOCTOR]
     texts += [examples.SERVE, examples.DEMO]
     for command, text in zip(COMMANDS, texts, strict=True):
         assert flags(text) <= flags(shell.run(*command.split(), "--help").out), command

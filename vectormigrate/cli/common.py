@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from vectormigrate.cli.console import warn
 from vectormigrate.cli.inputs import Common, Place, What
@@ -49,10 +50,12 @@ def endpoint_of(settings: Settings, place: Place, *, collection_needed: bool = T
 
 def request_of(settings: Settings, migration_id: str, source: Place, target: Place, what: What) -> MigrationRequest:
     """What the service is asked for."""
+    reads = endpoint_of(settings, source)
+    writes = endpoint_of(settings, target, collection_needed=False)
     return MigrationRequest(
         id=migration_id,
-        source=endpoint_of(settings, source),
-        target=endpoint_of(settings, target),
+        source=reads,
+        target=writes if writes.collection else replace(writes, collection=reads.collection),
         namespaces=what.namespaces,
         partitions=what.partitions,
         plain=what.plain,

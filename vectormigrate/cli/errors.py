@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from vectormigrate.cli.hints import hints
 from vectormigrate.errors import VectorMigrateError
 from vectormigrate.redaction import redact
 
@@ -108,7 +109,7 @@ def _describe(error: BaseException) -> tuple[int, str, list[str]]:
     """Exit code, message, and the lines below it: the notes that the command added to the error."""
     notes: list[str] = list(getattr(error, "__notes__", ()))
     if isinstance(error, VectorMigrateError):
-        return error.exit_code, str(error) or type(error).__name__, notes
+        return error.exit_code, str(error) or type(error).__name__, [*notes, *hints(error)]
     if isinstance(error, USAGE_ERROR):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "vectormigrate"

@@ -14,32 +14,37 @@ EXIT_CODES = """[bold]Exit codes[/]
 
 [bold]Start here[/]
   vectormigrate demo
+  vectormigrate init
   vectormigrate doctor
+  vectormigrate collections
   vectormigrate migrate --help"""
 
 MIGRATE = """[bold]Examples[/]
   # what would happen: mappings, losses, sizes; nothing is written
   vectormigrate migrate docs --dry-run \\
+      --source-type pinecone --source-api-key env:PINECONE_API_KEY --source-index docs \\
+      --target-type qdrant --target-url http://localhost:6333
+
+  # the same for real
+  vectormigrate migrate docs \\
+      --source-type pinecone --source-api-key env:PINECONE_API_KEY --source-index docs \\
+      --target-type qdrant --target-url http://localhost:6333
+
+  # without a server: from a Milvus Lite file to a Qdrant Edge folder
+  vectormigrate migrate docs \\
       --source-type milvus --source-url ./source.db --source-index docs \\
       --target-type qdrant_edge --target-url ./edge --target-index docs
 
-  # the same for real, with keys from the environment
-  vectormigrate migrate docs \\
-      --source-type milvus --source-url http://db:19530 \\
-      --source-api-key env:MILVUS_TOKEN --source-index docs \\
-      --target-type qdrant_edge --target-url ./edge --target-index docs
-
   # between connections of vectormigrate.toml, in the background
-  vectormigrate migrate docs --source prod --source-index docs \\
-      --target new --target-index docs --detach
+  vectormigrate migrate docs --source prod --source-index docs --target new --detach
 
-[bold]vectormigrate.toml[/]
+[bold]vectormigrate.toml[/] (vectormigrate init writes one)
   \\[connections.prod]
-  type = "milvus"
-  url = "http://db:19530"
-  api_key = "${MILVUS_TOKEN}"
+  type = "weaviate"
+  url = "https://db.example.com"
+  api_key = "${WEAVIATE_API_KEY}"
   \\[connections.prod.options]
-  database = "default" """
+  grpc_port = 50051 """
 
 RESUME = """[bold]Examples[/]
   vectormigrate resume docs
@@ -101,9 +106,18 @@ COLLECTIONS = """[bold]Examples[/]
   vectormigrate collections --type pinecone --api-key env:PINECONE_API_KEY
   vectormigrate collections --type qdrant --url http://localhost:6333 --json"""
 
+OPTIONS = """[bold]Examples[/]
+  vectormigrate options qdrant
+  vectormigrate options --json"""
+
+INIT = """[bold]Examples[/]
+  vectormigrate init
+  vectormigrate init --config ./prod.toml"""
+
 DOCTOR = """[bold]Examples[/]
   vectormigrate doctor
   vectormigrate doctor prod
+  vectormigrate doctor --type pinecone --api-key env:PINECONE_API_KEY
   vectormigrate doctor --type milvus --url ./source.db"""
 
 DEMO = """[bold]Examples[/]

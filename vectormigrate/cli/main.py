@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vectormigrate.cli import examples
+from vectormigrate.cli import completing, examples
 from vectormigrate.cli import options as opt
 from vectormigrate.cli.errors import Failure, guarded, print_failure
 from vectormigrate.cli.inputs import Common, Pace, Place, What
@@ -23,6 +23,7 @@ from vectormigrate.cli.mcp import audit_app, mcp_app
 from vectormigrate.cli.run import run_verb
 from vectormigrate.cli.schema import schema_app
 from vectormigrate.cli.serve import serve
+from vectormigrate.connections import CONFIG_NAME
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import Status
 
@@ -311,7 +312,12 @@ def rollback(
 @app.command(epilog=examples.COLLECTIONS)
 def collections(
     connection: Annotated[
-        str | None, typer.Argument(metavar="[CONNECTION]", help="Name in vectormigrate.toml, or use --type.")
+        str | None,
+        typer.Argument(
+            metavar="[CONNECTION]",
+            help="Name in vectormigrate.toml, or use --type.",
+            autocompletion=completing.connections,
+        ),
     ] = None,
     type: opt.Type = None,
     url: opt.Url = None,
@@ -328,11 +334,46 @@ def collections(
     return run_verb(partial(verbs_look.collections, Common(state=state, config=config, as_json=as_json), place))
 
 
+@app.command(epilog=examples.OPTIONS)
+def options(
+    types: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TYPE]...", help="Databases; default all.", autocompletion=completing.types),
+    ] = None,
+    as_json: opt.AsJson = False,
+) -> int:
+    """List the settings of each database, for --source-option, --target-option and the connections file."""
+    from vectormigrate.cli import verbs_look
+
+    common = Common(state=None, config=None, as_json=as_json)
+    return run_verb(partial(verbs_look.options, common, tuple(types or ())))
+
+
+@app.command(epilog=examples.INIT)
+def init(config: opt.Config = None, as_json: opt.AsJson = False) -> int:
+    """Write a commented connections file, to be filled in."""
+    from vectormigrate.cli import init as made
+    from vectormigrate.cli.console import document, show
+
+    path = config or Path(CONFIG_NAME)
+    made.write(path)
+    common = Common(state=None, config=config, as_json=as_json)
+    if as_json:
+        document({"config": str(path), "next": common.command("doctor")})
+    else:
+        show(f"made {path}; fill it in, then:  {common.command('doctor')}")
+    return 0
+
+
 @app.command(epilog=examples.DOCTOR)
 def doctor(
     connections: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CONNECTION]...", help="Names in vectormigrate.toml; default all of them."),
+        typer.Argument(
+            metavar="[CONNECTION]...",
+            help="Names in vectormigrate.toml; default all of them.",
+            autocompletion=completing.connections,
+        ),
     ] = None,
     type: opt.Type = None,
     url: opt.Url = None,

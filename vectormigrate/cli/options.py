@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from vectormigrate.cli import completing
+
 MIGRATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 SOURCE = "Source"
@@ -36,7 +38,12 @@ def _pairs(values: list[str] | None) -> list[str]:
 
 Id = Annotated[
     str,
-    typer.Argument(metavar="ID", callback=_migration_id, help="Name of the migration: letters, digits, '.', '_', '-'."),
+    typer.Argument(
+        metavar="ID",
+        callback=_migration_id,
+        help="Name of the migration: letters, digits, '.', '_', '-'.",
+        autocompletion=completing.migrations,
+    ),
 ]
 
 # Every command.
@@ -65,14 +72,22 @@ AsJson = Annotated[
 
 # The two ends.
 _KEY_HELP = "API key; [bold]env:NAME[/] reads it from a variable.  Used, never stored."
-_OPTION_HELP = "Further setting of the database type; repeatable."
+_OPTION_HELP = "Setting of the database type, see [bold]vectormigrate options[/]; also beside a connection; repeatable."
+_TYPES = "pinecone, qdrant, weaviate, milvus (also Milvus Lite) or qdrant_edge."
 
 SourceConnection = Annotated[
     str | None,
-    typer.Option("--source", metavar="CONNECTION", rich_help_panel=SOURCE, help="Name in vectormigrate.toml."),
+    typer.Option(
+        "--source",
+        metavar="CONNECTION",
+        rich_help_panel=SOURCE,
+        help="Name in vectormigrate.toml.",
+        autocompletion=completing.connections,
+    ),
 ]
 SourceType = Annotated[
-    str | None, typer.Option("--source-type", metavar="TYPE", rich_help_panel=SOURCE, help="milvus, qdrant_edge, …")
+    str | None,
+    typer.Option("--source-type", metavar="TYPE", rich_help_panel=SOURCE, help=_TYPES, autocompletion=completing.types),
 ]
 SourceUrl = Annotated[
     str | None, typer.Option("--source-url", metavar="URL", rich_help_panel=SOURCE, help="Server, or file or folder.")
@@ -89,10 +104,17 @@ SourceOption = Annotated[
 ]
 TargetConnection = Annotated[
     str | None,
-    typer.Option("--target", metavar="CONNECTION", rich_help_panel=TARGET, help="Name in vectormigrate.toml."),
+    typer.Option(
+        "--target",
+        metavar="CONNECTION",
+        rich_help_panel=TARGET,
+        help="Name in vectormigrate.toml.",
+        autocompletion=completing.connections,
+    ),
 ]
 TargetType = Annotated[
-    str | None, typer.Option("--target-type", metavar="TYPE", rich_help_panel=TARGET, help="milvus, qdrant_edge, …")
+    str | None,
+    typer.Option("--target-type", metavar="TYPE", rich_help_panel=TARGET, help=_TYPES, autocompletion=completing.types),
 ]
 TargetUrl = Annotated[
     str | None, typer.Option("--target-url", metavar="URL", rich_help_panel=TARGET, help="Server, or file or folder.")
@@ -101,7 +123,13 @@ TargetKey = Annotated[
     str | None, typer.Option("--target-api-key", metavar="KEY", rich_help_panel=TARGET, help=_KEY_HELP)
 ]
 TargetIndex = Annotated[
-    str | None, typer.Option("--target-index", metavar="NAME", rich_help_panel=TARGET, help="Collection to write.")
+    str | None,
+    typer.Option(
+        "--target-index",
+        metavar="NAME",
+        rich_help_panel=TARGET,
+        help="Collection to write; default: the name of the source's.",
+    ),
 ]
 TargetOption = Annotated[
     list[str] | None,
@@ -109,7 +137,7 @@ TargetOption = Annotated[
 ]
 
 # One collection (schema describe, doctor).
-Type = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="milvus, qdrant_edge, …")]
+Type = Annotated[str | None, typer.Option("--type", metavar="TYPE", help=_TYPES, autocompletion=completing.types)]
 Url = Annotated[str | None, typer.Option("--url", metavar="URL", help="Server, or file or folder.")]
 Key = Annotated[str | None, typer.Option("--api-key", metavar="KEY", help=_KEY_HELP)]
 Index = Annotated[str | None, typer.Option("--index", metavar="NAME", help="Collection.")]
@@ -147,7 +175,11 @@ Vectors = Annotated[
 AcceptLoss = Annotated[
     list[str] | None,
     typer.Option(
-        "--accept-loss", metavar="NAME", rich_help_panel=WHAT, help="Accept a loss that the plan names; repeatable."
+        "--accept-loss",
+        metavar="NAME",
+        rich_help_panel=WHAT,
+        help="Accept a loss that the plan names; repeatable.",
+        autocompletion=completing.losses,
     ),
 ]
 Plain = Annotated[

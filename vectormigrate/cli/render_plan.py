@@ -12,7 +12,7 @@ from vectormigrate.cli.console import clean, pairs, show, table
 from vectormigrate.cli.words import bytes_in_all, count, duration, namespace, percent, place, plural, size
 from vectormigrate.model.plan import CompareClass, FieldMapping, Loss, MigrationPlan, Outcome, VectorMapping
 from vectormigrate.model.schema import CollectionSchema
-from vectormigrate.requests import CollectionReport, Holdings, Recommendation
+from vectormigrate.requests import CollectionReport, Holdings, OptionLine, Recommendation
 
 STYLE = {Outcome.EXACT: "green", Outcome.RESTORED: "yellow", Outcome.LOSS: "red"}
 COMPARE = {CompareClass.EXACT: "bit for bit", CompareClass.UNIT: "direction", CompareClass.TOL: "within"}
@@ -207,6 +207,16 @@ def show_holdings(found: Holdings) -> None:
         vectors = ", ".join(f"{v.name or '(unnamed)'} {v.kind} {v.dim or ''}".strip() for v in item.vectors)
         made.add_row(clean(item.name), count(item.records), clean(vectors), clean(item.problem or ""))
     show(made)
+
+
+def show_options(lines: Sequence[OptionLine]) -> None:
+    """`options`: a table per type."""
+    for kind in dict.fromkeys(line.type for line in lines):
+        made = table(kind, "option", "value", "default", "meaning")
+        for line in lines:
+            if line.type == kind:
+                made.add_row(line.name, line.value, line.default, line.meaning)
+        show(made, "")
 
 
 _HELD = ("name", "records", "vectors", "problem")

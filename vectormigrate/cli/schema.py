@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vectormigrate.cli import examples
+from vectormigrate.cli import completing, examples
 from vectormigrate.cli import options as opt
 from vectormigrate.cli.inputs import Common, Place
 from vectormigrate.cli.run import run_verb
@@ -25,7 +25,12 @@ def schema(context: typer.Context) -> None:
 @schema_app.command(epilog=examples.DESCRIBE)
 def describe(
     connection: Annotated[
-        str | None, typer.Argument(metavar="CONNECTION", help="Name in vectormigrate.toml, or use --type.")
+        str | None,
+        typer.Argument(
+            metavar="CONNECTION",
+            help="Name in vectormigrate.toml, or use --type.",
+            autocompletion=completing.connections,
+        ),
     ] = None,
     type: opt.Type = None,
     url: opt.Url = None,
@@ -48,7 +53,10 @@ def describe(
 
 @schema_app.command(epilog=examples.RECOMMEND)
 def recommend(
-    target_type: Annotated[str | None, typer.Option("--target-type", metavar="TYPE", help="Where it shall go.")] = None,
+    target_type: Annotated[
+        str | None,
+        typer.Option("--target-type", metavar="TYPE", help="Where it shall go.", autocompletion=completing.types),
+    ] = None,
     source: opt.SourceConnection = None,
     source_type: opt.SourceType = None,
     source_url: opt.SourceUrl = None,

@@ -34,7 +34,7 @@ from vectormigrate.cli.render import (
     show_rollback,
     status_view,
 )
-from vectormigrate.cli.render_plan import show_collection, show_holdings, show_recommendation
+from vectormigrate.cli.render_plan import show_collection, show_holdings, show_options, show_recommendation
 from vectormigrate.cli.render_report import show_report
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import MigrationStatus, Status
@@ -198,6 +198,17 @@ async def collections(common: Common, place: Place) -> int:
         document(asdict(found))
     else:
         show_holdings(found)
+    return 0
+
+
+async def options(common: Common, types: Sequence[str]) -> int:
+    """The settings of database types."""
+    async with open_service(settings_of(common)) as service:
+        found = service.options(types)
+    if common.as_json:
+        document({"options": [asdict(line) for line in found]})
+    else:
+        show_options(found)
     return 0
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 
+import anyio
 from pydantic import ValidationError
 
 from vectormigrate import registry
-from vectormigrate.adapter import AnySpec, ConnectionConfig, Target
+from vectormigrate.adapter import AnySpec, ConnectionConfig, Listing, Target, lister
 from vectormigrate.engine.events import Listener
-from vectormigrate.engine.retry import RetryingSource, RetryingTarget, RetryPolicy
+from vectormigrate.engine.retry import RetryingSource, RetryingTarget, RetryPolicy, located
 from vectormigrate.engine.throttle import AdaptiveLimiter
-from vectormigrate.errors import ConfigError
+from vectormigrate.errors import CollectionNotFound, ConfigError, End, VectorMigrateError, did_you_mean
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.settings import Endpoint
+from vectormigrate.settings import Endpoint, key_origin, plain_problems, safe_url
+
+ANY_COLLECTION = "vectormigrate"
+"""Completes a configuration where no collection is meant; nothing looks at it."""
+
+HELD_SECONDS = 5.0
+"""How long an error waits to learn what there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +48,72 @@ def configure(endpoint: Endpoint) -> tuple[AnySpec, ConnectionConfig]:
     try:
         return spec, spec.config(**values)
     except ValidationError as error:
-        # str(error) would show the input, which may hold a key.
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'options'}: {e['msg']}" for e in error.errors())
+        side = f"{endpoint.side}: " if endpoint.side else ""
+        of = f" {endpoint.collection!r}" if endpoint.collection else ""
+        hint = _meant(spec, endpoint, error)
         raise ConfigError(
-            f"bad settings for the {endpoint.type!r} collection {endpoint.collection!r}: {problems}"
+            f"{side}bad settings for the {spec.name!r} collection{of}: {plain_problems(error)}{hint}"
         ) from None
+
+
+def _meant(spec: AnySpec, endpoint: Endpoint, error: ValidationError) -> str:
+    """What to try instead of the first thing that is wrong: an option of a near name, or a URL with its scheme."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = str(first["loc"][-1]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        known = [key for key in spec.config.model_fields if key not in ("url", "api_key", "collection")]
+        return f"{did_you_mean(name, known)}; see: vectormigrate options {spec.name}"
+    if name == "url" and re.fullmatch(r"[\w.-]+(:\d+)?(/[^?#@]*)?", endpoint.url):
+        return f"; did you mean http://{endpoint.url}?"
+    return ""
+
+
+def end_of(endpoint: Endpoint) -> End:
+    """How errors name a complete endpoint. Raises as `configure`."""
+    _, config = configure(endpoint)
+    return End(
+        side=endpoint.side,
+        type=endpoint.type,
+        place=safe_url(config.url),
+        collection=endpoint.collection,
+        connection=endpoint.connection,
+        key=key_origin(endpoint),
+    )
 
 
 @asynccontextmanager
 async def open_endpoint(endpoint: Endpoint) -> AsyncGenerator[Target]:
-    """Connect, and close on leaving."""
+    """Connect, and close on leaving. Errors of connecting say whose they are; to one of a collection that was not found
+    is added what there is."""
     spec, config = configure(endpoint)
-    async with spec.open(config) as collection:
-        yield collection
+    end = end_of(endpoint)
+    async with AsyncExitStack() as stack:
+        with located(end):
+            collection = await stack.enter_async_context(spec.open(config))
+        try:
+            yield collection
+        except CollectionNotFound as error:
+            if error.end is not None and error.end == end:
+                error.end = replace(end, held=await _held(endpoint))
+            raise
+
+
+async def _held(endpoint: Endpoint) -> tuple[str, ...]:
+    """The collections that are there, as far as they can be found out now."""
+    with anyio.move_on_after(HELD_SECONDS), suppress(VectorMigrateError):
+        return tuple((await listing(endpoint)).names)
+    return ()
+
+
+async def listing(endpoint: Endpoint) -> Listing:
+    """Who answers, and the names of its collections. Raises ConfigError where the adapter cannot tell."""
+    complete = replace(endpoint, collection=endpoint.collection or ANY_COLLECTION)
+    spec, config = configure(complete)
+    ask = lister(spec)
+    if ask is None:
+        raise ConfigError(f"the adapter {spec.name!r} cannot list collections")
+    with located(end_of(complete)):
+        return await ask(config)
 
 
 @asynccontextmanager
@@ -70,9 +131,9 @@ async def open_ends(
         writers = writing.capabilities.writers
         limiter = AdaptiveLimiter(min(options.concurrency or writers, writers))
         yield Ends(
-            source=RetryingSource(reading, policy),
+            source=RetryingSource(reading, policy, end_of(source)),
             source_adapter=configure(source)[0].name,
-            target=RetryingTarget(writing, policy, limiter),
+            target=RetryingTarget(writing, policy, limiter, end_of(target)),
             target_adapter=configure(target)[0].name,
         )
 
@@ -84,4 +145,5 @@ async def open_target(
     """Connect to one collection to change it."""
     async with open_endpoint(endpoint) as writing:
         limiter = AdaptiveLimiter(writing.capabilities.writers)
-        yield RetryingTarget(writing, RetryPolicy(listener=listener, stopping=stopping), limiter)
+        policy = RetryPolicy(listener=listener, stopping=stopping)
+        yield RetryingTarget(writing, policy, limiter, end_of(endpoint))

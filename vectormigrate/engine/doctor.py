@@ -12,8 +12,7 @@ from pathlib import Path
 
 from vectormigrate import registry
 from vectormigrate.adapter import Listing, lister
-from vectormigrate.engine.connect import configure, open_endpoint
-from vectormigrate.engine.holdings import ANY_COLLECTION, listing
+from vectormigrate.engine.connect import ANY_COLLECTION, configure, listing, open_endpoint
 from vectormigrate.errors import CollectionNotFound, VectorMigrateError
 from vectormigrate.requests import DoctorCheck
 from vectormigrate.settings import Endpoint, Settings, complete_endpoint
@@ -26,7 +25,7 @@ MOST_NAMES = 10
 def package_checks() -> list[DoctorCheck]:
     """One check per adapter: whether the packages of its extra are installed. A missing one is no failure: it may not
     be needed."""
-    return [_package_check(name) for name in registry.names()]
+    return [_package_check(name) for name in registry.offered()]
 
 
 def _package_check(name: str) -> DoctorCheck:

@@ -7,26 +7,13 @@ from dataclasses import replace
 
 import anyio
 
-from vectormigrate.adapter import Listing, lister
-from vectormigrate.engine.connect import configure, open_endpoint
+from vectormigrate.engine.connect import listing, open_endpoint
 from vectormigrate.engine.retry import RetryingSource, RetryPolicy
-from vectormigrate.errors import ConfigError, VectorMigrateError
+from vectormigrate.errors import VectorMigrateError
 from vectormigrate.requests import HeldCollection, Holdings
 from vectormigrate.settings import Endpoint
 
-ANY_COLLECTION = "vectormigrate"
-"""Completes a configuration where no collection is meant; nothing looks at it."""
-
 AT_ONCE = 4
-
-
-async def listing(endpoint: Endpoint) -> Listing:
-    """Who answers, and the names of its collections. Raises ConfigError where the adapter cannot tell."""
-    spec, config = configure(replace(endpoint, collection=endpoint.collection or ANY_COLLECTION))
-    ask = lister(spec)
-    if ask is None:
-        raise ConfigError(f"the adapter {spec.name!r} cannot list collections")
-    return await ask(config)
 
 
 async def holdings(endpoint: Endpoint, wanted: Callable[[str], bool]) -> Holdings:

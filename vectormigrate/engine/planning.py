@@ -18,7 +18,7 @@ from vectormigrate.engine.ownership import with_token
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.engine.source_pages import SourcePages
 from vectormigrate.engine.way_home import lost_on_the_way_home
-from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty
+from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty, did_you_mean, listed
 from vectormigrate.mapping.apply import Mapped, Mapper
 from vectormigrate.mapping.keys import TargetKeys, same_keys
 from vectormigrate.mapping.losses import ALL
@@ -132,7 +132,10 @@ async def _count_namespaces(source: RetryingSource, spec: MigrationSpec) -> dict
     known = await source.namespaces()
     unknown = sorted(set(spec.namespaces or ()) - set(known))
     if unknown:
-        raise PlanError(f"no namespace {unknown[0]!r} in the source; there are: {', '.join(map(repr, known[:20]))}")
+        raise PlanError(
+            f"no namespace {unknown[0]!r} in the source; there are: {listed([*map(repr, known)], 20)}"
+            f"{did_you_mean(unknown[0], known)}"
+        )
     wanted = [name for name in known if spec.namespaces is None or name in spec.namespaces]
     return await count_namespaces(source, wanted)
 

@@ -5,7 +5,8 @@ Adapters classify, vendor clients do not retry, and everything above reads and w
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from vectormigrate.adapter import Capabilities, Hits, Reject, Source, SparseQuery, Target
 from vectormigrate.engine.events import Listener, Retrying, ignore
 from vectormigrate.engine.throttle import STOP_CHECK_SECONDS, AdaptiveLimiter
-from vectormigrate.errors import Interrupted, RateLimited, TransientError
+from vectormigrate.errors import AdapterError, End, Interrupted, RateLimited, TransientError
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
@@ -45,8 +46,9 @@ class RetryPolicy:
         taken, self._retries = self._retries, 0
         return taken
 
-    async def call(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
-        """The result of `work`, tried again as the policy allows. The last error is raised as it is."""
+    async def call(self, operation: str, work: Callable[[], Awaitable[T]], end: End | None = None) -> T:
+        """The result of `work`, tried again as the policy allows. The last error is raised, and says that it is
+        of `end`."""
         failures = 0
         backoff = wait_random_exponential(multiplier=self.base, max=self.cap)
 
@@ -82,7 +84,8 @@ class RetryPolicy:
         )
 
         async def attempt() -> T:
-            return await work()
+            with located(end):
+                return await work()
 
         return await attempts(attempt)
 
@@ -101,6 +104,16 @@ class RetryPolicy:
         return str(error)
 
 
+@contextmanager
+def located(end: End | None) -> Generator[None]:
+    """Errors of a database that leave the block say that they are of `end`, unless they know better."""
+    try:
+        yield
+    except AdapterError as error:
+        error.end = error.end or end
+        raise
+
+
 def _error(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
 
@@ -108,25 +121,30 @@ def _error(state: RetryCallState) -> BaseException | None:
 class RetryingSource:
     """A Source on which every call, and every page of a scan, is tried again as the policy allows."""
 
-    def __init__(self, inner: Source, policy: RetryPolicy) -> None:
+    def __init__(self, inner: Source, policy: RetryPolicy, end: End | None = None) -> None:
+        """`end`: whose errors they are."""
         self._source = inner
         self.policy = policy
+        self._end = end
+
+    async def _call(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
+        return await self.policy.call(operation, work, self._end)
 
     @property
     def capabilities(self) -> Capabilities:
         return self._source.capabilities
 
     async def describe(self) -> CollectionSchema:
-        return await self.policy.call("describe", self._source.describe)
+        return await self._call("describe", self._source.describe)
 
     async def namespaces(self) -> list[str]:
-        return await self.policy.call("namespaces", self._source.namespaces)
+        return await self._call("namespaces", self._source.namespaces)
 
     async def count(self, namespace: str | None = None) -> int:
-        return await self.policy.call("count", lambda: self._source.count(namespace))
+        return await self._call("count", lambda: self._source.count(namespace))
 
     async def partitions(self, target_n: int, namespaces: Sequence[str] | None = None) -> list[Partition]:
-        return await self.policy.call("partitions", lambda: self._source.partitions(target_n, namespaces))
+        return await self._call("partitions", lambda: self._source.partitions(target_n, namespaces))
 
     async def scan(
         self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
@@ -152,38 +170,39 @@ class RetryingSource:
             return page
 
         try:
-            while (page := await self.policy.call("scan", next_page)) is not None:
+            while (page := await self._call("scan", next_page)) is not None:
                 position = page.cursor
                 yield page
         finally:
             await pages.aclose()
 
     async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
-        return await self.policy.call("fetch", lambda: self._source.fetch(ids, namespace, vectors=vectors))
+        return await self._call("fetch", lambda: self._source.fetch(ids, namespace, vectors=vectors))
 
     async def search(
         self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
     ) -> list[Hits]:
-        return await self.policy.call("search", lambda: self._source.search(vector, queries, k, namespace))
+        return await self._call("search", lambda: self._source.search(vector, queries, k, namespace))
 
     async def server(self) -> str:
-        return await self.policy.call("server", self._source.server)
+        return await self._call("server", self._source.server)
 
 
 class RetryingTarget(RetryingSource):
     """A Target on which every call is tried again, and whose writes share one adaptive limiter."""
 
-    def __init__(self, inner: Target, policy: RetryPolicy, limiter: AdaptiveLimiter) -> None:
-        super().__init__(inner, policy)
+    def __init__(self, inner: Target, policy: RetryPolicy, limiter: AdaptiveLimiter, end: End | None = None) -> None:
+        super().__init__(inner, policy, end)
         self._target = inner
         self.limiter = limiter
 
     async def create(self, schema: CollectionSchema) -> None:
         # Not retried: after an unknown outcome the next try would say "exists"; a resume sorts that out.
-        await self._target.create(schema)
+        with located(self._end):
+            await self._target.create(schema)
 
     async def set_note(self, note: Json) -> None:
-        await self.policy.call("set_note", lambda: self._target.set_note(note))
+        await self._call("set_note", lambda: self._target.set_note(note))
 
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         async def attempt() -> list[Reject]:
@@ -196,16 +215,16 @@ class RetryingTarget(RetryingSource):
             self.limiter.succeeded()
             return rejects
 
-        return await self.policy.call("upsert", attempt)
+        return await self._call("upsert", attempt)
 
     async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:
-        await self.policy.call("delete", lambda: self._target.delete(ids, namespace))
+        await self._call("delete", lambda: self._target.delete(ids, namespace))
 
     async def finalize(self) -> None:
-        await self.policy.call("finalize", self._target.finalize)
+        await self._call("finalize", self._target.finalize)
 
     async def drop(self) -> None:
-        await self.policy.call("drop", self._target.drop)
+        await self._call("drop", self._target.drop)
 
 
-__all__ = ["RetryPolicy", "RetryingSource", "RetryingTarget"]
+__all__ = ["RetryPolicy", "RetryingSource", "RetryingTarget", "located"]

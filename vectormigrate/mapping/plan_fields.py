@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities, ValueKind
-from vectormigrate.errors import PlanError
+from vectormigrate.errors import PlanError, did_you_mean, listed
 from vectormigrate.mapping.limits import OWN_FIELDS
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.metadata import MetadataEncoder
@@ -59,8 +59,8 @@ def _resolve(path: str, known: set[str] | None, flag: str) -> str:
     literal = format_path([path])
     if literal in known:
         return literal
-    names = ", ".join(sorted(known)[:20]) or "none"
-    raise PlanError(f"{flag} {path!r}: the source has no such field; it has: {names}")
+    names = listed(sorted(known), 20)
+    raise PlanError(f"{flag} {path!r}: the source has no such field; it has: {names}{did_you_mean(path, known)}")
 
 
 def _check_excludes(excludes: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.errors import IncompatibleSchema, PlanError
+from vectormigrate.errors import IncompatibleSchema, PlanError, did_you_mean
 from vectormigrate.mapping.names import legal_name, matcher
 from vectormigrate.mapping.plan_context import LossList, PlanContext
 from vectormigrate.mapping.plan_index import plan_index
@@ -91,7 +91,8 @@ def _chosen(context: PlanContext) -> frozenset[str] | None:
     for name in context.spec.vectors:
         if name not in names:
             held = ", ".join(map(repr, names)) or "none"
-            raise PlanError(f"--vector {name!r}: the source has no such vector field; it has: {held}")
+            hint = did_you_mean(name, names)
+            raise PlanError(f"--vector {name!r}: the source has no such vector field; it has: {held}{hint}")
     return frozenset(context.spec.vectors)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.errors import PlanError
+from vectormigrate.errors import PlanError, did_you_mean, listed
 from vectormigrate.mapping.limits import ORIGIN_ID, Limits, limits_of, namespace_rule
 from vectormigrate.mapping.losses import ALL, EFFECTS, RECORD_EFFECTS, SCHEMA_EFFECTS, explain
 from vectormigrate.mapping.metadata import MetadataEncoder
@@ -199,8 +199,11 @@ def _accepted(context: PlanContext, losses: LossList, renames: RenamePlan) -> tu
         if name not in known:
             base = name.partition(":")[0]
             hint = f" ({base} needs a field's name)" if base in EFFECTS and ":" not in name else ""
+            # A record may yet need others of the fixed names, which are too many to be read.
+            own = listed([f"{loss.name} ({loss.told()})" for loss in losses.losses.values()])
             raise PlanError(
-                f"--accept-loss {name!r}: this plan knows no such loss{hint}; it knows: {', '.join(sorted(known))}"
+                f"--accept-loss {name!r}: this plan knows no such loss{hint}; its losses: {own}"
+                f"{did_you_mean(name, known)}"
             )
     if context.profile is None:
         return (ALL,)

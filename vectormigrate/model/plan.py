@@ -119,6 +119,12 @@ class Loss:
     count: int | None
     detail: str
 
+    def told(self) -> str:
+        """The detail, and in how many records, for people."""
+        if self.count is None:
+            return self.detail
+        return f"{self.detail}: {self.count:,} record{'' if self.count == 1 else 's'}"
+
 
 class CompareClass(StrEnum):
     """How exactly a vector field must agree: bit for bit, up to length, or within the storage type's bound."""
@@ -202,6 +208,12 @@ class MigrationPlan:
         """Names of the losses that nobody accepted, sorted."""
         accepted = {*self.spec.accepted_losses, *self.rules.accepted_losses}
         return sorted({loss.name for loss in self.losses if loss.outcome is Outcome.LOSS} - accepted)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """What the losses that nobody accepted mean, by name: the detail, and in how many records."""
+        told = {loss.name: loss for loss in self.losses if loss.outcome is Outcome.LOSS}
+        return {name: told[name].told() for name in self.unaccepted}
 
     def to_json(self) -> dict[str, Json]:
         """A JSON object that `from_json` reads back."""

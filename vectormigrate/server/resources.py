@@ -138,7 +138,7 @@ def add_completions(mcp: MCPServer, desk: Desk) -> None:
             case "source" | "target" | "connection":
                 values = desk.settings.connections.names
             case "source_type" | "target_type":
-                values = registry.names()
+                values = registry.offered()
             case "source_collection" | "target_collection":
                 values = sorted({item.collection for item in desk.access.connections() if item.collection})
             case _:

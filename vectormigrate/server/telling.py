@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from vectormigrate.errors import VectorMigrateError
 from vectormigrate.redaction import scrub
 from vectormigrate.server.untrusted import visible, without_folders
+from vectormigrate.settings import plain_problems
 
 LONGEST = 2000
 """Characters of an error text; a server's answer may be endless."""
@@ -75,11 +76,7 @@ def told(error: BaseException) -> str:
 
 def told_arguments(error: ValidationError) -> str:
     """What is wrong with arguments, without their values: they may hold what should not be repeated."""
-    problems = [
-        f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    return told(ValueError("; ".join(problems[:10])))
+    return told(ValueError(plain_problems(error)))
 
 
 @contextmanager

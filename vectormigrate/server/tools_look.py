@@ -173,7 +173,7 @@ class LookTools:
                 )
                 for item in found
             ],
-            database_types=registry.names(),
+            database_types=registry.offered(),
         )
 
     async def describe_collection(

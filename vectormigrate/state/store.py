@@ -75,7 +75,10 @@ class Store:
 
     async def load(self, migration_id: str) -> StoredMigration:
         """Plan, options, state and counters. Raises MigrationNotFound; StateCorrupt when the plan was tampered with."""
-        return await migrations.load(self._reader, migration_id)
+        try:
+            return await migrations.load(self._reader, migration_id)
+        except MigrationNotFound:
+            raise await self._unknown(migration_id) from None
 
     async def set_phase(
         self, migration_id: str, phase: Phase, status: Status, *, error: str | None = None, lease: Lease | None
@@ -112,8 +115,12 @@ class Store:
         found = await read_statuses(self._reader, migration_id=migration_id)
         found = found or await planning.statuses(self._reader, migration_id)
         if not found:
-            raise MigrationNotFound(migration_id)
+            raise await self._unknown(migration_id)
         return found[0]
+
+    async def _unknown(self, migration_id: str) -> MigrationNotFound:
+        known = [item.id for item in await self.list()]
+        return MigrationNotFound(migration_id, known, str(self._reader.path))
 
     # Plans that are being made
 

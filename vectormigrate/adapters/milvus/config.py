@@ -17,6 +17,7 @@ class MilvusConfig(ServerConfig):
     """`url` is a path ending in `.db` (Milvus Lite) or `http(s)://host[:port][/database]`.
 
     `api_key` is the token: a Zilliz API key or `user:password`; user-info in the URL is taken when it is missing.
+    `database`: instead of the one in the URL.
     `timeout`: seconds for one call; `connect_timeout`: for the first answer of a server.
     `ready_timeout`: seconds for building indexes and loading.
     `load`: load a collection that is released on the server, which costs the server memory, and release it again at the

@@ -117,7 +117,7 @@ class Demo:
             if not self._json:
                 show_plan(plan)
             if plan.unaccepted:
-                raise LossNotAccepted(plan.unaccepted)
+                raise LossNotAccepted(plan.refused)
             killed = await self._copy_and_kill(service)
             self._say("Resume it in a new process")
             status = await self._resume(service)
