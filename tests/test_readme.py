@@ -33,7 +33,7 @@ async def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path) -> N
     source = Endpoint(type="milvus", url=str(tmp_path / "source.db"), collection="docs")
     await build(source, documents(150), lambda _: None)
     script = "\n".join(block for block in blocks("bash") if "\nvectormigrate migrate" in block)
-    assert script.count("vectormigrate ") == 11
+    assert script.count("vectormigrate ") == 12
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -309,7 +309,7 @@ def test_an_endpoint_needs_a_connection_or_a_type() -> None:
         resolve_endpoint(load_settings(), "source", url="http://db", collection="c")
 
 
-@pytest.mark.parametrize("more", [{"type": "milvus"}, {"url": "http://x"}, {"options": {"a": 1}}])
+@pytest.mark.parametrize("more", [{"type": "milvus"}, {"url": "http://x"}])
 def test_a_connection_excludes_the_flags_that_it_answers(tmp_path: Path, more: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"either --target or --target-.* not both"):
         resolve_endpoint(settings(tmp_path), "target", connection="with space", collection="c", **more)  # pyright: ignore[reportArgumentType]
