@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, Ended]:
 
 
 def clean(ended: Ended) -> bool:
-    """Nothing but data: no terminal codes on either stream, nothing at all on stderr."""
-    return "\x1b" not in ended.out and ended.err == ""
+    """Nothing but data on stdout, no terminal codes on either stream, on stderr progress as dated lines or nothing."""
+    lines = ended.err.splitlines()
+    return "\x1b" not in ended.out + ended.err and all(
+        re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines
+    )
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(shell: Shell) -> None:
@@ -49,6 +53,9 @@ def test_a_migration_prints_its_plan_its_end_and_the_next_commands(finished: tup
     assert "completed" in ended.out
     assert "250 of 250 records" in ended.out
     assert "vectormigrate validate docs --full" in ended.out
+    said = [line[20:] for line in ended.err.splitlines()]
+    assert said[0] == f"planned: {RECORDS} records"
+    assert f"100 %: {RECORDS} of {RECORDS} records" in said
     assert count(shell.folder / "target") == RECORDS
 
 

@@ -161,9 +161,10 @@ class Bars:
 
 
 class Lines:
-    """Plain lines with times, for a log file: phases, warnings, retries, and every tenth of the copy."""
+    """Plain lines with times, for a log file or a pipe: phases, warnings, retries, and every tenth of the copy."""
 
-    def __init__(self, *, total: int | None = None, settled: int = 0) -> None:
+    def __init__(self, on_plan: Callable[[MigrationPlan], None], *, total: int | None = None, settled: int = 0) -> None:
+        self._on_plan = on_plan
         self._total = total
         self._settled = settled
         self._tenth = -1
@@ -175,6 +176,7 @@ class Lines:
             case Planned():
                 self._total = event.plan.total_records
                 self.say(f"planned: {plural(event.plan.total_records, 'record')}")
+                self._on_plan(event.plan)
             case PhaseChanged():
                 self.say(PHASES[event.phase])
             case PageCommitted():
@@ -202,17 +204,12 @@ class Lines:
 
 
 class Quiet:
-    """Neither a terminal nor a log: warnings only."""
-
-    def __init__(self, on_plan: Callable[[MigrationPlan], None]) -> None:
-        self._on_plan = on_plan
+    """For programs, which read one document: warnings only."""
 
     def listen(self, event: Event) -> None:
         """Pass warnings on."""
         if isinstance(event, Warned):
             warn(event.message)
-        elif isinstance(event, Planned):
-            self._on_plan(event.plan)
 
     def say(self, message: str) -> None:
         """One line on stderr."""
@@ -230,18 +227,19 @@ def no_plan(plan: MigrationPlan) -> None:
 def display(
     *,
     log: bool = False,
+    as_json: bool = False,
     on_plan: Callable[[MigrationPlan], None] = no_plan,
     total: int | None = None,
     settled: int = 0,
 ) -> Generator[Display]:
-    """The display that fits stderr, closed at the end."""
+    """The display that fits stderr, closed at the end: bars on a terminal, lines elsewhere and in a `log`."""
     shown: Display
-    if log:
-        shown = Lines(total=total, settled=settled)
-    elif sys.stderr.isatty():
+    if sys.stderr.isatty() and not log:
         shown = Bars(on_plan, total=total, settled=settled)
+    elif as_json and not log:
+        shown = Quiet()
     else:
-        shown = Quiet(on_plan)
+        shown = Lines(no_plan if log else on_plan, total=total, settled=settled)
     try:
         yield shown
     finally:

@@ -114,7 +114,7 @@ async def validate(
     if report:
         _check_writable(report)
     async with open_service(settings_of(common)) as service:
-        with display() as shown:
+        with display(as_json=common.as_json) as shown:
             verdict = await service.validate(
                 migration_id,
                 sample_size=sample_size,
@@ -166,7 +166,7 @@ async def rollback(common: Common, migration_id: str, *, force: bool, target_key
             if not Confirm.ask("Go on?", console=err(), default=False):
                 notice("nothing was removed")
                 return 1
-        with display() as shown:
+        with display(as_json=common.as_json) as shown:
             result = await service.rollback(migration_id, listener=shown.listen, target_key=target_key)
     if common.as_json:
         document(asdict(result))

@@ -36,7 +36,7 @@ async def migrate(
     request = request_of(settings, migration_id, source, target, what)
     async with open_service(settings) as service:
         if dry_run:
-            with display() as shown:
+            with display(as_json=common.as_json) as shown:
                 plan = await service.plan(request, shown.listen)
             if common.as_json:
                 document(plan_document(plan))
@@ -111,7 +111,7 @@ def _running(
     loop = asyncio.get_running_loop()
     begun = False
     scope = anyio.CancelScope()
-    with display(log=is_detached(), on_plan=on_plan, total=total, settled=settled) as shown:
+    with display(log=is_detached(), as_json=common.as_json, on_plan=on_plan, total=total, settled=settled) as shown:
 
         def listen(event: Event) -> None:
             nonlocal begun
