@@ -85,7 +85,8 @@ def test_a_refusal_is_one_line_that_names_a_verb_which_is_legal_there(verb: Verb
         next_state(verb, "orders-1", state.status, state.phase)
     text = str(caught.value)
     assert "\n" not in text
-    assert text.startswith(f"cannot {verb.value} migration 'orders-1': it ")
+    word = "start" if verb is Verb.MIGRATE else verb.value
+    assert text.startswith(f"cannot {word} migration 'orders-1': it ")
     named = [WORDS[word] for word in re.findall(r"vectormigrate (\w+)", text)]
     assert named
     if state == UNDONE:

@@ -43,6 +43,16 @@ async def test_only_collections_of_the_list_can_be_named(world: World) -> None:
 
 
 @requirement("access:allow-list")
+async def test_what_was_not_found_names_no_collection_beyond_the_list(world: World) -> None:
+    await world.seed(10, "my-docs2")
+    app = world.app()
+    async with app.run(), Client(app.mcp) as client:
+        text = await refused(client, "describe_collection", connection="here", collection="docs2")
+        assert "no collection 'docs2'" in text
+        assert "my-docs2" not in text
+
+
+@requirement("access:allow-list")
 async def test_only_collections_of_the_list_are_listed(world: World) -> None:
     for name in ("private", "docs2"):
         await world.seed(10, name)

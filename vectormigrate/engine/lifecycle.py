@@ -96,8 +96,9 @@ def next_state(verb: Verb, migration_id: str, status: Status, phase: Phase) -> S
     found = TRANSITIONS.get((verb, State(status, phase)))
     if found is None:
         what, instead = _explain(status, phase)
+        word = "start" if verb is Verb.MIGRATE else verb.value
         raise InvalidTransition(
-            f"cannot {verb.value} migration {migration_id!r}: it {what}; {instead.format(id=migration_id)}"
+            f"cannot {word} migration {migration_id!r}: it {what}; {instead.format(id=migration_id)}"
         )
     return found
 

@@ -10,7 +10,7 @@ from vectormigrate.requests import HeldCollection
 from vectormigrate.server import wire
 from vectormigrate.server.desk import Desk
 from vectormigrate.server.keys import Scope
-from vectormigrate.server.telling import telling
+from vectormigrate.server.telling import telling, told
 from vectormigrate.server.tooling import CheckedTool, Connection, make_tool
 
 Limit = Annotated[int, Field(ge=1, le=100, description="Most collections to return.")]
@@ -62,5 +62,5 @@ def _line(item: HeldCollection) -> wire.CollectionLine:
             )
             for field in item.vectors
         ],
-        problem=item.problem,
+        problem=None if item.problem is None else told(ValueError(item.problem)),
     )
