@@ -164,6 +164,8 @@ class CollectionSchema:
         data["fields"] = list(data["fields"])
         data["computed"] = list(self.computed)
         data["namespaces"] = list(self.namespaces)
+        if not self.namespaces:
+            del data["namespaces"]  # A plan that an older version stored has none, and keeps its fingerprint.
         data["settings"] = list(data["settings"])
         data["warnings"] = list(self.warnings)
         return data
