@@ -163,10 +163,10 @@ class CollectionSchema:
         data["vectors"] = list(data["vectors"])
         data["fields"] = list(data["fields"])
         data["computed"] = list(self.computed)
-        data["namespaces"] = list(self.namespaces)
-        if not self.namespaces:
-            del data["namespaces"]  # A plan that an older version stored has none, and keeps its fingerprint.
-        data["settings"] = list(data["settings"])
+        for name in ("namespaces", "settings"):
+            data[name] = list(data[name])
+            if not data[name]:  # plans of older versions have none, and their fingerprints must hold
+                del data[name]
         data["warnings"] = list(self.warnings)
         return data
 
