@@ -40,7 +40,9 @@ async def test_a_plan_that_waited_too_long_is_gone(store: Store, path: Path) -> 
 async def test_the_same_request_starts_one_migration(store: Store) -> None:
     plan = make_plan("served")
     assert await store.begin(plan, RunOptions(), "ada", "r1") == (plan.spec.id, True)
-    assert await store.begin(make_plan("another"), RunOptions(), "ada", "r1") == (plan.spec.id, False)
+    assert await store.begin(plan, RunOptions(), "ada", "r1") == (plan.spec.id, False)
+    with pytest.raises(InvalidTransition, match="started the migration 'served' before, not 'another'"):
+        await store.begin(make_plan("another"), RunOptions(), "ada", "r1")
     assert [item.id for item in await store.list()][1:] == [plan.spec.id]
     assert await store.answered("ada", "r1") == plan.spec.id
     assert await store.answered("bob", "r1") is None

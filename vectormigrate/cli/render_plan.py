@@ -99,9 +99,10 @@ def _vectors(plan: MigrationPlan) -> Table:
     return made
 
 
-def fields_table(fields: Sequence[FieldMapping]) -> Table:
-    """Field mappings with their confidence."""
-    made = table("Metadata", "field", "becomes", "type", "confidence", "outcome", "notes", right=("confidence",))
+def fields_table(fields: Sequence[FieldMapping], figure: str = "unconverted") -> Table:
+    """Field mappings. In a plan the `figure` is the share of values that stay as they are, in a recommendation its
+    confidence."""
+    made = table("Metadata", "field", "becomes", "type", figure, "outcome", "notes", right=(figure,))
     for item in fields:
         types = item.source_type
         if item.target_type != item.source_type:
@@ -267,7 +268,7 @@ def show_recommendation(answer: Recommendation, *, details: bool = False) -> Non
         if answer.target_schema.fields:
             show("", _schema_fields(answer.target_schema))
     if answer.field_mappings:
-        show("", fields_table(answer.field_mappings))
+        show("", fields_table(answer.field_mappings, "confidence"))
     if details and answer.evidence:
         show("", _evidence(answer))
     if answer.losses:

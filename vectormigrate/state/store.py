@@ -263,9 +263,13 @@ class Store:
 
     async def request_stop(self, migration_id: str) -> None:
         """Ask the runner to stop at the next page; the next lease ends the request. Raises MigrationNotFound."""
-        if await self._write(lambda session: session.execute("stop_planning", id=migration_id)):
-            return
-        await self._touch("request_stop", migration_id, now=utc_text())
+
+        async def write(session: Session) -> int:
+            planned = await session.execute("stop_planning", id=migration_id)
+            return planned or await session.execute("request_stop", id=migration_id, now=utc_text())
+
+        if not await self._write(write):
+            raise MigrationNotFound(migration_id)
 
     async def stop_requested(self, migration_id: str) -> bool:
         """Whether a stop is asked for. Raises MigrationNotFound."""
@@ -390,10 +394,6 @@ class Store:
 
     async def _write(self, operation: Callable[[Session], Awaitable[T]]) -> T:
         return await self._writable().run(operation)
-
-    async def _touch(self, statement: str, migration_id: str, **values: object) -> None:
-        if not await self._write(lambda session: session.execute(statement, id=migration_id, **values)):
-            raise MigrationNotFound(migration_id)
 
     async def _require(self, session: Session, migration_id: str) -> None:
         if await session.fetch_one("migration_state", id=migration_id) is None:
