@@ -39,7 +39,7 @@ from vectormigrate.errors import (
     PlanError,
     TargetNotEmpty,
 )
-from vectormigrate.model.ids import id_key
+from vectormigrate.model.ids import MIGRATION_ID, MIGRATION_ID_RULE, id_key
 from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status, ValidationReport
@@ -431,6 +431,8 @@ class Service:
     # -- inside
 
     def _spec(self, request: MigrationRequest) -> tuple[MigrationSpec, Endpoint, Endpoint]:
+        if not MIGRATION_ID.fullmatch(request.id):
+            raise ConfigError(f"{request.id!r} cannot be the id of a migration: {MIGRATION_ID_RULE}")
         source = complete_endpoint(self.settings, request.source, "source")
         target = complete_endpoint(self.settings, request.target, "target")
         source_location, target_location = (configure(end)[1].location() for end in (source, target))

@@ -14,6 +14,7 @@ from vectormigrate import Endpoint, MigrationRequest, Service, open_service, reg
 from vectormigrate.adapters.memory import register_profile
 from vectormigrate.engine import source_pages
 from vectormigrate.engine.connect import open_endpoint
+from vectormigrate.errors import ConfigError
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.plan import MigrationPlan
@@ -92,3 +93,11 @@ async def test_a_limit_of_records_is_kept_and_said(service: Service, request_: M
     plan = await service.plan(replace(request_, profile_limit=12))
     assert plan.profiled_records == 12
     assert any("rests on 12 of 36 records" in warning for warning in plan.warnings)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "é", "x" * 65])
+async def test_an_id_that_means_something_else_in_a_path_is_refused(
+    service: Service, request_: MigrationRequest, name: str
+) -> None:
+    with pytest.raises(ConfigError, match="cannot be the id of a migration: 1 to 64"):
+        await service.migrate(replace(request_, id=name))

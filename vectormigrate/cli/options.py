@@ -1,16 +1,14 @@
-"""The flags, each written once. Only typer is imported here, so that `--help` stays fast."""
+"""The flags, each written once. Little but typer is imported here, so that `--help` stays fast."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vectormigrate.cli import completing
-
-MIGRATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+from vectormigrate.model.ids import MIGRATION_ID, MIGRATION_ID_RULE
 
 SOURCE = "Source"
 TARGET = "Target"
@@ -21,7 +19,7 @@ OUTPUT = "State and output"
 
 def _migration_id(value: str) -> str:
     if not MIGRATION_ID.fullmatch(value):
-        raise typer.BadParameter(f"{value!r}: 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+        raise typer.BadParameter(f"{value!r}: {MIGRATION_ID_RULE}")
     return value
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
 RecordId = int | str | UUID
 """An integer (−2^63 … 2^64−1), any text, or a UUID. Never normalised: `"7"`, `"007"` and `7` differ."""
+
+
+MIGRATION_ID = re.compile(r"(?=.{1,64}\Z)\.*[A-Za-z0-9_-][A-Za-z0-9._-]*")
+"""Ids of migrations stand in the paths of URIs and files, where dots alone mean something else."""
+
+MIGRATION_ID_RULE = "1 to 64 of the characters A-Z a-z 0-9 . _ -, not dots alone"
 
 
 class IdKind(StrEnum):
