@@ -71,8 +71,10 @@ async def test_from_every_state_and_after_every_verb_the_next_steps_lead_to_an_e
             planned = await call(
                 client, "plan_migration", source="here", target="there", target_collection="docs", migration_id="docs"
             )
-            stored = await app.desk.plan(planned["plan_id"])
-            await app.desk.service().begin(stored)
+            async with app.desk.store() as store:
+                proposal = await store.proposal(planned["plan_id"])
+            assert proposal is not None
+            await app.desk.service().begin(proposal.plan)
         else:
             await start(client)
             await call(client, "wait_migration", migration_id="docs")
