@@ -70,6 +70,16 @@ async def test_a_faithful_copy_is_identical_in_every_figure() -> None:
     assert check.metadata_fields["nested.deep.empty"] == (400, 400)
 
 
+async def test_a_report_names_the_sources_fields_and_none_of_ours() -> None:
+    rules = rules_of(renames={"title": "heading", "nested": "inside"}, id_strategy="uuid5")
+    async with pair(rows=20, namespaces=("a",), rules=rules) as both:
+        full = await both.diff()
+        assert {name.split(".")[0] for name in full.metadata_fields} == set(metadata_of(1))
+        assert full.metadata_fields["title"] == (20, 20)
+        assert full.metadata_fields["nested.deep.n"] == (20, 20)
+        assert not {"heading", "_vm_origin", "_vm_id"} & full.metadata_fields.keys()
+
+
 def one_ulp(batch: RecordBatch) -> RecordBatch:
     column = batch.vectors["dense"]
     assert isinstance(column, DenseColumn)

@@ -7,6 +7,8 @@ of differing buckets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vectormigrate.adapter import Source, Target
 from vectormigrate.engine.events import Listener, ignore
 from vectormigrate.mapping.apply import Mapper
@@ -96,7 +98,7 @@ async def full_diff(
     except BaseException:
         await reading.save_last()
         raise
-    return _result(state, rules, len(rejected), differences, reading.seconds())
+    return _result(state, rules, mapper.rules.renames, len(rejected), differences, reading.seconds())
 
 
 async def _begin(source: Source, target: Target, scope: Scope, basis: str, limit: int) -> DiffProgress:
@@ -136,7 +138,12 @@ def _add(state: DiffProgress, side: int, batch: RecordBatch) -> None:
 
 
 def _result(
-    state: DiffProgress, rules: Rules, rejected: int, differences: tuple[Difference, ...], seconds: float
+    state: DiffProgress,
+    rules: Rules,
+    renames: Mapping[str, str],
+    rejected: int,
+    differences: tuple[Difference, ...],
+    seconds: float,
 ) -> DiffCheck:
     tally = state.tally
     return DiffCheck(
@@ -151,7 +158,7 @@ def _result(
         population=tally.population,
         statement=_statement(state, rejected),
         vectors=tally.vector_checks(rules.vectors, rules.default),
-        metadata_fields=tally.field_checks(),
+        metadata_fields=tally.field_checks(renames),
         differences=differences,
         seconds=seconds,
     )

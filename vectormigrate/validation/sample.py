@@ -105,7 +105,7 @@ async def sample_diff(
         population=sample.offered,
         statement=statement(tally, sample.offered, seed),
         vectors=tally.vector_checks(rules.vectors, rules.default),
-        metadata_fields=tally.field_checks(),
+        metadata_fields=tally.field_checks(mapper.rules.renames),
         differences=tuple(item for _, item in tally.kept),
         seconds=time.monotonic() - started,
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vectormigrate.mapping.limits import ADAPTER_NAMESPACE, ORIGIN, ORIGIN_ID
 from vectormigrate.mapping.paths import format_path
 from vectormigrate.model.batch import Metadata, RecordBatch, Value, VectorColumn
 from vectormigrate.model.ids import RecordId, id_key, parse_id_key
@@ -163,9 +164,15 @@ class Tally:
         """One check per vector field that any compared record holds, by name."""
         return tuple(self.vectors[name].check(name, rules.get(name, default)) for name in sorted(self.vectors))
 
-    def field_checks(self) -> dict[str, tuple[int, int]]:
-        """Path -> (records holding it on the source, of these equal on the target), by path."""
-        return {name: (held, held - unequal) for name, (held, unequal) in sorted(self.fields.items())}
+    def field_checks(self, renames: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+        """Path on the source -> (records holding it there, of these equal on the target), by path. `renames` as in
+        MappingRules. Fields that only the target has (the sidecar) are named when they differ."""
+        before = {new: old for old, new in renames.items()}
+        return {
+            _original(name, before): (held, held - unequal)
+            for name, (held, unequal) in sorted(self.fields.items())
+            if unequal or name not in _OURS
+        }
 
     def to_json(self) -> dict[str, Json]:
         """A JSON object that `from_json` reads back."""
@@ -181,6 +188,19 @@ class Tally:
         for item in data["kept"]:
             tally.keep(difference_from_json(item))
         return tally
+
+
+_OURS = frozenset({ORIGIN, ORIGIN_ID, ADAPTER_NAMESPACE})
+
+
+def _original(path: str, before: Mapping[str, str]) -> str:
+    """The path before it, or what it lies in, was renamed."""
+    steps = path.split(".")
+    for length in range(len(steps), 0, -1):
+        old = before.get(".".join(steps[:length]))
+        if old is not None:
+            return ".".join([old, *steps[length:]])
+    return path
 
 
 _COUNTERS = ("limit", "population", "missing", "extra", "different", "within_bound", "unreadable", "ambiguous")
