@@ -248,7 +248,7 @@ async def test_a_read_only_server_has_no_tool_that_changes_anything(world: World
     app = world.app(read_only=True)
     async with app.run(), Client(app.mcp) as client:
         tools = (await client.list_tools()).tools
-        assert len(tools) == 10
+        assert len(tools) == 11
         assert all(tool.annotations is not None and tool.annotations.read_only_hint for tool in tools)
         planned = await plan(client)
         assert "start_migration" not in planned["next_step"]
