@@ -202,7 +202,7 @@ class Guard:
         if path == "/healthz":
             return
         if self.paths.answers_rpc(path) and scope["method"] == "POST":
-            if not await self.operations.limiter.has_refusals(caller.name):
+            if not await self.operations.limiter.may_send_garbage(caller.name):
                 raise Refused(429, "limit", "too many requests that are none; wait a minute", code=RATE_LIMITED)
             return
         if caller is NOBODY:
@@ -288,6 +288,7 @@ class Guard:
             seconds=seconds,
         )
         if status >= 400 or (self.paths.answers_rpc(path) and scope["method"] == "POST"):
+            await self.operations.limiter.count_garbage(caller.name)
             await self.operations.refused(caller.name, line)
         else:
             self.operations.write(line)

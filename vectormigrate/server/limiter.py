@@ -20,6 +20,9 @@ OPEN_STREAMS = 32
 REFUSALS_PER_MINUTE = 100
 """Of one caller or address where calls have no limit: what is refused always has one."""
 
+GARBAGE_PER_MINUTE = 100
+"""Requests of one caller that are none, or as many as it has calls: nobody comes near it by asking once too often."""
+
 CHATTER = 10
 """Messages that are no calls (handshakes, lists of tools, pings) have a limit of their own, this many times as high: a
 client sends several of them per connection, and they cost next to nothing."""
@@ -59,10 +62,16 @@ class Limiter:
         limit = RateLimitItemPerMinute(self.calls_per_minute or REFUSALS_PER_MINUTE)
         return await self._window.hit(limit, "refusal", owner)
 
-    async def has_refusals(self, owner: str) -> bool:
-        """Whether the owner may still be refused; if not, he has sent too much that is not understood."""
-        limit = RateLimitItemPerMinute(self.calls_per_minute or REFUSALS_PER_MINUTE)
-        return await self._window.test(limit, "refusal", owner)
+    async def count_garbage(self, owner: str) -> None:
+        """Count a request that was not understood."""
+        await self._window.hit(self._garbage(), "garbage", owner)
+
+    async def may_send_garbage(self, owner: str) -> bool:
+        """Whether the owner may still send something; if not, he has sent too much that is not understood."""
+        return await self._window.test(self._garbage(), "garbage", owner)
+
+    def _garbage(self) -> RateLimitItemPerMinute:
+        return RateLimitItemPerMinute(max(self.calls_per_minute, GARBAGE_PER_MINUTE))
 
     def streams_of(self, owner: str) -> int:
         """Streams that this owner has open."""

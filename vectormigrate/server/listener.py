@@ -142,10 +142,11 @@ class Listener(uvicorn.Server):
         os.close(self._spare)
         await super().shutdown([])
 
-    def _begin(self, work: Any) -> None:
+    def _begin(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -162,7 +163,10 @@ class Listener(uvicorn.Server):
             reason = self._no_room(peer)
             if reason is None:
                 self._held[peer] += 1
-                self._begin(self._connect(accepted, peer))
+                # One that is cancelled before its first step never gets to close anything itself.
+                self._begin(self._connect(accepted, peer)).add_done_callback(
+                    lambda task, accepted=accepted: accepted.close() if task.cancelled() else None
+                )
                 continue
             with suppress(OSError):
                 accepted.send(b"" if self.config.is_ssl else BUSY)
@@ -215,6 +219,7 @@ class Listener(uvicorn.Server):
             accepted.close()
         except BaseException:
             release()
+            accepted.close()
             raise
 
     async def _sweep(self) -> None:
