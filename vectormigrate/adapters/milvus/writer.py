@@ -26,6 +26,7 @@ from vectormigrate.model.schema import CollectionSchema, Json
 DELETE_IDS = 5_000
 RATE_LIMIT = 8
 POLL_SECONDS = 0.1
+PARTITION_NOT_FOUND = 200
 
 
 class Writer:
@@ -98,7 +99,18 @@ class Writer:
             num_rows=encoded.count,
         )
         self._session.keep_loaded()
-        await self._session.client.call(request, pb.MutationResult)
+        deadline = time.monotonic() + self._session.config.ready_timeout
+        while True:
+            try:
+                await self._session.client.call(request, pb.MutationResult)
+            except StatusError as error:
+                # A partition that another client is just making is listed a moment before it can be written to.
+                made = error.code == PARTITION_NOT_FOUND and partition in await self._session.partitions()
+                if not made or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+            await anyio.sleep(POLL_SECONDS)
 
     def _check_auto_id(self, layout: Layout) -> None:
         """Servers refuse ids for such a collection, or (2.6 and later, where `allow_insert_auto_id` is set) take them
