@@ -16,7 +16,7 @@ from tests.engine.faults import Faults, inject
 from vectormigrate import Endpoint, MigrationRequest, RunOptions, Service, Status, open_service
 from vectormigrate.adapters.memory import CAPABILITIES, register_profile
 from vectormigrate.engine.connect import open_endpoint
-from vectormigrate.errors import InvalidTransition, LeaseHeld, TargetNotEmpty, Unavailable
+from vectormigrate.errors import InvalidTransition, LeaseHeld, TargetNotEmpty, TimedOut, Unavailable
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.state import open_store
@@ -92,6 +92,18 @@ async def test_one_record_more_is_found_when_the_count_is_the_same(world: World)
 
 async def test_a_collection_with_nothing_but_our_own_is_dropped(world: World) -> None:
     await world.service.migrate(world.request("a"), OPTIONS)
+    result = await world.service.rollback("a")
+    assert (result.dropped_collection, result.foreign_records) == (True, 0)
+
+
+async def test_what_a_lost_answer_left_behind_is_ours_and_goes_with_the_collection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        inject(patch, "target", Faults(upsert=lambda call, _: "lost" if call > 1 else None))
+        with pytest.raises(TimedOut):
+            await world.service.migrate(world.request("a"), replace(OPTIONS, max_retries=0, concurrency=1))
+    assert world.held()
     result = await world.service.rollback("a")
     assert (result.dropped_collection, result.foreign_records) == (True, 0)
 

@@ -106,11 +106,23 @@ async def _read(
             rejects = [reject for part in parts for reject in part.rejects]
             losses = sum((part.losses for part in parts), Counter[str]())
             pending = _PendingPage(page, rejects, losses, len(pieces))
+            if not context.writer.guard_existing:
+                pending.result.intents += await _announce(context, task, parts)
             if not pieces:
                 pending.settled.set()
             for part, rows in pieces:
                 tasks.start_soon(_write, context, task, pending, part, rows)
             await send.send(pending)
+
+
+async def _announce(context: CopyContext, task: PartitionTask, parts: list[Mapped]) -> list[int]:
+    """Enter the ids of a page before they are written: what a crash or a lost answer leaves on the target is then known
+    for ours, and no rollback takes it for somebody else's. (Of an existing target the writer enters them itself.)"""
+    return [
+        await context.store.add_intents(context.lease, task.partition.id, part.batch.namespace, part.batch.ids)
+        for part in parts
+        if len(part.batch)
+    ]
 
 
 async def _next(pages: AsyncGenerator[Page]) -> Page | None:

@@ -114,7 +114,7 @@ async def undo(
         raise
     # A note that an earlier migration left on an existing collection stays.
     kept = await store.origin(plan.spec.target.location)
-    if removed.dropped or (plan.target_exists and is_ours(kept, plan)):
+    if removed.dropped or ((removal.gone or plan.target_exists) and is_ours(kept, plan)):
         await store.remember_origin(plan.spec.target.location, None)
     await store.set_phase(stored.id, Phase.ROLLED_BACK, Status.ROLLED_BACK, lease=lease)
     return removed
