@@ -81,7 +81,13 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
     counts = await count_namespaces(target, names)
     # A migration that an older version began into an existing collection knows no counts from before.
     known = not plan.target_exists or bool(held)
-    wrong = [name for name in names if not known or counts[name] != held.get(name, 0) + written.get(name, 0)]
+    # What a crash or a repair left unsettled may make up for what is missing.
+    unsettled = await store.open_namespaces(migration_id)
+    wrong = [
+        name
+        for name in names
+        if not known or name in unsettled or counts[name] != held.get(name, 0) + written.get(name, 0)
+    ]
     found = [
         await _look_closer(store, target, name, migration_id, held.get(name, 0), written.get(name, 0)) for name in wrong
     ]
@@ -149,21 +155,23 @@ async def _exact(
 ) -> Count:
     holds = 0
     ours = 0
+    settled = 0
     for partition in await target.partitions(1, [namespace]) if namespace in await target.namespaces() else ():
         pages = target.scan(partition, vectors=False)
         async with aclosing(pages):
             async for page in pages:
                 known = await store.which_written(migration_id, namespace, page.batch.ids)
+                sure = await store.which_settled(migration_id, namespace, page.batch.ids)
                 holds += len(page.batch)
                 ours += len(known)
+                settled += len(sure)
     distinct = await store.written_distinct(migration_id, namespace)
-    # Intents that a repair left open are written too, so `ours` may be more than what is settled.
     return Count(
         namespace=namespace,
         holds=holds,
         written=written,
         distinct=distinct,
-        missing=max(0, distinct - ours),
+        missing=distinct - settled,
         others=holds - ours - held,
     )
 

@@ -175,9 +175,13 @@ class Store:
         """Those of these target ids that are in the journal, intents included. The namespace's settled ids are kept in
         memory from the first call on, 16 bytes each."""
         wanted = [*ids]
-        index = await self._indexes.of(migration_id, namespace)
-        found = {wanted[row] for row in np.flatnonzero(index.holds(wanted))}
+        found = await self.which_settled(migration_id, namespace, wanted)
         return found | await journal.which_intended(self._reader, migration_id, namespace, wanted)
+
+    async def which_settled(self, migration_id: str, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
+        """Those of these target ids whose writing was acknowledged and committed."""
+        index = await self._indexes.of(migration_id, namespace)
+        return {ids[row] for row in np.flatnonzero(index.holds(ids))}
 
     async def which_intended(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
         """Those of these target ids that are in intents which no committed page settled: what a crash may have left
@@ -188,9 +192,9 @@ class Store:
         """Settled writes by target namespace: two source records that went to one id count as two."""
         return {row["namespace"]: row["records"] for row in await self._reader.fetch("written_counts", id=migration_id)}
 
-    async def written_namespaces(self, migration_id: str) -> Sequence[str]:
-        """Target namespaces that the journal names, intents included."""
-        return [row["namespace"] for row in await self._reader.fetch("written_namespaces", id=migration_id)]
+    async def open_namespaces(self, migration_id: str) -> set[str]:
+        """Target namespaces with intents that no committed page settled."""
+        return {row["namespace"] for row in await self._reader.fetch("open_namespaces", id=migration_id)}
 
     async def written_distinct(self, migration_id: str, namespace: str) -> int:
         """How many different target ids of the namespace are settled."""

@@ -128,8 +128,8 @@ ORDER BY number LIMIT :blocks;
 -- name: written_counts
 SELECT namespace, sum(records) AS records FROM journal WHERE migration_id = :id AND settled = 1 GROUP BY namespace;
 
--- name: written_namespaces
-SELECT DISTINCT namespace FROM journal WHERE migration_id = :id;
+-- name: open_namespaces
+SELECT DISTINCT namespace FROM journal WHERE migration_id = :id AND settled = 0;
 
 -- name: replace_block
 UPDATE journal SET records = :records, ids = :ids WHERE number = :block;
