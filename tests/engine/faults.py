@@ -14,7 +14,7 @@ import pytest
 
 from vectormigrate.adapter import Capabilities, Reject, Target
 from vectormigrate.engine import connect
-from vectormigrate.errors import RateLimited, RecordsRejected, TimedOut, Unavailable
+from vectormigrate.errors import QuotaExceeded, RateLimited, RecordsRejected, TimedOut, Unavailable
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
@@ -29,8 +29,8 @@ class Faults:
     """`limited`, `limited:SECONDS`, `down`, `lost` (applied, then no answer), `half` (half applied, then no answer),
     `foreign` (somebody else writes id 9999), `slow`, or None."""
     scan: Callable[[int], str | None] = lambda page: None
-    """Before the page of that number: `down`, `slow`, `wait`, `shrink` (somebody deletes id 0), `grow` (somebody adds
-    three records to a namespace `new`), or None."""
+    """Before the page of that number: `down`, `broken` (for good), `slow`, `wait`, `shrink` (somebody deletes id 0),
+    `grow` (somebody adds three records to a namespace `new`), or None."""
     go: anyio.Event | None = None
     """What `wait` waits for."""
     poison: frozenset[RecordId] = frozenset()
@@ -71,6 +71,8 @@ class FaultyTarget:
             match self._faults.scan(self._faults.calls["scan"]):
                 case "down":
                     raise Unavailable("connection reset while reading")
+                case "broken":
+                    raise QuotaExceeded("the index cannot be loaded")
                 case "slow":
                     await anyio.sleep(0.01)
                 case "wait":

@@ -14,7 +14,7 @@ from tests.engine.faults import Faults, inject
 from vectormigrate import Endpoint, MigrationRequest, RunOptions, Service, Status, open_service
 from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.engine.events import Event, Planned, Warned
-from vectormigrate.errors import MigrationFailed
+from vectormigrate.errors import MigrationFailed, Unavailable
 from vectormigrate.mapping.apply import Mapped, Mapper
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
@@ -104,6 +104,24 @@ async def test_a_record_of_somebody_else_in_an_existing_collection_is_told(
     assert status.status is Status.COMPLETED
     assert len(status.notices) == 1
     assert "changed while it was copied to: beside what this migration wrote it holds +1 records" in status.notices[0]
+
+
+async def test_what_an_application_writes_once_the_migration_was_complete_fails_no_later_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        inject(patch, "target", Faults(refused=frozenset({5})))
+        await world.service.migrate(world.request, replace(OPTIONS, max_rejects=1))
+        async with open_endpoint(world.target) as target:
+            vectors = {"v": DenseColumn(np.ones((1, DIM), np.float32))}
+            await target.upsert(RecordBatch("", [9999], vectors, [{}]))
+        faults = Faults(upsert=lambda call, _: "down")
+        inject(patch, "target", faults)
+        with pytest.raises(Unavailable):
+            await world.service.resume("job", replace(OPTIONS, retry_rejects=True, max_retries=0))
+    status = await world.service.resume("job", replace(OPTIONS, max_rejects=1, retry_rejects=True))
+    assert (status.status, status.rejected_records) == (Status.COMPLETED, 0)
+    assert "it holds +1 records" in status.notices[0]
 
 
 async def test_a_record_that_vanished_from_an_existing_collection_fails_the_migration(

@@ -19,7 +19,8 @@ from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.errors import InvalidTransition, LeaseHeld, TargetNotEmpty, TimedOut, Unavailable
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
-from vectormigrate.state import open_store
+from vectormigrate.model.status import Phase
+from vectormigrate.state import hold_lease, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +141,39 @@ async def test_two_state_files_with_one_id_do_not_share_a_new_collection(world: 
             await other.resume(migration_id)
         with pytest.raises(InvalidTransition, match="made by a migration 'a' of another state file"):
             await other.rollback("a")
+    assert world.held() == list(range(50))
+
+
+async def test_two_state_files_do_not_share_a_new_collection_without_a_note_either(world: World) -> None:
+    plain = replace(world.request("b"), id="a", plain=True)
+    async with open_service(state=world.folder / "other.db") as other:
+        plan = await other.plan(plain)
+        assert plan.target_schema.note is None
+        async with open_endpoint(world.target) as target:  # somebody makes it meanwhile, and has not written yet
+            await target.create(schema("target"))
+        migration_id, _ = await other.begin(plan, OPTIONS)
+        with pytest.raises(TargetNotEmpty, match="appeared since the plan was made"):
+            await other.resume(migration_id)
+
+
+async def test_a_collection_that_another_migration_is_about_to_write_to_is_not_dropped(world: World) -> None:
+    await world.service.migrate(world.request("a"), OPTIONS)
+    plan = await world.service.plan(world.request("b", into_existing=True))
+    await world.service.begin(plan, OPTIONS)
+    async with open_store(world.folder / "state.db") as store, hold_lease(store, "b") as lease:
+        await store.set_phase("b", Phase.COPYING, Status.IN_PROGRESS, lease=lease)
+        with pytest.raises(InvalidTransition, match="'b' is writing to the same collection"):
+            await world.service.rollback("a")
+    assert world.held() == list(range(50))
+
+
+async def test_a_collection_that_cannot_be_read_is_not_removed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.service.migrate(world.request("a"), OPTIONS)
+    with monkeypatch.context() as patch:
+        inject(patch, "target", Faults(scan=lambda page: "broken"))
+        with pytest.raises(InvalidTransition, match=r"cannot be read.*nothing was removed.*own tools"):
+            await world.service.rollback("a")
+    assert (await world.service.status("a")).status is Status.COMPLETED
     assert world.held() == list(range(50))
 
 

@@ -25,8 +25,6 @@ EXAMPLES = 3
 NAMED = 5
 """Namespaces named in a notice; the rest are summed up."""
 
-__all__ = ["Count", "count_namespaces", "count_source", "count_target", "foreign_records"]
-
 
 @dataclass(slots=True, kw_only=True)
 class Count:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vectormigrate.engine.counting import foreign_records
+from vectormigrate.engine.counting import Foreign, foreign_records
 from vectormigrate.engine.ownership import is_ours
 from vectormigrate.engine.retry import RetryingTarget
-from vectormigrate.errors import CollectionNotFound, InvalidTransition
+from vectormigrate.errors import CollectionNotFound, InvalidTransition, TerminalError
 from vectormigrate.model.status import Status
 from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.store import Store
@@ -60,10 +60,21 @@ async def plan_removal(stored: StoredMigration, target: RetryingTarget, store: S
             f"the target collection {plan.target_schema.name!r} was made by {made_by}, not by migration "
             f"{migration_id!r}; nothing was removed"
         )
-    if not target.capabilities.readable_before_finalize and stored.status is not Status.COMPLETED:
-        await target.finalize()
-    foreign = await foreign_records(store, migration_id, target)
+    foreign = await _foreign(stored, target, store)
     return Removal(drop=not foreign.records and not others, foreign=foreign.records)
+
+
+async def _foreign(stored: StoredMigration, target: RetryingTarget, store: Store) -> Foreign:
+    try:
+        if not target.capabilities.readable_before_finalize and stored.status is not Status.COMPLETED:
+            await target.finalize()
+        return await foreign_records(store, stored.id, target)
+    except TerminalError as error:
+        raise InvalidTransition(
+            f"what the target collection {stored.plan.target_schema.name!r} holds cannot be read, so it is not known "
+            f"whether all of it is from migration {stored.id!r}; nothing was removed. If it is, drop the collection "
+            f"with the database's own tools and roll back again ({error})"
+        ) from error
 
 
 def _refuse_entangled(migration_id: str, others: dict[str, tuple[Status, bool]]) -> None:

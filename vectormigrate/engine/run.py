@@ -52,6 +52,8 @@ class Run:
     read_back: ReadBack
     stopping: Callable[[], bool]
     rejected_before: int
+    begun_before: bool
+    """An earlier run of this migration may have made the target."""
     completed_before: bool
     """The migration was complete once, so that others may use the target by now."""
     _rejected: int = field(default=0, init=False)
@@ -91,7 +93,7 @@ class Run:
         if phase in (Phase.PLANNED, Phase.CREATING):
             await self._enter(Phase.CREATING)
             failpoint("creating")
-            await self._create(again=phase is Phase.CREATING)
+            await self._create()
             failpoint("created")
             phase = Phase.COPYING
         if phase is Phase.COPYING:
@@ -109,9 +111,9 @@ class Run:
         await self.store.set_phase(self.migration_id, phase, Status.IN_PROGRESS, lease=self.lease)
         self.listener(PhaseChanged(migration_id=self.migration_id, phase=phase))
 
-    async def _create(self, *, again: bool) -> None:
-        """Make the target collection, or recognise the one that an interrupted run of this migration made (`again`:
-        there was one). Of an existing collection note how much it holds."""
+    async def _create(self) -> None:
+        """Make the target collection, or recognise the one that an interrupted run of this migration made. Of an
+        existing collection note how much it holds."""
         if self.plan.target_exists:
             counts = await count_namespaces(self.target, await self.target.namespaces())
             await self.store.set_held(self.lease, counts)
@@ -125,7 +127,7 @@ class Run:
                 return
             # Where no note can tell who made it (--plain), an empty one is taken for that of our interrupted run.
             noted = schema.note is not None and self.target.capabilities.keeps_note
-            if noted or not again or await self.target.count():
+            if noted or not self.begun_before or await self.target.count():
                 raise TargetNotEmpty(
                     f"the target collection {schema.name!r} appeared since the plan was made; choose another "
                     f"--target-index, or roll back {self.migration_id!r} and start a new migration into it"

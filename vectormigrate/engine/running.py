@@ -82,7 +82,8 @@ async def run_migration(
             read_back=read_back,
             stopping=stopping,
             rejected_before=stored.counters.rejected,
-            completed_before=stored.status is Status.COMPLETED,
+            begun_before=stored.started_at is not None,
+            completed_before=stored.completed_at is not None,
         )
         try:
             async with task_group() as tasks:

@@ -74,6 +74,7 @@ async def load(session: Session, migration_id: str) -> StoredMigration:
             created_at=row["created_at"],
             started_at=row["started_at"],
             ended_at=row["ended_at"],
+            completed_at=row["completed_at"],
             error=row["error"],
             stop_requested=bool(row["stop_requested"]),
             counters=await read_counters(session, migration_id),

@@ -123,6 +123,8 @@ class StoredMigration:
     created_at: str
     started_at: str | None
     ended_at: str | None
+    completed_at: str | None
+    """When it was first complete: from then on others may use its target."""
     error: str | None
     stop_requested: bool
     counters: Counters

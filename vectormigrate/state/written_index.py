@@ -19,18 +19,16 @@ Digests = NDArray[np.uint64]
 
 
 class WrittenIndex:
-    """Ids of one namespace. `last` is the number of the newest block in it, `added` counts ids with repetitions."""
+    """Ids of one namespace. `last` is the number of the newest block in it."""
 
     def __init__(self) -> None:
         self.last = 0
-        self.added = 0
         self._runs: list[Digests] = []
 
     def add(self, ids: Sequence[RecordId]) -> None:
         """Take in a block."""
         if not ids:
             return
-        self.added += len(ids)
         self._runs.append(_sorted(_digests(ids)))
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
             later = self._runs.pop()

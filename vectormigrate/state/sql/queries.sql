@@ -12,7 +12,7 @@ VALUES (:migration_id, :id, :namespace, :checkpoint_key);
 SELECT status, phase FROM migration WHERE id = :id;
 
 -- name: load_migration
-SELECT id, fingerprint, plan, options, status, phase, error, created_at, started_at, ended_at,
+SELECT id, fingerprint, plan, options, status, phase, error, created_at, started_at, ended_at, completed_at,
        stop_requested_at IS NOT NULL AS stop_requested
 FROM migration WHERE id = :id;
 
@@ -25,7 +25,8 @@ SET phase = :phase,
     status = :status,
     error = :error,
     started_at = CASE WHEN :status = 'in_progress' THEN coalesce(started_at, :now) ELSE started_at END,
-    ended_at = CASE WHEN :status IN ('not_started', 'in_progress') THEN NULL ELSE :now END
+    ended_at = CASE WHEN :status IN ('not_started', 'in_progress') THEN NULL ELSE :now END,
+    completed_at = CASE WHEN :status = 'completed' THEN coalesce(completed_at, :now) ELSE completed_at END
 WHERE id = :id;
 
 -- name: set_options
@@ -161,7 +162,7 @@ DELETE FROM recheck WHERE migration_id = :migration_id AND partition_number = :n
 -- name: others_there
 SELECT m.id, m.status, coalesce(json_extract(m.plan, '$.spec.overwrite'), 0) AS overwrites FROM migration AS m
 WHERE m.id <> :id AND json_extract(m.plan, '$.spec.target.location') = :location AND m.status <> 'rolled_back'
-  AND EXISTS (SELECT 1 FROM partition AS p WHERE p.migration_id = m.id AND p.written > 0)
+  AND (m.status = 'in_progress' OR EXISTS (SELECT 1 FROM partition AS p WHERE p.migration_id = m.id AND p.written > 0))
 ORDER BY m.created_at, m.rowid;
 
 -- name: add_reject

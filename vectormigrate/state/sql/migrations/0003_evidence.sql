@@ -1,6 +1,10 @@
 -- What the operator should know about a run that did not fail: a JSON list of sentences.
 ALTER TABLE migration ADD COLUMN notices TEXT NOT NULL DEFAULT '[]';
 
+-- When it was first complete; from then on others may use its target.
+ALTER TABLE migration ADD COLUMN completed_at TEXT;
+UPDATE migration SET completed_at = ended_at WHERE status = 'completed';
+
 -- Records per namespace that an existing target held before the migration's first write.
 CREATE TABLE held (
     migration_id TEXT NOT NULL REFERENCES migration (id) ON DELETE CASCADE,
