@@ -1,4 +1,4 @@
-"""Plan before copy: look at both ends, read the source's metadata once, decide. Writes nothing anywhere."""
+"""Plan before copy: look at both ends, read the source's metadata, decide. Writes nothing anywhere."""
 
 from __future__ import annotations
 
