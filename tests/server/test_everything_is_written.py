@@ -13,6 +13,7 @@ import pytest
 from tests.server.support import ALICE, BOB, audit_lines, operations
 from tests.server.toy import Seen, bearer, connected, serving, text_of
 from vectormigrate.server.audit_verify import verify
+from vectormigrate.server.limiter import GARBAGE_PER_MINUTE
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +54,54 @@ async def test_garbage_is_limited_and_written_down(tmp_path: Path, path: str) ->
         assert all(400 <= code < 429 for code in codes[:100])
     assert 100 <= len(methods(tmp_path)) <= 201
     assert methods(tmp_path)[0] == (f"POST {path}", f"http {codes[0]}")
+
+
+@pytest.mark.parametrize(("way", "era"), [("sse", "legacy"), ("http", "legacy"), ("http", "auto")])
+async def test_a_client_that_is_understood_sends_no_garbage(tmp_path: Path, way: Any, era: Any) -> None:
+    async with serving(operations(tmp_path, calls=0)) as url, connected(url, way, era, ALICE) as client:
+        for _ in range(GARBAGE_PER_MINUTE + 10):
+            await text_of(client, "who")
+        await client.list_tools()
+        assert "Unknown tool" in await text_of(client, "nothing")
+    assert [line for line in methods(tmp_path) if "POST" in line[0] or "http 4" in line[1]] == []
+
+
+ANSWER = {"jsonrpc": "2.0", "id": 9, "result": {}}
+CALLED_OFF = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 77}}
+UNKNOWN = {"jsonrpc": "2.0", "method": "notifications/nothing"}
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+
+
+@pytest.mark.parametrize("message", [ANSWER, {**ANSWER, "method": None}, CALLED_OFF, UNKNOWN])
+async def test_what_is_accepted_without_an_answer_is_limited_and_written_down(
+    tmp_path: Path, message: dict[str, Any]
+) -> None:
+    headers = {**bearer(ALICE), "Accept": "application/json, text/event-stream"}
+    async with serving(operations(tmp_path, calls=2)) as url, httpx2.AsyncClient(headers=headers) as http:
+        begun = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}
+        http.headers["mcp-session-id"] = (await http.post(f"{url}/mcp", json=begun)).headers["mcp-session-id"]
+        before = len(methods(tmp_path))
+        codes = [(await http.post(f"{url}/mcp", json=message)).status_code for _ in range(30)]
+        assert codes[:10] == [202] * 10
+        if message.get("method"):
+            # Accepted, and then refused without a word, as notifications are.
+            assert "rate_limited" in {outcome for _, outcome in methods(tmp_path)[before:]}
+        else:
+            assert set(codes[20:]) == {429}
+            assert methods(tmp_path)[before] == ("POST /mcp", "answer")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/sse"), ("GET", "/mcp"), ("DELETE", "/mcp")])
+async def test_streams_and_sessions_are_not_begun_and_ended_without_a_limit(
+    tmp_path: Path, method: str, path: str
+) -> None:
+    async with serving(operations(tmp_path, calls=2)) as url, httpx2.AsyncClient(headers=bearer(ALICE)) as http:
+        codes: list[int] = []
+        for _ in range(30):
+            async with http.stream(method, url + path) as answer:
+                codes.append(answer.status_code)
+    assert set(codes[20:]) == {429}
+    assert 429 not in codes[:20]
 
 
 async def test_pages_and_paths_that_are_not_there_are_written_down(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import anyio
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.transport_security import TransportSecuritySettings
+from pydantic_core import from_json
 from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,7 +27,7 @@ from vectormigrate.model.schema import Json
 from vectormigrate.server.auth import NOBODY, Caller, Transport, anyone, as_caller, caller_of, token_of
 from vectormigrate.server.hosts import HostPolicy
 from vectormigrate.server.keys import Key
-from vectormigrate.server.limiter import LimitReached
+from vectormigrate.server.limiter import CHATTER, LimitReached
 from vectormigrate.server.operations import (
     CALLER_KEY,
     HEARD_KEY,
@@ -164,7 +165,7 @@ class Guard:
                 caller, key = self._authenticate(scope)
                 await self._charge_plain(scope, caller)
                 if scope["method"] in ("POST", "PUT", "PATCH"):
-                    receive = await self._with_body(scope, receive)
+                    receive = await self._with_body(scope, caller, receive)
                 held.enter_context(self._stream_of(scope, caller))
             except (Refused, LimitReached) as error:
                 refused = error if isinstance(error, Refused) else _beyond(error)
@@ -198,26 +199,31 @@ class Guard:
     async def _charge_plain(self, scope: Scope, caller: Caller) -> None:
         """Requests that hold no JSON-RPC are charged here, the others message by message. Public ones are charged to
         the address; whether the process lives is always told."""
-        path = scope["path"]
+        path, limiter = scope["path"], self.operations.limiter
         if path == "/healthz":
             return
-        if self.paths.answers_rpc(path) and scope["method"] == "POST":
-            if not await self.operations.limiter.may_send_garbage(caller.name):
-                raise Refused(429, "limit", "too many requests that are none; wait a minute", code=RATE_LIMITED)
-            return
         if caller is NOBODY:
-            await self.operations.limiter.charge(f"address {peer_of(scope)}", kind="request")
-        elif path not in (self.paths.mcp, self.paths.sse):
-            await self.operations.limiter.charge(caller.name)
+            await limiter.charge(f"address {peer_of(scope)}", kind="request")
+            return
+        if not await limiter.may_send_garbage(caller.name):
+            refused = Refused(429, "limit", "too many requests that are none; wait a minute", code=RATE_LIMITED)
+            refused.headers["retry-after"] = "60"
+            raise refused
+        if path in (self.paths.mcp, self.paths.sse) and scope["method"] != "POST":
+            # Streams and sessions begin and end with these.
+            await limiter.charge(caller.name, kind="message", factor=CHATTER)
+        elif not (self.paths.answers_rpc(path) and scope["method"] == "POST"):
+            await limiter.charge(caller.name)
 
     def _stream_of(self, scope: Scope, caller: Caller):
         if scope["method"] == "GET" and scope["path"] in (self.paths.mcp, self.paths.sse):
             return self.operations.open_stream(caller)
         return nullcontext()
 
-    async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
-        """The body, read whole; what gives it to the application. Raises Refused. A refused message of an SSE session
-        is replaced, because its answer must come over the stream: the client waits there and nowhere else."""
+    async def _with_body(self, scope: Scope, caller: Caller, receive: Receive) -> Receive:
+        """The body, read whole; what gives it to the application. Raises Refused, LimitReached. A refused message of an
+        SSE session is replaced, because its answer must come over the stream: the client waits there and nowhere
+        else."""
         try:
             body = await self._read(Headers(scope=scope), receive)
         except TooLarge as error:
@@ -226,6 +232,10 @@ class Guard:
             self.operations.metrics.refused.labels(error.reason).inc()
             body = error.stand_in()
             _set_length(scope, len(body))
+        if self.paths.answers_rpc(scope["path"]) and scope["path"] != self.paths.rpc and _is_answer(body):
+            # The SDK takes it for the answer to a question of ours, and no message of it ever comes up.
+            await self.operations.limiter.charge(caller.name, kind="message", factor=CHATTER)
+            self.operations.write(self._line(scope, caller, "answer"))
         return _replay(body, receive)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
@@ -260,18 +270,21 @@ class Guard:
 
         async def watched(message: Message) -> None:
             nonlocal streaming
-            if message["type"] == "http.response.start" and not heard:
-                await self._note(scope, caller, message["status"], time.perf_counter() - began, opened=long)
-            if over.is_set():
-                return
             if message["type"] == "http.response.start":
                 streaming = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
-            elif streaming and self._revoked(caller):
+                if not heard and (long or not streaming):
+                    await self._note(scope, caller, message["status"], time.perf_counter() - began, opened=long)
+            if over.is_set():
+                return
+            if message["type"] == "http.response.body" and streaming and self._revoked(caller):
                 over.set()
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
         await self.app(scope, _ended_by(over, receive) if long else receive, watched)
+        if streaming and not long and not heard:
+            # The stream of an answer begins before its message is heard.
+            await self._note(scope, caller, 200, time.perf_counter() - began, opened=False)
 
     async def _note(self, scope: Scope, caller: Caller, status: int, seconds: float, *, opened: bool) -> None:
         """Write down a request that held no message which was: a stream that opens, figures, what is malformed. An
@@ -279,19 +292,22 @@ class Guard:
         path = scope["path"]
         if path in PUBLIC_PATHS or status == 202:
             return
-        line = self.operations.http_line(
-            caller,
-            peer_of(scope),
-            client=Headers(scope=scope).get("user-agent", ""),
-            method=f"{scope['method']} {path}",
-            outcome="opened" if opened and status < 400 else f"http {status}",
-            seconds=seconds,
-        )
+        line = self._line(scope, caller, "opened" if opened and status < 400 else f"http {status}", seconds)
         if status >= 400 or (self.paths.answers_rpc(path) and scope["method"] == "POST"):
             await self.operations.limiter.count_garbage(caller.name)
             await self.operations.refused(caller.name, line)
         else:
             self.operations.write(line)
+
+    def _line(self, scope: Scope, caller: Caller, outcome: str, seconds: float = 0.0) -> dict[str, Json]:
+        return self.operations.http_line(
+            caller,
+            peer_of(scope),
+            client=Headers(scope=scope).get("user-agent", ""),
+            method=f"{scope['method']} {scope['path']}",
+            outcome=outcome,
+            seconds=seconds,
+        )
 
     def _revoked(self, caller: Caller) -> bool:
         return bool(self.operations.ring) and not self.operations.ring.holds(caller)
@@ -301,14 +317,7 @@ class Guard:
         if refused.status == 429:
             self.operations.metrics.limited.labels(caller.name).inc()
         owner = caller.name if caller is not NOBODY else f"address {peer_of(scope)}"
-        line = self.operations.http_line(
-            caller,
-            peer_of(scope),
-            client=Headers(scope=scope).get("user-agent", ""),
-            method=f"{scope['method']} {scope['path']}",
-            outcome=f"http {refused.status} {refused.reason}",
-            seconds=seconds,
-        )
+        line = self._line(scope, caller, f"http {refused.status} {refused.reason}", seconds)
         if not await self.operations.refused(owner, line) and refused.status != 429:
             refused = Refused(429, "limit", "too many refused requests; wait a minute", code=RATE_LIMITED)
             refused.headers["retry-after"] = "60"
@@ -328,6 +337,15 @@ def id_of(head: bytes, tail: bytes) -> Json:
     first, last = head.decode("utf-8", "replace"), tail.decode("utf-8", "replace")
     found = _ID_FIRST.search(first) or _ID_LAST.search(last) or _ID_BEFORE_LAST.search(last)
     return None if found is None else json.loads(found[1])
+
+
+def _is_answer(body: bytes) -> bool:
+    """Whether this is what clients send to answer a question."""
+    try:
+        message = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(message, dict) and ("result" in message or "error" in message)
 
 
 def _beyond(error: LimitReached) -> Refused:
