@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from vectormigrate.adapters.milvus.encode import encode
 from vectormigrate.adapters.milvus.indexes import pairs
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.adapters.milvus.schema import schema_of
+from vectormigrate.adapters.milvus.session import Session
 from vectormigrate.errors import AuthFailed, InvalidRequest, RecordsRejected, Unavailable
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import IdKind
@@ -547,6 +548,35 @@ async def test_partitions_that_are_not_loaded_are_refused_or_loaded_but_never_le
         assert await source.count("a") == 1
         with pytest.raises(InvalidRequest, match="is released"):
             await source.count("b")
+
+
+async def test_readers_wait_until_what_another_one_is_loading_can_be_read_whole(
+    config: MilvusConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await divided(config)
+    order: list[str] = []
+    loading = anyio.Event()
+    served = Session._until_served
+
+    async def slow(session: Session, collection: str, partitions: Sequence[str]) -> None:
+        loading.set()
+        for _ in range(5):
+            # As long as it takes: a count waits for the server's clock, as that of the other reader would.
+            async with SPEC.open(config) as other:
+                assert await other.count("a") == 1
+        await served(session, collection, partitions)
+        order.append("served")
+
+    monkeypatch.setattr(Session, "_until_served", slow)
+    async with SPEC.open(config.model_copy(update={"load": True})) as source, anyio.create_task_group() as group:
+
+        async def count() -> None:
+            order.append(f"counted {await source.count('b')}")
+
+        group.start_soon(count)
+        await loading.wait()
+        group.start_soon(count)
+    assert order == ["served", "counted 1", "counted 1"]
 
 
 async def reading_only(url: str) -> None:

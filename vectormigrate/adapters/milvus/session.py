@@ -55,6 +55,7 @@ class Session:
         self.blind = False
         self._may_load = config.load or server.lite
         self._creating = anyio.Lock()
+        self._loading = anyio.Lock()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -171,17 +172,21 @@ class Session:
         A query without a partition leaves those out that are not loaded, and nothing says so."""
         if again:
             self._loaded.clear()
-        if self._loaded & {ALL, partition or ALL}:
-            return
-        try:
-            await self._whole()
-            if ALL not in self._loaded:
-                await self._each(partition)
-        except grpc.RpcError as error:
-            if not denied(error):
-                raise
-            self.blind = True
-        self._loaded.add(partition or ALL)
+        # While one reader loads, the others wait: what is being loaded looks loaded before it can be read whole.
+        async with self._loading:
+            if self._loaded & {ALL, partition or ALL}:
+                return
+            try:
+                state = await self._state()
+            except grpc.RpcError as error:
+                if not denied(error):
+                    raise
+                self.blind = True
+            else:
+                await self._whole(state)
+                if ALL not in self._loaded:
+                    await self._each(partition)
+            self._loaded.add(partition or ALL)
 
     async def _each(self, partition: str) -> None:
         """Of a collection that counts as loaded as soon as one of its partitions is."""
@@ -223,9 +228,8 @@ class Session:
                 raise TimedOut(message, adapter=NAME, operation="load")
             await anyio.sleep(POLL_SECONDS)
 
-    async def _whole(self) -> None:
+    async def _whole(self, state: int) -> None:
         """Load the collection when none of it is loaded."""
-        state = await self._state()
         if state == cp.LoadState.LoadStateLoading:
             await self._until_loaded()
         elif state != cp.LoadState.LoadStateLoaded:
