@@ -31,7 +31,6 @@ FORMS: Mapping[str, str] = {
 
 RANGES: Mapping[str, tuple[int, int]] = {"m": (4, 64), "ef_construct": (8, 512)}
 """Of a graph's parameters, within which every version takes them."""
-"""Of a graph's parameters, within which every version takes them."""
 
 
 def built(version: tuple[int, int], *, lite: bool) -> frozenset[str]:
