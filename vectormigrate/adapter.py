@@ -115,6 +115,9 @@ class Capabilities:
     which a new collection is made when the schema brings them in its extras."""
     known_settings: Mapping[str, Weight] = field(default_factory=dict[str, Weight])
     """Names (without the part after a colon) of the settings that a collection may have; for the table of outcomes."""
+    defaults: tuple[str, ...] = ()
+    """What a new collection gets where nobody chose, in sentences for the plan; extras of this kind of database in the
+    schema have chosen."""
     settings_from: frozenset[str] = frozenset()
     """Other adapters (of the same engine) whose extras it reads as its own."""
     column_types: frozenset[FieldType] = frozenset()

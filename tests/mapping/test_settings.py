@@ -62,6 +62,16 @@ def test_the_way_home_tells_what_the_origin_had(stations: int) -> None:
     assert outcomes(onward).keys() >= HARD
 
 
+def test_what_a_new_collection_gets_unasked_is_said_unless_the_origin_chose() -> None:
+    caps = replace(WIDE, defaults=("made in a far country",))
+    there = source()
+    assert "made in a far country" in decide_twice(there, "two", caps)[0].warnings
+    chosen = replace(there, schema=replace(there.schema, extras={"one": {"place": "here"}}))
+    assert "made in a far country" not in decide_twice(chosen, "one", caps)[0].warnings
+    home = migrate(chosen, "far", WIDE).target
+    assert "made in a far country" not in decide_twice(home, "one", caps)[0].warnings
+
+
 def test_what_a_database_on_the_way_protects_counts_too() -> None:
     there = migrate(source(Setting(name="a", weight=Weight.SETTING, detail="a")), "far", WIDE).target
     own = tuple(replace(item, name=f"far-{item.weight}") for item in SETTINGS)

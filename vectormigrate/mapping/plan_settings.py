@@ -21,6 +21,10 @@ def plan_settings(context: PlanContext, losses: LossList) -> None:
             losses.warnings.append(item.detail)
         else:
             losses.add(f"{item.weight}:{item.name}", detail=item.detail)
+    origin = context.note.schema if context.note else context.source_schema
+    chosen = context.target_adapter in (context.source_schema.extras.keys() | origin.extras.keys())
+    if context.existing is None and not chosen:
+        losses.warnings += context.target_caps.defaults
 
 
 def empty_namespaces(context: PlanContext) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from tests.adapters.pinecone.support import dense, fresh, opened, schema, sdk
+from tests.adapters.pinecone.support import config, dense, fresh, opened, schema, sdk
 from tests.emulators.pinecone import Emulator
 from vectormigrate.errors import CollectionNotFound, VectorMigrateError
 from vectormigrate.model.schema import Weight
@@ -86,6 +87,26 @@ async def test_what_the_operator_chose_otherwise_is_not_promised(
         assert left == {item.name for item in shape.settings} - {missing}
     await unprotect(emulator, "own")
     await unprotect(emulator, "copy")
+
+
+async def test_a_place_that_nobody_chose_is_said(emulator: Emulator) -> None:
+    async with opened(emulator, "copy") as index:
+        (told,) = index.capabilities.defaults
+        await index.create(schema())
+        made = emulator.index("copy").deployment
+        assert f"{made['cloud']} {made['region']}" in told
+        await index.describe()
+        assert index.capabilities.defaults == ()
+        await index.drop()
+    for options in ({"cloud": "gcp", "region": "us-central1"}, {"environment": "own"}):
+        async with opened(emulator, "copy", **options) as index:
+            assert index.capabilities.defaults == ()
+
+
+@pytest.mark.parametrize("options", [{"cloud": "gcp"}, {"region": "eu-west-1"}])
+def test_half_a_place_is_refused_instead_of_made_up(emulator: Emulator, options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="give both"):
+        config(emulator, "copy", **options)
 
 
 async def test_a_key_that_the_target_project_lacks_is_an_error_and_no_unencrypted_copy(emulator: Emulator) -> None:

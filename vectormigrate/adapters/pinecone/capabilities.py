@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vectormigrate.adapter import Capabilities, ValueKind
-from vectormigrate.adapters.pinecone.config import NO_KEY, PineconeConfig
+from vectormigrate.adapters.pinecone.config import CLOUD, NO_KEY, REGION, PineconeConfig
 from vectormigrate.adapters.pinecone.layout import DENSE, SPARSE, Layout
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind, Weight
@@ -93,14 +93,23 @@ EDITIONS = {"a Pinecone document index": DOCUMENTS}
 
 
 def chosen(caps: Capabilities, config: PineconeConfig) -> Capabilities:
-    """Without the settings that the operator chose otherwise for an index that is created."""
+    """Without the settings that the operator chose otherwise for an index that is created, and where that will be."""
     without = {
         "byoc": bool(config.cloud or config.region),
         "cmek": config.cmek_id == NO_KEY,
         "deletion-protection": config.deletion_protection is False,
         "read-capacity": not config.dedicated_reads,
     }
-    return replace(caps, settings=caps.settings - {name for name, left_out in without.items() if left_out})
+    settings = caps.settings - {name for name, left_out in without.items() if left_out}
+    return replace(caps, settings=settings, defaults=_place(config))
+
+
+def _place(config: PineconeConfig) -> tuple[str, ...]:
+    if config.environment or config.cloud:
+        return ()
+    return (
+        f"the index is made in {CLOUD} {REGION}; another place is chosen with the target's options cloud and region",
+    )
 
 
 def narrowed(layout: Layout) -> Capabilities:

@@ -12,6 +12,9 @@ from vectormigrate.server_access import ServerConfig
 
 DEFAULT_URL = "https://api.pinecone.io"
 KEY_VARIABLE = "PINECONE_API_KEY"
+CLOUD, REGION = "aws", "us-east-1"
+"""Where an index is made for which nobody chose a place."""
+
 NO_KEY = "none"
 """`cmek_id` of an index that is not to be encrypted with a customer's key."""
 
@@ -64,6 +67,10 @@ class PineconeConfig(ServerConfig):
     def _one_place(self) -> PineconeConfig:
         if self.environment and (self.cloud or self.region):
             raise ValueError("an index is in an environment of your own, or in a cloud and region, not in both")
+        if bool(self.cloud) != bool(self.region):
+            raise ValueError(
+                "a place is a cloud and a region of it: give both, such as cloud=gcp and region=us-central1"
+            )
         return self
 
     @field_validator("collection")

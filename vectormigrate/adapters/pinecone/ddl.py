@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapters.pinecone.config import NO_KEY, PineconeConfig
+from vectormigrate.adapters.pinecone.config import CLOUD, NO_KEY, REGION, PineconeConfig
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.layout import METRICS, PROTECT_TAG
 from vectormigrate.errors import InvalidRequest
@@ -75,6 +75,7 @@ def _texts(kept: Mapping[str, Json]) -> dict[str, dict[str, Any]]:
 
 
 def _deployment(config: PineconeConfig, kept: Mapping[str, Json]) -> dict[str, Any]:
+    """Where the operator wants it, else where it was, else in CLOUD and REGION, which the plan says."""
     old: Mapping[str, Json] = kept.get("deployment") or {}
     own = config.environment or (old.get("environment") if old.get("deployment_type") == "byoc" else "")
     if own and not (config.cloud or config.region):
@@ -82,8 +83,8 @@ def _deployment(config: PineconeConfig, kept: Mapping[str, Json]) -> dict[str, A
     old = old if old.get("deployment_type") == "managed" and not (config.cloud or config.region) else {}
     return {
         "deployment_type": "managed",
-        "cloud": config.cloud or old.get("cloud") or "aws",
-        "region": config.region or old.get("region") or "us-east-1",
+        "cloud": config.cloud or old.get("cloud") or CLOUD,
+        "region": config.region or old.get("region") or REGION,
     }
 
 
