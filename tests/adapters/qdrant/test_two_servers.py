@@ -12,7 +12,7 @@ from tests.adapters.qdrant.support import SCHEMA, call, config, everything, new_
 from tests.emulators.qdrant import Emulator, emulator
 from vectormigrate.adapter import Target
 from vectormigrate.adapters.qdrant import SPEC, QdrantConfig
-from vectormigrate.errors import InvalidRequest
+from vectormigrate.errors import TerminalError
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +66,7 @@ async def filled(server: Emulator, name: str, ids: list[int]) -> AsyncGenerator[
 async def test_a_new_collection_is_refused_and_leaves_nothing_on_either_server(near: Emulator, far: Emulator) -> None:
     name = new_name()
     async with SPEC.open(crossed(near, far, name)) as target:
-        with pytest.raises(InvalidRequest, match=TWO) as caught:
+        with pytest.raises(TerminalError, match=TWO) as caught:
             await target.create(SCHEMA)
     assert "grpc_port" in str(caught.value)
     for server in (near, far):
@@ -79,7 +79,7 @@ async def test_two_servers_that_hold_something_are_told_apart_before_the_collect
     other, name = new_name(), new_name()
     async with filled(near, other, [1]), filled(far, other, [1]), SPEC.open(crossed(near, far, name)) as target:
         made = near.calls().get("create", 0)
-        with pytest.raises(InvalidRequest, match=TWO):
+        with pytest.raises(TerminalError, match=TWO):
             await target.create(SCHEMA)
         assert near.calls()["create"] == made
 
@@ -87,14 +87,14 @@ async def test_two_servers_that_hold_something_are_told_apart_before_the_collect
 async def test_a_collection_of_the_same_name_on_the_neighbour_is_not_read(near: Emulator, far: Emulator) -> None:
     name = new_name()
     async with filled(near, name, [1, 2]), filled(far, name, [1, 2]):
-        with pytest.raises(InvalidRequest, match=TWO):
+        with pytest.raises(TerminalError, match=TWO):
             await opened(crossed(near, far, name))
 
 
 async def test_a_collection_that_only_the_rest_side_has_is_refused(near: Emulator, far: Emulator) -> None:
     name = new_name()
     async with filled(near, name, [1]):
-        with pytest.raises(InvalidRequest, match="has no collection"):
+        with pytest.raises(TerminalError, match="has no collection"):
             await opened(crossed(near, far, name))
 
 
@@ -103,8 +103,9 @@ async def test_a_collection_made_by_others_after_opening_is_looked_at_before_it_
 ) -> None:
     name = new_name()
     async with SPEC.open(crossed(near, far, name)) as target, filled(near, name, []), filled(far, name, []) as there:
-        with pytest.raises(InvalidRequest, match=TWO):
+        with pytest.raises(TerminalError, match=TWO) as caught:
             await target.upsert(records([5]))
+        assert type(caught.value) is TerminalError, "else the engine would ask again for every record of the batch"
         assert await there.count() == 0
 
 
@@ -113,7 +114,7 @@ async def test_a_copied_disk_is_told_apart_by_what_was_made_since(copied: tuple[
     name = new_name()
     async with filled(near, name, [1]) as ours, filled(far, name, [1]):
         await ours.set_note({"migration": "m1"})
-        with pytest.raises(InvalidRequest, match=TWO):
+        with pytest.raises(TerminalError, match=TWO):
             await opened(crossed(near, far, name))
 
 

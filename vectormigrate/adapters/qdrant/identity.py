@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
 import grpc
 
 from vectormigrate.adapters.qdrant.channel import Channels
@@ -19,12 +18,8 @@ from vectormigrate.adapters.qdrant.errors import NAME, HttpError
 from vectormigrate.adapters.qdrant.layout import OWN_KEYS, own_texts
 from vectormigrate.adapters.qdrant.proto import coll
 from vectormigrate.adapters.qdrant.rest import Rest, segment
-from vectormigrate.errors import InvalidRequest
+from vectormigrate.one_server import Differs, Interfaces
 from vectormigrate.vendor_errors import grpc_code
-
-LOOKS = 20
-PAUSE_SECONDS = 0.1
-"""The nodes of a cluster learn of a new or changed collection one after another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +37,8 @@ class _Seen:
         return False if self.holders or other.holders else None
 
 
-class _Differs(Exception):
-    """Why these are two servers. `passing`: the nodes of one cluster could differ so for a moment."""
-
-    def __init__(self, why: str, *, passing: bool) -> None:
-        super().__init__(why)
-        self.passing = passing
-
-
 class Identity:
-    """Questions to both interfaces. Every method raises InvalidRequest when they are two servers. It returns whether
+    """Questions to both interfaces. Every method raises TerminalError when they are two servers. It returns whether
     they are known to be one: False when the key lacks the right to know, None when there is nothing to compare yet."""
 
     def __init__(self, rest: Rest, channels: Channels, config: QdrantConfig, *, metadata: bool) -> None:
@@ -60,6 +47,13 @@ class Identity:
         self._channels = channels
         self._config = config
         self._metadata = metadata
+        self._interfaces = Interfaces(
+            adapter=NAME,
+            rest=config.base(),
+            grpc=config.grpc_address(),
+            advice="Give the gRPC port of the REST server with grpc_port (--source-option or --target-option "
+            "grpc_port=NUMBER), or use REST alone with prefer_grpc=false",
+        )
 
     async def shared(self) -> bool | None:
         """Compare the collection, which exists on the REST side."""
@@ -70,27 +64,12 @@ class Identity:
         return await self._known(self._compare_servers)
 
     async def _known(self, look: Callable[[], Awaitable[bool | None]]) -> bool | None:
-        for number in range(LOOKS):
-            try:
-                return await look()
-            except (HttpError, grpc.RpcError) as error:
-                if not _denied(error):
-                    raise
-                return False
-            except _Differs as error:
-                if not error.passing or number == LOOKS - 1:
-                    raise self._two_servers(error) from None
-            await anyio.sleep(PAUSE_SECONDS)
-        return None
-
-    def _two_servers(self, why: _Differs) -> InvalidRequest:
-        config = self._config
-        message = (
-            f"gRPC at {config.grpc_address()} is another server than REST at {config.base()}: {why}. Give the gRPC "
-            "port of the REST server with grpc_port (--source-option or --target-option grpc_port=NUMBER), or use "
-            "REST alone with prefer_grpc=false"
-        )
-        return InvalidRequest(message, adapter=NAME, operation="open")
+        try:
+            return await self._interfaces.compared(look)
+        except (HttpError, grpc.RpcError) as error:
+            if not _denied(error):
+                raise
+            return False
 
     async def _compare(self, name: str) -> bool | None:
         rest = await self._over_rest(name)
@@ -99,12 +78,12 @@ class Identity:
         except grpc.RpcError as error:
             if grpc_code(error) != "NOT_FOUND":
                 raise
-            raise _Differs(f"it has no collection {name!r}", passing=True) from error
+            raise Differs(f"it has no collection {name!r}") from error
         same = rest.same_server(other)
         if same is False:
-            raise _Differs(f"its peer id is {other.peer}, not {rest.peer}", passing=False)
+            raise Differs(f"its peer id is {other.peer}, not {rest.peer}", passing=False)
         if rest.texts != other.texts:
-            raise _Differs(f"its collection {name!r} holds another note", passing=True)
+            raise Differs(f"its collection {name!r} holds another note")
         return same
 
     async def _compare_servers(self) -> bool | None:
@@ -117,7 +96,7 @@ class Identity:
         both = sorted(names & others)
         same = await self._compare(both[0]) if both else None
         if names != others and not same:
-            raise _Differs(f"only one of them has a collection {min(names ^ others)!r}", passing=True)
+            raise Differs(f"only one of them has a collection {min(names ^ others)!r}")
         return same
 
     async def _over_rest(self, name: str) -> _Seen:

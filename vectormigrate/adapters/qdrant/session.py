@@ -69,7 +69,7 @@ class Session:
         self.points = self._over_rest
 
     async def meet(self) -> None:
-        """Before the collection is made: raises InvalidRequest where gRPC is known to be another server."""
+        """Before the collection is made: raises TerminalError where gRPC is known to be another server."""
         if self._fast is not None:
             await self._fast[1].fresh()
 
@@ -169,7 +169,7 @@ async def greeted(client: Rest, config: QdrantConfig) -> str:
 @asynccontextmanager
 async def opened(config: QdrantConfig) -> AsyncGenerator[Session, None]:
     """A session whose server has answered and let us in. Raises Unavailable, AuthFailed, and InvalidRequest when it is
-    no Qdrant or too old a one, or when gRPC leads to another server."""
+    no Qdrant or too old a one, TerminalError when gRPC leads to another server."""
     async with rest.connected(config) as client:
         text = await greeted(client, config)
         version = parse_version(text)

@@ -8,7 +8,7 @@ or a class of ours, which is removed at once. Sources are only read.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,12 +21,9 @@ from vectormigrate.adapters.weaviate.errors import NAME, RestError, meaning
 from vectormigrate.adapters.weaviate.filters import ids_filter
 from vectormigrate.adapters.weaviate.layout import Layout, layout_of
 from vectormigrate.adapters.weaviate.proto import aggregate, search, tenants
-from vectormigrate.errors import CollectionNotFound, InvalidRequest
+from vectormigrate.errors import CollectionNotFound
+from vectormigrate.one_server import Differs, Interfaces
 from vectormigrate.vendor_errors import grpc_code, grpc_details
-
-LOOKS = 20
-PAUSE_SECONDS = 0.1
-"""Nodes of a cluster learn of changes one after another, and objects change while we look."""
 
 SAMPLE = 25
 TENANTS = 8
@@ -34,35 +31,37 @@ NEIGHBOURS = 3
 PROBE = "VectormigrateProbe"
 
 
-class _Differs(Exception):
-    """Why these seem to be two servers."""
-
-
 class Identity:
-    """Questions to both interfaces. `known`: they are one server. Every method raises InvalidRequest when they are
+    """Questions to both interfaces. `known`: they are one server. Every method raises TerminalError when they are
     two."""
 
     def __init__(self, client: Client, config: WeaviateConfig) -> None:
         self.known = False
         self._client = client
-        self._config = config
         self._lock = anyio.Lock()
+        self._interfaces = Interfaces(
+            adapter=NAME,
+            rest=config.rest().removesuffix("/v1"),
+            grpc=config.grpc()[0],
+            advice="Give the gRPC address of the REST server with grpc_port or grpc_url (--source-option or "
+            "--target-option grpc_port=NUMBER)",
+        )
 
     async def shared(self, layout: Layout, first: str = "") -> None:
         """Compare the class, which exists on the REST side, and what it holds; `first`: the tenant to begin with.
         Nothing is known afterwards where it holds nothing on either side."""
         if not self.known:
-            self.known = await self._look(lambda: self._compare(layout, first))
+            self.known = await self._interfaces.compared(lambda: self._compare(layout, first))
 
     async def fresh(self, name: str) -> None:
         """Before the class is made: gRPC must not know it, and must know what other classes hold."""
-        await self._look(lambda: self._absent(name))
+        await self._interfaces.compared(lambda: self._absent(name))
         if not self.known:
-            self.known = await self._look(self._compare_others)
+            self.known = await self._interfaces.compared(self._compare_others)
 
     async def made(self, name: str) -> None:
         """After the class was made over REST, which gRPC did not know before."""
-        self.known = await self._look(lambda: self._present(name))
+        self.known = await self._interfaces.compared(lambda: self._present(name))
 
     async def marked(self, layout: Layout) -> None:
         """Before anything is written: make sure, by something new where the class holds nothing."""
@@ -80,26 +79,6 @@ class Identity:
                 # The role may be about this one class.
                 await self._by_object(layout)
 
-    async def _look(self, look: Callable[[], Awaitable[bool]]) -> bool:
-        """Only a difference that stays counts."""
-        for number in range(LOOKS):
-            try:
-                return await look()
-            except _Differs as error:
-                if number == LOOKS - 1:
-                    raise self._two_servers(error) from None
-            await anyio.sleep(PAUSE_SECONDS)
-        return False
-
-    def _two_servers(self, why: _Differs) -> InvalidRequest:
-        config = self._config
-        message = (
-            f"gRPC at {config.grpc()[0]} is another server than REST at {config.rest().removesuffix('/v1')}: {why}. "
-            "Give the gRPC address of the REST server with grpc_port or grpc_url (--source-option or --target-option "
-            "grpc_port=NUMBER)"
-        )
-        return InvalidRequest(message, adapter=NAME, operation="open")
-
     async def _compare(self, layout: Layout, first: str) -> bool:
         names = [""]
         if layout.divided:
@@ -114,7 +93,7 @@ class Identity:
             request = aggregate.AggregateRequest(collection=layout.name, tenant=name, objects_count=True)
             answer = await self._ask(layout.name, "Aggregate", request, aggregate.AggregateReply)
             if answer.single_result.objects_count:
-                raise _Differs(f"its class {layout.name!r} holds records, this one none")
+                raise Differs(f"its class {layout.name!r} holds records, this one none")
         return False
 
     async def _tenants(self, layout: Layout) -> list[str]:
@@ -124,7 +103,7 @@ class Identity:
         answer = await self._ask(layout.name, "TenantsGet", request, tenants.TenantsGetReply)
         here, there = {item["name"] for item in listed or ()}, {item.name for item in answer.tenants}
         if here != there:
-            raise _Differs(f"only one of them has tenant {min(here ^ there)!r} of class {layout.name!r}")
+            raise Differs(f"only one of them has tenant {min(here ^ there)!r} of class {layout.name!r}")
         return [item["name"] for item in listed or () if item.get("activityStatus", "HOT") in ("HOT", "ACTIVE")]
 
     async def _same_objects(self, layout: Layout, tenant: str, objects: Sequence[Any]) -> None:
@@ -139,7 +118,7 @@ class Identity:
         }
         same = sum(there.get(key) == times for key, times in here.items())
         if not same or 2 * same < len(here.keys() & there.keys()):
-            raise _Differs(f"records of class {layout.name!r} came there at other times")
+            raise Differs(f"records of class {layout.name!r} came there at other times")
 
     def _search(self, layout: Layout, tenant: str, ids: Sequence[UUID]) -> search.SearchRequest:
         texts = [str(item) for item in ids]
@@ -157,12 +136,12 @@ class Identity:
         )
 
     async def _ask(self, name: str, rpc: str, request: Any, answer: Any) -> Any:
-        """A call that fails as _Differs when gRPC does not know the class."""
+        """A call that fails as Differs when gRPC does not know the class."""
         try:
             return await self._client.call(rpc, request, answer)
         except grpc.RpcError as error:
             if _unknown_class(error):
-                raise _Differs(f"it has no class {name!r}") from error
+                raise Differs(f"it has no class {name!r}") from error
             raise
 
     async def _has(self, name: str, tenant: str = "") -> bool:
@@ -182,12 +161,12 @@ class Identity:
 
     async def _absent(self, name: str) -> bool:
         if await self._has(name):
-            raise _Differs(f"it has a class {name!r}")
+            raise Differs(f"it has a class {name!r}")
         return True
 
     async def _present(self, name: str, tenant: str = "") -> bool:
         if not await self._has(name, tenant):
-            raise _Differs(f"it does not have what was just made ({tenant or name})")
+            raise Differs(f"it does not have what was just made ({tenant or name})")
         return True
 
     async def _compare_others(self) -> bool:
@@ -208,7 +187,7 @@ class Identity:
         path = class_path(layout.name, "tenants")
         await self._client.rest("POST", path, [{"name": name}])
         try:
-            self.known = await self._look(lambda: self._present(layout.name, name))
+            self.known = await self._interfaces.compared(lambda: self._present(layout.name, name))
         finally:
             with anyio.CancelScope(shield=True):
                 await self._client.rest("DELETE", path, [name])
@@ -228,12 +207,12 @@ class Identity:
         async def there() -> bool:
             answer = await self._ask(layout.name, "Search", self._search(layout, "", [key]), search.SearchReply)
             if not answer.results:
-                raise _Differs("it does not have the object that was just made")
+                raise Differs("it does not have the object that was just made")
             return True
 
         await self._client.rest("POST", "/objects", {"class": layout.name, "id": str(key), "properties": {}})
         try:
-            self.known = await self._look(there)
+            self.known = await self._interfaces.compared(there)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._client.rest("DELETE", f"/objects/{layout.name}/{key}")

@@ -65,7 +65,7 @@ class Session:
         return self._layout
 
     async def find(self) -> Layout | None:
-        """The layout, or None for a collection that does not exist. Raises InvalidRequest where gRPC leads to another
+        """The layout, or None for a collection that does not exist. Raises TerminalError where gRPC leads to another
         server."""
         try:
             found = layout_of(await self.client.rest("GET", class_path(self.config.collection)))
