@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import resource
@@ -9,17 +10,21 @@ import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpx2
 import pytest
+import uvicorn
 from anyio.abc import SocketStream
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tests.server.support import ALICE, audit_lines, operations
 from tests.server.toy import bearer, serving
 from vectormigrate.errors import AdapterError, ConfigError, TransientError
-from vectormigrate.server.listener import Caps
+from vectormigrate.server.listener import Caps, Listener
 from vectormigrate.server.peers import Proxies
 from vectormigrate.vendor_errors import translator
 
@@ -126,6 +131,45 @@ async def test_without_descriptors_callers_are_turned_away_and_the_log_says_so_o
         assert all(record.exc_info is None for record in caplog.records)
         async with httpx2.AsyncClient(headers=bearer(ALICE)) as http:
             assert (await http.get(f"{url}/page")).status_code == 200
+
+
+async def test_one_whose_spare_descriptor_was_taken_serves_again_when_there_are_some() -> None:
+    async with serving(operations(), caps=QUICK) as url:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        client = socket.socket()
+        try:
+            # Below every free one: what is closed now cannot be opened again, as if another thread had taken it.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+            client.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+            await anyio.sleep(0.3)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            client.close()
+        with anyio.fail_after(20):
+            async with httpx2.AsyncClient(headers=bearer(ALICE)) as http:
+                assert (await http.get(f"{url}/page")).status_code == 200
+
+
+async def test_a_server_that_is_cancelled_closes_what_it_opened() -> None:
+    ended: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "lifespan"
+        for _ in range(2):
+            kind = (await receive())["type"]
+            ended.append(kind)
+            await send({"type": f"{kind}.complete"})
+
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, http=H11Protocol, log_config=None, lifespan="on")
+    server = Listener(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await anyio.lowlevel.checkpoint()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert [sock.fileno() for sock in server.listening] == [-1]
+    assert ended == ["lifespan.startup", "lifespan.shutdown"]
 
 
 def _ended(client: socket.socket) -> bool:

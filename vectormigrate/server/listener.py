@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -132,6 +133,15 @@ class Listener(uvicorn.Server):
         self._begin(self._sweep())
         self.started = True
 
+    async def main_loop(self) -> None:
+        """Serve until told to end. One that is cancelled ends in order as well: uvicorn would leave everything open."""
+        try:
+            await super().main_loop()
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self.shutdown()
+            raise
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, then let open requests end."""
         for task in self._tasks:
@@ -139,7 +149,7 @@ class Listener(uvicorn.Server):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for sock in self.listening:
             sock.close()
-        os.close(self._spare)
+        self._let_spare_go()
         await super().shutdown([])
 
     def _begin(self, work: Any) -> asyncio.Task[None]:
@@ -154,10 +164,12 @@ class Listener(uvicorn.Server):
             try:
                 accepted, address = await loop.sock_accept(listening)
             except OSError as error:
-                if error.errno in NO_DESCRIPTORS:
+                lacking = error.errno in NO_DESCRIPTORS
+                if lacking:
                     self._turn_away(listening)
                     self._say("connections are turned away: %s", error.strerror or str(error))
-                    await asyncio.sleep(0.1)
+                # An error that stays must not keep the loop for itself.
+                await asyncio.sleep(0.1 if lacking else 0)
                 continue
             peer = str(address[0])
             reason = self._no_room(peer)
@@ -183,10 +195,17 @@ class Listener(uvicorn.Server):
 
     def _turn_away(self, listening: socket.socket) -> None:
         """Without a descriptor nothing can be accepted, not even to be closed: a spare one makes way for that."""
-        os.close(self._spare)
+        self._let_spare_go()
         with suppress(OSError):
             listening.accept()[0].close()
-        self._spare = os.open(os.devnull, os.O_RDONLY)
+        # Another thread may have been quicker; then there is none until the next time.
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY)
+
+    def _let_spare_go(self) -> None:
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
 
     def _say(self, text: str, reason: str) -> None:
         if time.monotonic() >= self._quiet_until:
