@@ -82,8 +82,15 @@ async def test_migrations_that_began_elsewhere_keep_to_the_list(world: World) ->
         await service.migrate(MigrationRequest(id=name, source=source, target=target), RunOptions())
     async with app.run(), Client(app.mcp) as client:
         for name in ("private", "inline"):
-            assert (await call(client, "migration_status", migration_id=name))["status"] == "completed"
-            assert (await call(client, "wait_migration", migration_id=name))["finished"]
+            status = await call(client, "migration_status", migration_id=name)
+            assert (status["status"], status["progress"]["percentage"]) == ("completed", 100.0)
+            waited = await call(client, "wait_migration", migration_id=name)
+            assert waited["finished"]
+            read = await client.read_resource(f"migration://{name}/status")
+            prompted = await client.get_prompt("diagnose_migration", {"migration_id": name})
+            for seen in (json.dumps(status), json.dumps(waited), read.model_dump_json(), prompted.model_dump_json()):
+                assert world.url("here") not in seen
+                assert world.url("there") not in seen
             for part in ("plan", "report"):
                 with pytest.raises(MCPError, match="agents"):
                     await client.read_resource(f"migration://{name}/{part}")

@@ -33,6 +33,8 @@ READY_SECONDS = 2.0
 CALCULATIONS = 2
 """Calculations for callers that run at once, each on a thread: the loop answers others meanwhile."""
 
+HIDDEN = "not open to agents"
+
 Deed = Literal["rollback", "overwrite"]
 """What takes data away for good."""
 
@@ -101,6 +103,17 @@ class Desk:
     async def status(self, migration_id: str) -> MigrationStatus:
         """One migration. Raises MigrationNotFound."""
         return await self.service().status(migration_id)
+
+    async def seen(self, status: MigrationStatus) -> tuple[MigrationStatus, Job | None]:
+        """What agents may see of a migration and of its job: of one between collections that they may not touch, or
+        whose plan is still being made, the progress and no more."""
+        job = self.jobs.find(status.id)
+        try:
+            await self.require_access(status.id)
+        except (ConfigError, MigrationNotFound):
+            bare = replace(status, source=HIDDEN, target=HIDDEN, error=None, notices=(), namespaces=())
+            return bare, job if job is not None and job.running else None
+        return status, job
 
     async def plan(self, name: str) -> MigrationPlan:
         """The plan of a migration, or of a proposal that was not started yet, if agents may touch both ends. Raises

@@ -54,8 +54,8 @@ def add_resources(mcp: MCPServer, desk: Desk) -> None:
     async def status(migration_id: str) -> str:
         """How far a migration is, and what to do next."""
         with _reading():
-            found = await desk.status(migration_id)
-        return compact(shown(views.status_answer(found, desk.jobs.find(migration_id)).model_dump()))
+            found = await desk.seen(await desk.status(migration_id))
+        return compact(shown(views.status_answer(*found).model_dump()))
 
     @mcp.resource("migration://{migration_id}/report", name="report", title="Validation report", mime_type=JSON)
     async def report(migration_id: str) -> str:
@@ -109,7 +109,7 @@ def add_prompts(mcp: MCPServer, desk: Desk) -> None:
     ) -> str:
         """Find out why a migration does not get on, and what to do about it."""
         try:
-            found = views.status_answer(await desk.status(migration_id), desk.jobs.find(migration_id))
+            found = views.status_answer(*await desk.seen(await desk.status(migration_id)))
             now = compact(shown(found.model_dump()))
         except VectorMigrateError as error:
             now = told(error)

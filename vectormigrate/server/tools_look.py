@@ -81,8 +81,8 @@ class LookTools:
     async def migration_status(self, migration_id: MigrationId) -> wire.StatusAnswer:
         """Show how far a migration is, whoever runs it, and what to do next."""
         with telling():
-            status = await self.desk.status(migration_id)
-        return views.status_answer(status, self.desk.jobs.find(migration_id))
+            seen = await self.desk.seen(await self.desk.status(migration_id))
+        return views.status_answer(*seen)
 
     async def wait_migration(
         self, migration_id: MigrationId, ctx: Context, max_wait_seconds: Wait = 45.0
@@ -99,8 +99,7 @@ class LookTools:
                         await report(ctx, seen, 100.0, _progress_text(status))
                     await self._pause(migration_id)
                     status = await self.desk.status(migration_id)
-            status = await self.desk.status(migration_id)
-        job = self.desk.jobs.find(migration_id)
+            status, job = await self.desk.seen(await self.desk.status(migration_id))
         answer = views.status_answer(status, job)
         return wire.WaitAnswer(**dict(answer), finished=views.finished(status, job))
 
