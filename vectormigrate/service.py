@@ -150,8 +150,8 @@ class Service:
     ) -> tuple[str, bool]:
         """Store a plan that `plan` made, so that `resume` runs exactly it: the migration's id, and whether it is new.
 
-        It is not when this owner's `request_id` was answered before (the id is then that of the earlier answer), or
-        when the migration exists with this very plan. Raises LossNotAccepted, TargetNotEmpty, InvalidTransition.
+        It is not when the migration exists with this very plan. Raises LossNotAccepted, TargetNotEmpty, and
+        InvalidTransition when it exists with another one or this owner's `request_id` began another migration.
         """
         options = options or RunOptions()
         if plan.unaccepted:

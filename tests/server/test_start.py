@@ -157,6 +157,22 @@ async def test_where_nobody_can_be_asked_the_operator_decides(world: World) -> N
         assert await world.count() == 60
 
 
+@requirement("start:idempotent")
+async def test_a_request_id_does_not_stand_for_another_plan_of_the_same_name(client: Client) -> None:
+    first = await plan(client)
+    second = await plan(client, target_collection="docs-2")
+    await call(client, "start_migration", plan_id=first["plan_id"], request_id="r-1")
+    text = await refused(client, "start_migration", plan_id=second["plan_id"], request_id="r-1")
+    assert "with another plan" in text
+
+
+async def test_the_id_of_a_migration_is_none_of_a_plan(client: Client) -> None:
+    await start(client)
+    for _ in range(2):
+        assert "no plan 'docs' of yours" in await refused(client, "plan_migration", plan_id="docs")
+        await call(client, "wait_migration", migration_id="docs")
+
+
 async def test_an_id_is_made_up_where_none_is_given(client: Client) -> None:
     planned = await call(client, "plan_migration", source="here", target="there", target_collection="docs")
     assert planned["migration_id"].startswith("docs-")

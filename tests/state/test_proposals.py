@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,25 +38,26 @@ async def test_a_plan_that_waited_too_long_is_gone(store: Store, path: Path) -> 
     assert sql(path, "SELECT id FROM proposal") == [("new",)]
 
 
-async def test_the_same_request_starts_one_migration(store: Store) -> None:
+async def test_the_same_request_starts_one_migration(store: Store, path: Path) -> None:
     plan = make_plan("served")
     assert await store.begin(plan, RunOptions(), "ada", "r1") == (plan.spec.id, True)
     assert await store.begin(plan, RunOptions(), "ada", "r1") == (plan.spec.id, False)
     with pytest.raises(InvalidTransition, match="started the migration 'served' before, not 'another'"):
         await store.begin(make_plan("another"), RunOptions(), "ada", "r1")
     assert [item.id for item in await store.list()][1:] == [plan.spec.id]
-    assert await store.answered("ada", "r1") == plan.spec.id
-    assert await store.answered("bob", "r1") is None
+    assert sql(path, "SELECT owner, request_id, migration_id FROM request") == [("ada", "r1", plan.spec.id)]
 
 
-async def test_the_same_plan_begins_once_and_another_plan_of_the_id_is_refused(store: Store) -> None:
+async def test_the_same_plan_begins_once_and_another_plan_of_the_id_is_refused(store: Store, path: Path) -> None:
     plan = make_plan("served")
     assert (await store.begin(plan, RunOptions(), "ada", None))[1]
     assert not (await store.begin(plan, RunOptions(), "bob", None))[1]
     assert plan.spec.id == make_plan("served", rows=1).spec.id
     with pytest.raises(InvalidTransition, match="with another plan"):
         await store.begin(make_plan("served", rows=1), RunOptions(), "ada", "r2")
-    assert await store.answered("ada", "r2") is None
+    with pytest.raises(InvalidTransition, match="with another plan"):
+        await store.begin(replace(plan, spec=replace(plan.spec, overwrite=True)), RunOptions(), "ada", "r2")
+    assert sql(path, "SELECT * FROM request") == []
 
 
 async def test_what_a_server_runs_is_known_to_the_next_one(store: Store, path: Path) -> None:

@@ -132,7 +132,7 @@ class Planner:
     async def show(self, plan_id: str, ctx: Context, seconds: float) -> wire.PlanAnswer:
         """A plan again, or what became of its making. Raises ConfigError."""
         job = self.desk.jobs.find(plan_id)
-        if job is None or job.owner != caller().name:
+        if job is None or job.kind != "plan" or job.owner != caller().name:
             return self._proposed(await self._proposal(plan_id))
         return await self._planned(job, ctx, seconds)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from vectormigrate.errors import InvalidTransition
-from vectormigrate.model.plan import MigrationPlan, RunOptions
+from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
 from vectormigrate.state import migrations
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import corrupt
@@ -69,44 +69,35 @@ async def begin(
 ) -> tuple[str, bool]:
     """Store the migration of a plan, once: the id, and whether this call made it.
 
-    It did not when this owner's request was answered before, or when the migration exists with this very plan. Raises
-    InvalidTransition when the id belongs to another plan.
+    It did not when the migration exists with this very plan. Raises InvalidTransition when the id belongs to another
+    plan, or this owner's request to another migration.
     """
-    if request_id is not None:
-        answered = await session.fetch_one("find_request", owner=owner, request_id=request_id)
-        if answered is not None:
-            return _same_request(answered["migration_id"], plan, request_id), False
     migration_id = plan.spec.id
+    answered = request_id is not None and await session.fetch_one("find_request", owner=owner, request_id=request_id)
+    if answered and answered["migration_id"] != migration_id:
+        raise InvalidTransition(
+            f"the request {request_id!r} started the migration {answered['migration_id']!r} before, not "
+            f"{migration_id!r}; choose another request_id"
+        )
     existing = await session.fetch_one("load_migration", id=migration_id)
     made = existing is None
     if existing is None:
         await migrations.create(session, plan, options)
         await session.execute("add_served", id=migration_id, owner=owner, now=utc_text())
-    elif existing["fingerprint"] != plan.fingerprint():
+    elif existing["fingerprint"] != plan.fingerprint() or _spec_of(existing["plan"]) != plan.spec:
         raise InvalidTransition(
             f"migration {migration_id!r} exists already ({existing['status']}) with another plan; choose another id"
         )
-    if request_id is not None:
+    if request_id is not None and not answered:
         await session.execute(
             "save_request", owner=owner, request_id=request_id, migration_id=migration_id, now=utc_text()
         )
     return migration_id, made
 
 
-def _same_request(before: str, plan: MigrationPlan, request_id: str) -> str:
-    """The migration that the request started. Raises InvalidTransition when it was another one."""
-    if before != plan.spec.id:
-        raise InvalidTransition(
-            f"the request {request_id!r} started the migration {before!r} before, not {plan.spec.id!r}; choose another "
-            "request_id"
-        )
-    return before
-
-
-async def answered(session: Session, owner: str, request_id: str) -> str | None:
-    """The migration that this request started, or None."""
-    row = await session.fetch_one("find_request", owner=owner, request_id=request_id)
-    return None if row is None else row["migration_id"]
+def _spec_of(plan: str) -> MigrationSpec:
+    """What was asked for; the fingerprint is of what will be copied, and not of what may be replaced."""
+    return MigrationPlan.from_json(json.loads(plan)).spec
 
 
 async def served(session: Session) -> list[tuple[str, str]]:

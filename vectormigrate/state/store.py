@@ -357,10 +357,6 @@ class Store:
         """Store the migration of a plan once; see proposals.begin."""
         return await self._write(lambda session: proposals.begin(session, plan, options, owner, request_id))
 
-    async def answered(self, owner: str, request_id: str) -> str | None:
-        """The migration that this request started, or None."""
-        return await proposals.answered(self._reader, owner, request_id)
-
     async def serve(self, migration_id: str, owner: str) -> None:
         """Enter that a server is responsible for this migration."""
         await self._write(lambda session: session.execute("add_served", id=migration_id, owner=owner, now=utc_text()))
