@@ -181,7 +181,7 @@ class Store:
     async def which_settled(self, migration_id: str, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
         """Those of these target ids whose writing was acknowledged and committed."""
         index = await self._indexes.of(migration_id, namespace)
-        return {ids[row] for row in np.flatnonzero(index.holds(ids))}
+        return {ids[int(row)] for row in np.flatnonzero(index.holds(ids))}
 
     async def which_intended(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
         """Those of these target ids that are in intents which no committed page settled: what a crash may have left
