@@ -58,6 +58,19 @@ async def test_a_resume_does_not_raise_the_limit_of_rejects(world: World, monkey
     assert (status.status, status.rejected_records, status.migrated_records) == (Status.COMPLETED, 0, RECORDS)
 
 
+async def test_a_resume_beyond_the_limit_copies_nothing_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = Faults(refused=frozenset({1}))
+    inject(monkeypatch, "target", faults)
+    pages_of_20 = replace(OPTIONS, batch_size=2)
+    with pytest.raises(MigrationFailed):
+        await world.service.migrate(world.request, pages_of_20)
+    written = faults.calls["upsert"]
+    assert written < RECORDS // 2
+    with pytest.raises(MigrationFailed):
+        await world.service.resume("job")
+    assert faults.calls["upsert"] == written
+
+
 async def test_rejects_that_are_refused_again_still_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     inject(monkeypatch, "target", Faults(refused=frozenset({50})))
     with pytest.raises(MigrationFailed):
