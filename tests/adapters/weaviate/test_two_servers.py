@@ -12,7 +12,7 @@ import pytest
 from tests.adapters.weaviate.conftest import Place
 from tests.emulators.weaviate import Emulator, Fault, emulator
 from vectormigrate.adapters.weaviate import SPEC, WeaviateConfig
-from vectormigrate.errors import TerminalError
+from vectormigrate.errors import TerminalError, TimedOut
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
@@ -162,8 +162,8 @@ async def test_a_tenant_that_was_switched_off_is_compared_once_it_is_on(near: Em
     far.store.classes["C"].spaces["a"].objects[KEY.int].created -= 1
     for server in (near, far):
         rest(server, "PUT", "/schema/C/tenants", [{"name": "a", "activityStatus": "COLD"}])
-    async with SPEC.open(crossed(near, far, activate_tenants=True)) as source:
-        with pytest.raises(TerminalError, match=r"tenant|times|not active"):
+    async with SPEC.open(crossed(near, far, activate_tenants=True, ready_timeout=1)) as source:
+        with pytest.raises(TimedOut, match="one server"):
             await source.fetch([KEY], "a")
 
 
@@ -178,3 +178,17 @@ async def test_one_server_is_known_as_one_and_keeps_no_trace_of_the_question(
         assert await target.count() == 1
     assert list(near.store.classes) == ["C"]
     assert list(near.store.classes["C"].states) == ([namespace] if namespace else [])
+
+
+async def test_every_tenant_is_compared_before_it_is_read_until_one_tells(near: Emulator, far: Emulator) -> None:
+    names = [f"t{number:02}" for number in range(12)]
+    for server in (near, far):
+        rest(server, "POST", "/schema", {"class": "C", "multiTenancyConfig": {"enabled": True}})
+        rest(server, "POST", "/schema/C/tenants", [{"name": name} for name in names])
+        rest(server, "POST", "/objects", {"class": "C", "id": str(KEY), "properties": {}, "tenant": names[-1]})
+    far.store.classes["C"].spaces[names[-1]].objects[KEY.int].created -= 1
+    async with SPEC.open(crossed(near, far)) as source:
+        assert await source.count(names[0]) == 0
+        for read in (source.count(), source.count(names[-1]), source.fetch([KEY], names[-1])):
+            with pytest.raises(TerminalError, match="other times"):
+                await read

@@ -17,7 +17,7 @@ import grpc
 
 from vectormigrate.adapters.weaviate.client import Client, class_path
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
-from vectormigrate.adapters.weaviate.errors import NAME, RestError, meaning
+from vectormigrate.adapters.weaviate.errors import NAME, RestError, inactive_tenant, meaning, unknown_tenant
 from vectormigrate.adapters.weaviate.filters import ids_filter
 from vectormigrate.adapters.weaviate.layout import Layout, layout_of
 from vectormigrate.adapters.weaviate.proto import aggregate, search, tenants
@@ -47,11 +47,11 @@ class Identity:
             "--target-option grpc_port=NUMBER)",
         )
 
-    async def shared(self, layout: Layout, first: str = "") -> None:
-        """Compare the class, which exists on the REST side, and what it holds; `first`: the tenant to begin with.
-        Nothing is known afterwards where it holds nothing on either side."""
+    async def shared(self, layout: Layout, tenant: str = "") -> None:
+        """Compare the class, which exists on the REST side, and what it holds: of many tenants the one that is named,
+        else a few. Nothing is known afterwards where there is nothing on either side."""
         if not self.known:
-            self.known = await self._interfaces.compared(lambda: self._compare(layout, first))
+            self.known = await self._interfaces.compared(lambda: self._compare(layout, tenant))
 
     async def fresh(self, name: str) -> None:
         """Before the class is made: gRPC must not know it, and must know what other classes hold."""
@@ -79,11 +79,10 @@ class Identity:
                 # The role may be about this one class.
                 await self._by_object(layout)
 
-    async def _compare(self, layout: Layout, first: str) -> bool:
-        names = [""]
-        if layout.divided:
-            names = await self._tenants(layout)
-            names = sorted(names, key=lambda name: name != first)[:TENANTS]
+    async def _compare(self, layout: Layout, tenant: str = "") -> bool:
+        names = [tenant]
+        if layout.divided and not tenant:
+            names = (await self._tenants(layout))[:TENANTS]
         for name in names:
             params = {"class": layout.name, "limit": str(SAMPLE), **({"tenant": name} if name else {})}
             found: Any = await self._client.rest("GET", "/objects", params=params)
@@ -136,12 +135,14 @@ class Identity:
         )
 
     async def _ask(self, name: str, rpc: str, request: Any, answer: Any) -> Any:
-        """A call that fails as Differs when gRPC does not know the class."""
+        """A call that fails as Differs when gRPC does not know the class, or its tenant that REST shows as active."""
         try:
             return await self._client.call(rpc, request, answer)
         except grpc.RpcError as error:
             if _unknown_class(error):
                 raise Differs(f"it has no class {name!r}") from error
+            if unknown_tenant(error) or inactive_tenant(error):
+                raise Differs(f"a tenant of its class {name!r} is missing or not active") from error
             raise
 
     async def _has(self, name: str, tenant: str = "") -> bool:
@@ -175,7 +176,7 @@ class Identity:
             found: Any = await self._client.rest("GET", "/schema")
             layouts = [layout_of(item) for item in found["classes"] or ()]
             for layout in [item for item in layouts if not item.divided][:NEIGHBOURS]:
-                if await self._compare(layout, ""):
+                if await self._compare(layout):
                     return True
         except (RestError, grpc.RpcError):
             # Others' classes may be closed to us, or going.

@@ -60,7 +60,7 @@ class Session:
                 message = f"no collection {self.config.collection!r}"
                 raise CollectionNotFound(message, adapter=NAME, operation="describe")
             self._layout = found
-        elif not self.identity.known:
+        elif not self._layout.divided:
             await self.identity.shared(self._layout)
         return self._layout
 
@@ -130,7 +130,8 @@ class Session:
 
     async def has(self, namespace: str) -> bool:
         """Whether the namespace exists. Its tenant is switched on when that is wanted; otherwise raises InvalidRequest
-        for one that is off."""
+        for one that is off. Until a tenant told that gRPC leads to the same server, each is compared before it is
+        read."""
         layout = await self.layout()
         if not layout.divided or not namespace:
             return not layout.divided and not namespace
@@ -143,7 +144,9 @@ class Session:
             return False
         if state != HOT:
             await self._activate(layout, namespace, state)
-        self._active.add(namespace)
+        await self.identity.shared(layout, namespace)
+        if self.identity.known:
+            self._active.add(namespace)
         return True
 
     async def make(self, namespace: str) -> None:
@@ -180,10 +183,12 @@ class Session:
             deadline = time.monotonic() + self.config.ready_timeout
             while (await self.states([name])).get(name, HOT) != HOT:
                 if time.monotonic() > deadline:
-                    message = f"tenant {name!r} was not active within {self.config.ready_timeout:g} s"
+                    message = (
+                        f"tenant {name!r} was switched on over REST, but not active over gRPC within "
+                        f"{self.config.ready_timeout:g} s; do both lead to one server?"
+                    )
                     raise TimedOut(message, adapter=NAME, operation="tenant")
                 await anyio.sleep(POLL_SECONDS)
-        await self.identity.shared(layout, name)
 
     async def _switch(self, collection: str, wanted: dict[str, str]) -> None:
         body = [{"name": name, "activityStatus": state} for name, state in wanted.items()]
