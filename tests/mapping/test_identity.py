@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from vectormigrate.mapping.namespaces import namespace_map
 from vectormigrate.mapping.origin import restore
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId, id_key
+from vectormigrate.model.plan import MappingRules
 
 U = uuid.UUID("12345678-1234-5678-1234-567812345678")
 INTS = frozenset({IdKind.INT64})
@@ -301,3 +303,12 @@ def test_sidecars_of_older_versions_are_believed() -> None:
     batch = one_batch([{"k": 1, ORIGIN: '{"v":1,"id":"i:7","ns":"n"}', ORIGIN_ID: 7}], [U])
     assert restore(batch).batch.ids == [7]
     assert restore(batch).namespaces == ["n"]
+
+
+def test_a_plan_of_an_older_version_writes_the_sidecars_that_it_began_with() -> None:
+    # A resume would leave two kinds of them, and a validation find every record of before changed.
+    limits = Limits(id_kinds=frozenset({IdKind.UUID}))
+    stored = asdict(rules(id_strategy="uuid5", limits=limits))
+    del stored["id_checks"]
+    found = Mapper(MappingRules.from_json(json.loads(json.dumps(stored)))).apply(one_batch([{"k": 1}], ["a"]))
+    assert found.batch.metadata == [{"k": 1, ORIGIN_ID: "a", ORIGIN: '{"v":1,"id":"s:a"}'}]

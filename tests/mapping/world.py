@@ -148,6 +148,7 @@ def rules(**changes: Any) -> MappingRules:
         "sidecar": True,
         "accepted_losses": (),
         "target_limits": limits.to_json(),
+        "id_checks": True,
     }
     return MappingRules(**{**base, **changes})
 

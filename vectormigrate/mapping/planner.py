@@ -240,6 +240,7 @@ def _rules(
         reserved_fields=tuple(sorted(limits.reserved)),
         restore_vectors=dict(vectors.originals),
         original_namespaces=dict(spaces.restored),
+        id_checks=True,
     )
 
 

@@ -30,6 +30,7 @@ class RowEncoder:
         self.renamer = Renamer(rules.renames, rules.excludes)
         self._keeps_text = rules.id_strategy == "text"
         self._sidecar = rules.sidecar
+        self._id_checks = rules.id_checks
         self._int_ids = limits.int_origin_ids
         self._accepted = frozenset(rules.accepted_losses)
         self._accepts_all = ALL in self._accepted
@@ -64,7 +65,7 @@ class RowEncoder:
         if (sidecar or note) and self._sidecar:
             if ORIGIN in encoded or ORIGIN_ID in encoded:
                 encoded, note = self._beside_sidecar.encode(metadata, effects)
-            if sidecar.keys() & {"id", "ns"}:
+            if self._id_checks and sidecar.keys() & {"id", "ns"}:
                 sidecar["at"] = origin_check(target_id)
             sidecar |= note
             encoded = self._with_sidecar(encoded, sidecar, record_id)

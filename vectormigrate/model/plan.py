@@ -170,6 +170,9 @@ class MappingRules:
     restore_vectors: Mapping[str, str] = field(default_factory=dict[str, str])
     original_namespaces: Mapping[str, str] = field(default_factory=dict[str, str])
     """Source namespace -> what it was called at the origin, where an earlier migration had to rename it."""
+    id_checks: bool = False
+    """Sidecars know the record that they are written for (`at` in mapping/origin.py). A plan of an older version
+    resumes without: else what it wrote before would differ from what is expected now."""
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> MappingRules:
@@ -221,8 +224,9 @@ class MigrationPlan:
         data["spec"] = self.spec.to_json()
         data["source_schema"] = self.source_schema.to_json()
         data["target_schema"] = self.target_schema.to_json()
-        if not self.rules.original_namespaces:  # plans of older versions have none, and their fingerprints must hold
-            del data["rules"]["original_namespaces"]
+        for name in ("original_namespaces", "id_checks"):
+            if not data["rules"][name]:  # plans of older versions have none, and their fingerprints must hold
+                del data["rules"][name]
         return json.loads(json.dumps(data))
 
     @staticmethod
