@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,9 @@ import pytest
 from tests.engine.faults import Faults, inject
 from vectormigrate import Endpoint, MigrationRequest, Service, open_service, registry
 from vectormigrate.adapters.memory import register_profile
-from vectormigrate.engine import source_pages
+from vectormigrate.engine import planning, source_pages
 from vectormigrate.engine.connect import open_endpoint
-from vectormigrate.errors import ConfigError
+from vectormigrate.errors import ConfigError, PlanError
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.plan import MigrationPlan
@@ -69,16 +70,29 @@ async def test_every_page_of_the_source_is_read_once(
     assert faults.calls["scan"] == len(TENANTS) + timing
 
 
+@pytest.mark.parametrize("bound", ["KEPT_BYTES", "KEPT_ROWS"])
 async def test_a_source_too_large_to_keep_is_read_again_with_the_same_result(
-    service: Service, request_: MigrationRequest, monkeypatch: pytest.MonkeyPatch
+    service: Service, request_: MigrationRequest, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = await service.plan(request_)
-    monkeypatch.setattr(source_pages, "KEPT_BYTES", 0)
+    monkeypatch.setattr(source_pages, bound, 20)
     faults = Faults()
     inject(monkeypatch, "source", faults)
     again = await service.plan(request_)
     assert faults.calls["scan"] == 2 * len(TENANTS) + 1
     assert decided(again) == decided(kept)
+
+
+async def test_a_plan_that_ends_early_leaves_nothing_open(
+    service: Service, request_: MigrationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PlanError("stopped here")
+
+    monkeypatch.setattr(planning, "_check_way_home", refuse)
+    with pytest.raises(PlanError, match="stopped here"):
+        await service.plan(request_)
+    gc.collect()
 
 
 async def test_a_plan_does_not_depend_on_which_partition_was_read_first(

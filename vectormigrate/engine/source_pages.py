@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -18,7 +19,9 @@ AHEAD = 1
 """Pages that each reader holds ready."""
 
 KEPT_BYTES = 32 * 2**20
-"""Metadata that is kept for a second look; of a larger collection every look reads anew."""
+KEPT_ROWS = 200_000
+"""Metadata and records (some 200 bytes each, if only an id) that are kept for a second look; of a larger collection
+every look reads anew."""
 
 Handle = Callable[[RecordBatch], Awaitable[None]]
 
@@ -41,6 +44,7 @@ class SourcePages:
                 await handle(batch)
             return
         keeping: list[RecordBatch] | None = [] if limit is None else None
+        rows = 0
         share = None if limit is None else -(-limit // max(1, len(self._partitions)))
         streams = [anyio.create_memory_object_stream[RecordBatch](AHEAD) for _ in self._partitions]
         waiting = [(partition, send) for partition, (send, _) in zip(self._partitions, streams, strict=True)]
@@ -51,16 +55,20 @@ class SourcePages:
                 async with send:
                     await self._read(partition, send, share)
 
-        async with task_group() as tasks:
-            for _ in range(min(self._source.capabilities.readers, len(waiting))):
-                tasks.start_soon(reader)
-            for _, receive in streams:
-                async with receive:
+        with ExitStack() as opened:
+            for stream in itertools.chain.from_iterable(streams):
+                opened.enter_context(stream)
+            async with task_group() as tasks:
+                for _ in range(min(self._source.capabilities.readers, len(waiting))):
+                    tasks.start_soon(reader)
+                for _, receive in streams:
                     async for batch in receive:
                         await handle(batch)
+                        rows += len(batch)
                         if keeping is not None:
                             keeping.append(batch)
-                            keeping = keeping if self._bytes_of() <= KEPT_BYTES else None
+                            small = rows <= KEPT_ROWS and self._bytes_of() <= KEPT_BYTES
+                            keeping = keeping if small else None
         self._kept = keeping
 
     async def _read(self, partition: Partition, send: MemoryObjectSendStream[RecordBatch], share: int | None) -> None:
