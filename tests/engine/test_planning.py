@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.engine.faults import Faults, inject
-from vectormigrate import Endpoint, MigrationRequest, Service, open_service, registry
+from vectormigrate import Endpoint, MigrationRequest, RunOptions, Service, Status, open_service, registry
 from vectormigrate.adapters.memory import register_profile
 from vectormigrate.engine import planning, source_pages
 from vectormigrate.engine.connect import open_endpoint
@@ -106,7 +107,28 @@ async def test_a_plan_does_not_depend_on_which_partition_was_read_first(
 async def test_a_limit_of_records_is_kept_and_said(service: Service, request_: MigrationRequest) -> None:
     plan = await service.plan(replace(request_, profile_limit=12))
     assert plan.profiled_records == 12
-    assert any("rests on 12 of 36 records" in warning for warning in plan.warnings)
+    (warning,) = [text for text in plan.warnings if "rests on 12 of 36 records" in text]
+    assert "becomes a reject" in warning
+
+
+async def test_a_field_of_unread_records_alone_is_in_the_sidecar_as_the_plan_says(
+    service: Service, request_: MigrationRequest
+) -> None:
+    async with open_endpoint(request_.source) as collection:
+        vectors = {"v": DenseColumn(np.ones((1, DIM), np.float32))}
+        assert await collection.upsert(RecordBatch(TENANTS[0], [9], vectors, [{"late": "x"}])) == []
+    request = replace(request_, profile_limit=12)
+    plan = await service.plan(request)
+    assert "late" not in {item.name for item in plan.target_schema.fields}
+    assert any("no column: only the sidecar keeps it" in text for text in plan.warnings)
+    assert (await service.migrate(request, RunOptions())).status is Status.COMPLETED
+    async with open_endpoint(request.target) as target:
+        (partition,) = await target.partitions(1, [plan.rules.namespaces.get(TENANTS[0], TENANTS[0])])
+        async with aclosing(target.scan(partition)) as pages:
+            rows = [row async for page in pages for row in page.batch.metadata]
+    (row,) = [row for row in rows if row["_vm_id"] == "9"]
+    assert row.keys() == {"_vm_id", "_vm_origin"}
+    assert '["a","late",' in str(row["_vm_origin"])
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "é", "x" * 65])

@@ -206,7 +206,7 @@ ProfileLimit = Annotated[
         metavar="N",
         min=1,
         rich_help_panel=WHAT,
-        help="Read about N records to plan; default all. What only an unread record needs makes it a reject.",
+        help="Read about N records to plan; default all. The plan says what the unread ones leave open.",
     ),
 ]
 

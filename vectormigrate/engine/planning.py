@@ -42,8 +42,8 @@ async def make_plan(
     profile_limit: int | None = None,
 ) -> MigrationPlan:
     """The whole decision. `source_note`, `target_note`: the origin notes of collections that cannot carry them.
-    `profile_limit`: read at most so many records (default: all) to count losses; a loss that only later records need
-    is then met as a reject while copying, never silently.
+    `profile_limit`: read about so many records (default: all) to decide and to count losses. A loss that only unread
+    records need makes these rejects; a field that only they hold gets neither index nor column, which a warning says.
 
     Raises PlanError and its kin for anything that cannot be done as asked, CollectionNotFound for a missing source.
     """
@@ -117,8 +117,9 @@ async def make_plan(
 def _unread(read: int, total: int) -> Iterator[str]:
     if read < total:
         yield (
-            f"the plan rests on {read:,} of {total:,} records: losses are counted in these only, and a record that "
-            "needs a loss that none of them needs becomes a reject"
+            f"the plan rests on {read:,} of {total:,} records: losses are counted in these only; a record that needs a "
+            "loss that none of them needs becomes a reject; a field that none of them holds gets no index, and of a "
+            "target with typed columns no column: only the sidecar keeps it"
         )
 
 
