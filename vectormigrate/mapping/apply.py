@@ -57,10 +57,6 @@ class Mapper:
         self._namespace = namespace_map(limits, rules.namespaces)
         self._original = rules.original_namespaces
 
-    def target_id(self, source_id: RecordId, namespace: str) -> RecordId:
-        """The target's id of a source record that carries no sidecar. With one, only `apply` knows."""
-        return self._rows.map_id(namespace, source_id)
-
     def target_namespace(self, namespace: str) -> str:
         """The target's namespace of a source namespace, for records whose sidecar names no other one."""
         return self._namespace(namespace)
