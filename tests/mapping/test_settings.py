@@ -72,12 +72,12 @@ def test_what_a_new_collection_gets_unasked_is_said_unless_the_origin_chose() ->
     assert "made in a far country" not in decide_twice(home, "one", caps)[0].warnings
 
 
-def test_what_a_database_on_the_way_protects_counts_too() -> None:
+def test_what_a_database_on_the_way_does_to_records_answers_and_safety_counts_too() -> None:
     there = migrate(source(Setting(name="a", weight=Weight.SETTING, detail="a")), "far", WIDE).target
     own = tuple(replace(item, name=f"far-{item.weight}") for item in SETTINGS)
     there = replace(there, schema=replace(there.schema, settings=own))
     home, _ = decide_twice(there, "one", replace(WIDE, settings=frozenset({"a"})))
-    assert outcomes(home) == {"safety:far-safety": Outcome.LOSS, "records:far-records": Outcome.LOSS}
+    assert outcomes(home) == {f"{weight}:far-{weight}": Outcome.LOSS for weight in ("safety", "behaviour", "records")}
 
 
 def test_an_existing_collection_must_have_what_protects_or_changes_answers() -> None:

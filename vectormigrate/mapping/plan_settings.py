@@ -51,13 +51,14 @@ def plan_empty(context: PlanContext, spaces: NamespacePlan, losses: LossList) ->
 
 
 def _settings(context: PlanContext) -> Iterator[tuple[Setting, str]]:
-    """Each with the adapter of its database. A database on the way counts where records or their safety do."""
+    """Each with the adapter of its database. Of a database on the way counts what it does to records, answers and
+    safety; how it kept the collection is its own."""
     origin = context.note.schema if context.note else context.source_schema
     known = {item.name for item in origin.settings}
     for item in origin.settings:
         yield item, context.note.adapter if context.note else context.source_adapter
     for item in context.source_schema.settings:
-        if item.name not in known and item.weight in (Weight.SAFETY, Weight.RECORDS):
+        if item.name not in known and item.weight not in (Weight.SETTING, Weight.NOTICE):
             yield item, context.source_adapter
 
 
