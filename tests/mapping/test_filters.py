@@ -41,7 +41,16 @@ def test_full_text_search_that_the_target_lacks_is_a_named_loss() -> None:
     assert indexes(found) == {"body": FieldType.STRING}
     assert losses(moved([{"body": "some words"}], TEXT, to=COSINE_JSON)) == {}
     assert losses(moved([{"body": "some words"}], TEXT, to=TYPED)) == {}
-    assert losses(moved([{"body": "some words"}], replace(TEXT, indexed=False), to=NO_TEXT)) == {}
+    no_column = replace(TYPED, column_types=TYPED.column_types - {FieldType.TEXT})
+    assert losses(moved([{"body": "some words"}], TEXT, to=no_column)).keys() == {"index:body"}
+
+
+@pytest.mark.parametrize("to", [NO_TEXT, replace(TYPED, column_types=NO_TEXT.index_types)], ids=["columns", "typed"])
+def test_a_field_that_nobody_filters_by_or_that_stays_behind_loses_no_filter(to: Capabilities) -> None:
+    rows = [{"body": "some words"}]
+    assert losses(moved(rows, replace(TEXT, indexed=False), to=to)) == {}
+    assert losses(moved(rows, replace(TEXT, indexed=False, declared=True), to=to)) == {}
+    assert losses(moved(rows, TEXT, to=to, excludes=("body",))) == {}
 
 
 @pytest.mark.parametrize("to", [TYPED, COLUMNS, FLAT], ids=["typed", "columns", "flat"])
@@ -67,6 +76,7 @@ YEAR = MetadataField(name="n", type=FieldType.INT64, indexed=True)
 def test_numbers_that_become_text_lose_their_ranges_by_name(to: Capabilities, number: int, lost: bool) -> None:
     found = moved([{"n": 1}, {"n": number}], YEAR, to=to)
     assert ("index:n" in losses(found)) == lost
+    assert [loss.count for loss in losses(found).values()] == [1] * lost
     assert losses(moved([{"n": 1}, {"n": number}], replace(YEAR, indexed=False), to=FLAT)) == {}
 
 
@@ -82,7 +92,22 @@ def test_what_a_source_filters_by_without_listing_it_is_indexed_on_the_target() 
         "_vm_id": FieldType.STRING,
     }
     assert losses(found) == {}
+    (tags,) = [item for item in found.target.schema.fields if item.name == "tags"]
+    assert tags.element is FieldType.STRING
     assert indexes(moved(rows, to=COSINE_JSON, source=FLAT)).keys() == {"_vm_id"}
+
+
+def test_filters_of_a_database_on_the_way_count_when_it_is_left_but_not_at_home() -> None:
+    there = moved([{"year": 1999}], to=FILTERS_ALL).target
+    onward = migrate(there, "three", COSINE_JSON).target
+    assert {item.name for item in onward.schema.fields if item.indexed} == {"year", "_vm_id"}
+    assert migrate(there, "one", WIDE).target.schema.fields == ()
+
+
+@pytest.mark.parametrize("to", [TYPED, FLAT], ids=["typed", "flat"])
+def test_numbers_that_a_source_filters_by_without_listing_them_lose_their_ranges_by_name(to: Capabilities) -> None:
+    wide = replace(FILTERS_ALL, int_range=WIDE.int_range)
+    assert losses(moved([{"n": 2**60}], to=to, source=wide)).keys() == {"index:n"}
 
 
 def test_a_field_whose_name_is_no_index_path_is_told() -> None:
@@ -90,13 +115,16 @@ def test_a_field_whose_name_is_no_index_path_is_told() -> None:
     found = moved(rows, to=COSINE_JSON, source=FILTERS_ALL)
     assert indexes(found).keys() == {"e", "_vm_id"}
     (warning,) = [text for text in found.decision.warnings if "no index" in text]
+    assert not [
+        text for text in moved(rows, to=FILTERS_ALL, source=FILTERS_ALL).decision.warnings if "no index" in text
+    ]
     assert "'a b'" in warning
     assert "c" in warning
 
 
 def test_a_listed_field_without_a_type_gets_the_index_that_its_values_need() -> None:
     listed = [MetadataField(name=name, type=FieldType.STRING, indexed=True) for name in ("year", "title", "tags", "no")]
-    rows = [{"year": 1999, "title": "a", "tags": ["x"]}, {"title": "b", "year": 2001}]
+    rows = [{"year": 1999, "title": "a", "tags": ["x"]}, {"title": 5, "year": 2001}, {"title": 6}]
     found = indexes(moved(rows, *listed, to=COSINE_JSON, source=FLAT))
     assert found.pop("_vm_id")
     assert found == {

@@ -47,6 +47,12 @@ def test_a_part_after_a_colon_says_what_a_setting_concerns() -> None:
     assert outcomes(decide_twice(source(item), "two", WIDE)[0]) == {"behaviour:idf:words": Outcome.LOSS}
 
 
+def test_another_adapter_of_the_same_engine_carries_them_too() -> None:
+    sibling = replace(CARRIES_ALL, settings_from=frozenset({"one"}))
+    assert outcomes(decide_twice(source(), "two", sibling)[0]) == {}
+    assert outcomes(decide_twice(source(adapter="three"), "two", sibling)[0]).keys() == LOST
+
+
 @pytest.mark.parametrize("stations", [1, 2])
 def test_the_way_home_tells_what_the_origin_had(stations: int) -> None:
     """Also over two other databases, none of which shows any of it."""
@@ -91,7 +97,7 @@ def test_an_existing_collection_must_have_what_protects_or_changes_answers() -> 
             source_caps=WIDE,
             target_adapter="one",
             target_caps=CARRIES_ALL,
-            namespaces={"": 1},
+            namespaces={"": 1, "nobody": 0},
             existing=existing,
         )
         return outcomes(decision)
@@ -120,19 +126,38 @@ def with_empty(*names: str) -> Collection:
     return Collection("one", WIDE, schema(), {**store, **{name: one_batch([], namespace=name) for name in names}})
 
 
+def only_full(found: Collection) -> Collection:
+    """As a database without empty namespaces shows it."""
+    return replace(found, store={name: batch for name, batch in found.store.items() if len(batch)})
+
+
 def test_namespaces_without_records_are_made_where_there_are_such_and_come_home() -> None:
     holds = replace(WIDE, empty_namespaces=True)
     found, _ = decide_twice(with_empty("b", "a"), "two", holds)
     assert found.target_schema.namespaces == ("a", "b")
     assert outcomes(found) == {}
     there = migrate(with_empty("b", "a"), "far", WIDE)
+    there = replace(there, target=only_full(there.target))
     assert there.decision.target_schema.namespaces == ()
     assert outcomes(there.decision) == {"setting:empty-namespaces": Outcome.RESTORED}
     assert "'a', 'b'" in next(loss.detail for loss in there.decision.losses)
     home, _ = decide_twice(there.target, "one", holds)
     assert home.target_schema.namespaces == ("a", "b")
-    onward = migrate(there.target, "farther", WIDE).target
+    onward = only_full(migrate(there.target, "farther", WIDE).target)
     assert decide_twice(onward, "one", holds)[0].target_schema.namespaces == ("a", "b")
+
+
+def test_empty_namespaces_that_the_target_cannot_have_are_named() -> None:
+    there = only_full(migrate(with_empty("a", "b c"), "far", WIDE).target)
+    narrow = replace(WIDE, empty_namespaces=True, namespace_names=r"[a-z]*")
+    found, _ = decide_twice(there, "two", narrow)
+    assert found.target_schema.namespaces == ("a",)
+    assert [loss.detail for loss in found.losses if "empty" in loss.name] == [
+        "1 namespaces hold no record ('b c') and are not made"
+    ]
+    merged, _ = decide_twice(with_empty("a", "b"), "two", replace(narrow, max_namespaces=1))
+    assert merged.target_schema.namespaces == ()
+    assert "setting:empty-namespaces" in outcomes(merged)
 
 
 def test_a_renamed_empty_namespace_goes_back_by_its_own_name_once() -> None:
@@ -143,6 +168,8 @@ def test_a_renamed_empty_namespace_goes_back_by_its_own_name_once() -> None:
     there = replace(there, store={**there.store, made: one_batch([], namespace=made)})
     home, _ = decide_twice(there, "one", replace(WIDE, empty_namespaces=True))
     assert home.target_schema.namespaces == ("A B",)
+    farther, _ = decide_twice(there, "farther", WIDE)
+    assert "1 namespaces hold no record ('A B')" in next(loss.detail for loss in farther.losses)
 
 
 def test_many_empty_namespaces_are_one_line() -> None:

@@ -38,7 +38,7 @@ def found_of(context: PlanContext, item: MetadataField) -> FieldProfile | None:
 
 def unlisted(context: PlanContext, listed: tuple[MetadataField, ...]) -> Iterator[MetadataField]:
     """The fields of a source that filters on everything which its schema does not list, by what the profile saw."""
-    if context.profile is None or context.note is not None or not context.source_caps.filters_all:
+    if context.profile is None or not context.source_caps.filters_all:
         return
     known = {path_of(item) for item in listed}
     for path, found in sorted(context.profile.fields.items()):
@@ -50,7 +50,7 @@ def unlisted(context: PlanContext, listed: tuple[MetadataField, ...]) -> Iterato
 
 def warn_of_odd_names(context: PlanContext, losses: LossList) -> None:
     """Tell which fields of a source that filters on everything get no index because of their names."""
-    if context.profile is None or context.note is not None or not context.source_caps.filters_all:
+    if context.profile is None or not context.source_caps.filters_all:
         return
     odd = [repr(path) for path in sorted(context.profile.fields) if not _is_plain(path)]
     if odd and not context.target_caps.filters_all:

@@ -37,17 +37,20 @@ def empty_namespaces(context: PlanContext) -> tuple[str, ...]:
 
 
 def plan_empty(context: PlanContext, spaces: NamespacePlan, losses: LossList) -> tuple[str, ...]:
-    """Namespaces that the target gets though they are empty; named where it has no such thing."""
+    """Namespaces that the target gets though they are empty; those that it cannot have are named."""
     empty = empty_namespaces(context)
-    if not empty or context.existing is not None:
+    if context.existing is not None:
         return ()
-    if context.target_caps.empty_namespaces and spaces.divided:
-        legal = matcher(namespace_rule(context.target_caps, divided=True))
-        names = {spaces.names.get(name, name) for name in empty}
-        return tuple(sorted(name for name in names if name and legal(name)))
-    some = f"{', '.join(map(repr, empty[:5]))}{', …' if len(empty) > 5 else ''}"
-    losses.add("setting:empty-namespaces", detail=f"{len(empty):,} namespaces hold no record ({some}) and are not made")
-    return ()
+    holds = context.target_caps.empty_namespaces and spaces.divided
+    legal = matcher(namespace_rule(context.target_caps, divided=True))
+    names = {name: spaces.names.get(name, name) for name in empty}
+    made = {new for new in names.values() if holds and new and legal(new)}
+    rest = [name for name, new in names.items() if new not in made]
+    if rest:
+        some = f"{', '.join(map(repr, rest[:5]))}{', …' if len(rest) > 5 else ''}"
+        detail = f"{len(rest):,} namespaces hold no record ({some}) and are not made"
+        losses.add("setting:empty-namespaces", detail=detail)
+    return tuple(sorted(made))
 
 
 def _settings(context: PlanContext) -> Iterator[tuple[Setting, str]]:
