@@ -83,11 +83,11 @@ def _pem_key(key: Key) -> bytes:
 
 
 @asynccontextmanager
-async def tls(port: int, made: Authority) -> AsyncGenerator[int, None]:
-    """The port on 127.0.0.1 behind which `port` is reached by those who show the client's certificate."""
+async def tls(port: int, made: Authority, *, anybody: bool = False) -> AsyncGenerator[int, None]:
+    """The port on 127.0.0.1 behind which `port` is reached by anybody, or by who shows the client's certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(made.ca))
     context.load_cert_chain(made.server)
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_NONE if anybody else ssl.CERT_REQUIRED
     context.set_alpn_protocols(["h2", "http/1.1"])
     plain = await anyio.create_tcp_listener(local_host="127.0.0.1")
     listener = TLSListener(plain, context, standard_compatible=False)

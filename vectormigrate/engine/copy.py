@@ -107,7 +107,8 @@ async def _read(
             losses = sum((part.losses for part in parts), Counter[str]())
             pending = _PendingPage(page, rejects, losses, len(pieces))
             if not context.writer.guard_existing:
-                pending.result.intents += await _announce(context, task, parts)
+                announced = await _announce(context, task, parts)
+                pending.result.intents += announced
             if not pieces:
                 pending.settled.set()
             for part, rows in pieces:

@@ -1,12 +1,18 @@
-"""Milvus schemas for the tests."""
+"""Milvus schemas and records for the tests."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from vectormigrate.adapters.milvus.adapter import MilvusCollection
 from vectormigrate.adapters.milvus.indexes import pairs
 from vectormigrate.adapters.milvus.layout import Layout, layout_of
 from vectormigrate.adapters.milvus.proto import pb, sp
+from vectormigrate.model.batch import DenseColumn, RecordBatch
+from vectormigrate.model.ids import IdKind
+from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
 
 T = sp.DataType
 
@@ -36,3 +42,22 @@ def shape(*fields: sp.FieldSchema, dynamic: bool = True, **options: Any) -> sp.C
 def layout(*fields: sp.FieldSchema, **options: Any) -> Layout:
     """As the adapter reads it."""
     return layout_of(pb.DescribeCollectionResponse(schema=shape(*fields, **options)))
+
+
+SCHEMA = CollectionSchema(
+    name="c",
+    id_kinds=frozenset({IdKind.INT64}),
+    vectors=(VectorField(name="embedding", kind=VectorKind.DENSE, dim=4, metric=Metric.L2),),
+)
+
+
+def records(ids: list[Any], metadata: list[Any] | None = None, namespace: str = "") -> RecordBatch:
+    values = (np.arange(len(ids) * 4) + 1).reshape(-1, 4).astype(np.float32)
+    return RecordBatch(namespace, ids, {"embedding": DenseColumn(values)}, metadata or [{} for _ in ids])
+
+
+async def everything(target: MilvusCollection, parts: int = 1, **options: Any) -> list[RecordBatch]:
+    found: list[RecordBatch] = []
+    for partition in await target.partitions(parts):
+        found += [page.batch async for page in target.scan(partition, **options)]
+    return found

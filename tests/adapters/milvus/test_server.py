@@ -1,48 +1,35 @@
-"""What only a real server does. It runs once for this module; another one, with authentication, for one test."""
+"""What only a real server does. It runs once for this module."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 from collections.abc import Generator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import anyio
-import numpy as np
 import pytest
-from pydantic import SecretStr
 
 from tests.adapters.milvus.native import native
-from tests.adapters.milvus.shapes import T, field, floats, int_pk, layout, shape, text_pk
-from tests.adapters.milvus.tls import certificate, tls
+from tests.adapters.milvus.shapes import SCHEMA, T, everything, field, floats, int_pk, layout, records, shape, text_pk
 from tests.harness.milvus_server import standalone
 from vectormigrate.adapters.milvus import SPEC, MilvusConfig, reader
-from vectormigrate.adapters.milvus.adapter import MilvusCollection
 from vectormigrate.adapters.milvus.encode import encode
 from vectormigrate.adapters.milvus.indexes import pairs
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.adapters.milvus.schema import schema_of
 from vectormigrate.adapters.milvus.session import Session
-from vectormigrate.errors import AuthFailed, InvalidRequest, RecordsRejected, Unavailable
-from vectormigrate.model.batch import DenseColumn, RecordBatch
-from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
+from vectormigrate.errors import InvalidRequest, RecordsRejected, Unavailable
+from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.schema import DType, Metric, VectorField, VectorKind
 
 URL = os.environ.get("VECTORMIGRATE_TEST_MILVUS_URL")
 
 pytestmark = [pytest.mark.anyio, pytest.mark.server]
-
-SCHEMA = CollectionSchema(
-    name="c",
-    id_kinds=frozenset({IdKind.INT64}),
-    vectors=(VectorField(name="embedding", kind=VectorKind.DENSE, dim=4, metric=Metric.L2),),
-)
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +47,6 @@ def url() -> Generator[str, None, None]:
 def config(url: str) -> MilvusConfig:
     """A collection that does not exist yet."""
     return MilvusConfig(url=url, collection=f"c_{uuid4().hex[:12]}")
-
-
-def records(ids: list[Any], metadata: list[Any] | None = None, namespace: str = "") -> RecordBatch:
-    values = (np.arange(len(ids) * 4) + 1).reshape(-1, 4).astype(np.float32)
-    return RecordBatch(namespace, ids, {"embedding": DenseColumn(values)}, metadata or [{} for _ in ids])
-
-
-async def everything(target: MilvusCollection, parts: int = 1, **options: Any) -> list[RecordBatch]:
-    found: list[RecordBatch] = []
-    for partition in await target.partitions(parts):
-        found += [page.batch async for page in target.scan(partition, **options)]
-    return found
 
 
 async def test_a_released_source_is_refused_or_loaded_for_reading_and_released_again(config: MilvusConfig) -> None:
@@ -472,55 +447,6 @@ async def test_a_server_that_does_not_answer_is_unavailable_within_the_connect_t
                 pass
 
 
-async def test_a_wrong_key_is_told_and_a_right_one_works_with_and_without_tls(tmp_path: Path) -> None:
-    if URL is not None:
-        pytest.skip("needs a server of its own")
-    pytest.importorskip("milvus")
-    with standalone(authorization=True) as url:
-        for key in (None, SecretStr("root:wrong"), SecretStr("nonsense")):
-            with pytest.raises(AuthFailed) as caught:
-                async with SPEC.open(MilvusConfig(url=url, collection="c", api_key=key)):
-                    pass
-            assert "wrong" not in str(caught.value)
-        named = url.replace("http://", "http://root:Milvus@")
-        for config in (
-            MilvusConfig(url=url, collection="c", api_key=SecretStr("root:Milvus")),
-            MilvusConfig(url=named, collection="c"),
-        ):
-            async with SPEC.open(config) as target:
-                await target.create(SCHEMA)
-                assert await target.upsert(records([1])) == []
-                assert await target.count() == 1
-                await target.drop()
-        await reading_only(url)
-        if shutil.which("openssl") is not None:
-            await encrypted(int(url.rpartition(":")[2]), tmp_path)
-
-
-async def encrypted(port: int, folder: Path) -> None:
-    """The same server as a cloud offers it: https and a token."""
-    ca = certificate(folder)
-    async with tls(port, ca) as secure:
-        url = f"https://localhost:{secure}"
-        token = SecretStr("root:Milvus")
-        with pytest.raises(AuthFailed):
-            async with SPEC.open(MilvusConfig(url=url, collection="c", ca_file=ca)):
-                pass
-        for untrusted in (
-            MilvusConfig(url=url, collection="c", api_key=token, connect_timeout=2),
-            MilvusConfig(url=f"http://localhost:{secure}", collection="c", api_key=token, connect_timeout=2),
-        ):
-            with pytest.raises(Unavailable):
-                async with SPEC.open(untrusted):
-                    pass
-        async with SPEC.open(MilvusConfig(url=url, collection="c", ca_file=ca, api_key=token)) as target:
-            await target.create(SCHEMA)
-            assert await target.upsert(records([1, 2])) == []
-            (page,) = await everything(target)
-            assert page.ids == [1, 2]
-            await target.drop()
-
-
 async def divided(config: MilvusConfig) -> None:
     """A collection with the partitions a and b, one record in each, of which only a is loaded."""
     async with SPEC.open(config) as target:
@@ -577,33 +503,3 @@ async def test_readers_wait_until_what_another_one_is_loading_can_be_read_whole(
         await loading.wait()
         group.start_soon(count)
     assert order == ["served", "counted 1", "counted 1"]
-
-
-async def reading_only(url: str) -> None:
-    """With the right to query a collection, and no other."""
-    admin = MilvusConfig(url=url, collection="docs", api_key=SecretStr("root:Milvus"))
-    async with SPEC.open(admin) as target:
-        await target.create(SCHEMA)
-        await target.upsert(records([1, 2]))
-        await target.finalize()
-    config = admin.model_copy(update={"api_key": SecretStr("reader:Passw0rd!")})
-    async with native(admin) as client:
-        await client.user("reader", "Passw0rd!", "reading")
-        await client.grant("reading", "Query", "docs")
-    async with SPEC.open(config) as source:
-        assert (await source.describe()).vectors
-        assert await source.count() == 2
-        assert [batch.ids for batch in await everything(source)] == [[1, 2]]
-    async with native(admin) as client:
-        await client.create_partition("docs", "a")
-    async with SPEC.open(config) as source:
-        with pytest.raises(AuthFailed, match="ShowPartitions"):
-            await source.namespaces()
-    async with native(admin) as client:
-        await client.release("docs")
-        await client.grant("reading", "ShowPartitions", "docs")
-        await client.load_partitions("docs", ["_default"])
-    async with SPEC.open(config) as source:
-        assert await source.count("") == 2
-        with pytest.raises(InvalidRequest, match="not loaded"):
-            await source.count()
