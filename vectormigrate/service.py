@@ -64,6 +64,7 @@ from vectormigrate.settings import (
     load_settings,
 )
 from vectormigrate.state.leases import hold_lease
+from vectormigrate.state.proposals import Starter
 from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.shared import SharedReader
 from vectormigrate.state.store import Store, open_store
@@ -146,7 +147,7 @@ class Service:
                 return await self._go_on(store, ends, plan, options, listener)
 
     async def begin(
-        self, plan: MigrationPlan, options: RunOptions | None = None, *, owner: str = "", request_id: str | None = None
+        self, plan: MigrationPlan, options: RunOptions | None = None, by: Starter | None = None
     ) -> tuple[str, bool]:
         """Store a plan that `plan` made, so that `resume` runs exactly it: the migration's id, and whether it is new.
 
@@ -160,7 +161,7 @@ class Service:
         source = endpoint_from_ref(self.settings, plan.spec.source, "source")
         target = endpoint_from_ref(self.settings, plan.spec.target, "target")
         async with self._store(source, target) as store:
-            return await store.begin(plan, options, owner, request_id)
+            return await store.begin(plan, options, by or Starter())
 
     async def resume(
         self,

@@ -12,6 +12,7 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from tests.server.requirements import requirement
 from tests.server.toy import connected
 from tests.server.world import ADMIN_KEY, OTHER_KEY, Failed, World, call, on_http, plan, refused, start
+from tests.state.support import sql
 from vectormigrate import registry
 from vectormigrate.adapters.memory import register_profile
 from vectormigrate.errors import CollectionNotFound
@@ -31,6 +32,10 @@ async def app(world: World) -> AsyncGenerator[App]:
 async def client(app: App) -> AsyncGenerator[Client]:
     async with Client(app.mcp) as made:
         yield made
+
+
+async def agree(context: Any, params: ElicitRequestParams) -> ElicitResult:
+    return ElicitResult(action="accept", content={"target_collection": "docs"})
 
 
 async def ids(client: Client) -> list[str]:
@@ -89,6 +94,31 @@ async def test_a_repeated_start_starts_nothing_twice_even_after_a_restart(world:
         assert by_request == by_plan
         assert (by_plan["state"], by_plan["migration_id"]) == ("already_started", "docs")
         assert await ids(client) == ["docs"]
+
+
+@requirement("start:idempotent")
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_a_repeated_request_is_answered_when_its_plan_is_long_gone_and_nobody_is_asked_again(
+    world: World, overwrite: bool
+) -> None:
+    app = world.app(unattended=frozenset())
+    async with app.run():
+        async with Client(app.mcp, elicitation_callback=agree) as client:
+            if overwrite:
+                await start(client, migration_id="before")
+                await call(client, "wait_migration", migration_id="before")
+            planned = await plan(client, into_existing=overwrite, overwrite=overwrite)
+            given = {"plan_id": planned["plan_id"], "request_id": "r-1"}
+            assert (await call(client, "start_migration", **given))["state"] == "started"
+            assert (await call(client, "wait_migration", migration_id="docs"))["status"] == "completed"
+        sql(world.folder / "state.db", "UPDATE proposal SET made_at = '2020-01-01T00:00:00.000Z'")
+        async with Client(app.mcp) as client:
+            again = await call(client, "start_migration", **given)
+            assert (again["state"], again["migration_id"]) == ("already_started", "docs")
+            for other in ({"request_id": "r-2"}, {"plan_id": "plan-of-another"}, {"request_id": None}):
+                assert "no plan" in await refused(client, "start_migration", **{**given, **other})
+            sql(world.folder / "state.db", "UPDATE request SET plan_id = NULL")
+            assert await call(client, "start_migration", **given) == again
 
 
 @requirement("start:own-plan")

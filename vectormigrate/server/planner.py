@@ -155,10 +155,29 @@ class Planner:
         self.desk.access.require(proposal.plan.spec.source, proposal.plan.spec.target)
         return proposal
 
+    async def answered(self, plan_id: str, request_id: str | None) -> wire.StartAnswer | None:
+        """The answer to a start that is repeated, also when its plan is long gone. None: it is none, or what it would
+        start has to be looked at."""
+        if request_id is None:
+            return None
+        store: Store
+        async with self.desk.store() as store:
+            found = await store.requested(caller().name, request_id)
+            if found is None:
+                return None
+            name, planned = found
+            # An earlier version did not write down which plan it was.
+            if planned != plan_id and (planned is not None or await store.proposal(plan_id) is not None):
+                return None
+        return _started(name, new=False)
+
     async def start(self, proposal: Proposal, request_id: str | None) -> wire.StartAnswer:
         """Start it, once. Raises InvalidTransition for a request that started another migration."""
+        from vectormigrate.state.proposals import Starter
+
         owner = caller().name
-        name, new = await self.desk.service().begin(proposal.plan, proposal.options, owner=owner, request_id=request_id)
+        by = Starter(owner=owner, request_id=request_id, plan_id=proposal.id)
+        name, new = await self.desk.service().begin(proposal.plan, proposal.options, by)
         if new:
             self.desk.run(name, owner)
         return _started(name, new=new)

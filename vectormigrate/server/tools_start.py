@@ -3,7 +3,7 @@
 Without `from __future__ import annotations`: the SDK reads the annotations of functions that are made inside others.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
 from pydantic import Field
@@ -20,16 +20,23 @@ from vectormigrate.server.tooling import CheckedTool, PlanId, make_tool
 HINT = "plan first, with plan_migration(source=..., target=...); start_migration takes the plan_id of its answer"
 """For callers of the earlier tool, which planned and started by one name."""
 
+RequestId: TypeAlias = Annotated[
+    str | None,
+    Field(max_length=128, description="Any text of yours; repeating a start with it starts nothing twice."),
+]
+
 
 def start_tools(desk: Desk) -> list[CheckedTool]:
     """Tools of the scope migrations:write."""
     planner = Planner(desk)
 
     async def confirm(
-        plan_id: PlanId, ctx: Context, confirm_target: Typed = None
+        plan_id: PlanId, ctx: Context, request_id: RequestId = None, confirm_target: Typed = None
     ) -> Confirmation | Elicit[Confirmation]:
-        """The typed name, of a plan that replaces records; any other needs none."""
+        """The typed name, of a plan that replaces records; any other needs none, nor does a start that is repeated."""
         with telling():
+            if await planner.answered(plan_id, request_id) is not None:
+                return Confirmation(target_collection="")
             plan = (await planner.startable(plan_id)).plan
         collection = plan.spec.target.collection
         if not plan.spec.overwrite or not plan.target_exists:
@@ -46,15 +53,14 @@ def start_tools(desk: Desk) -> list[CheckedTool]:
     async def start_migration(
         plan_id: PlanId,
         confirmed: Annotated[ElicitationResult[Confirmation], Resolve(confirm)],
-        request_id: Annotated[
-            str | None,
-            Field(max_length=128, description="Any text of yours; repeating a start with it starts nothing twice."),
-        ] = None,
+        request_id: RequestId = None,
         confirm_target: Typed = None,
     ) -> wire.StartAnswer:
         """Start a plan that the user agreed to. It runs in the background and this returns at once; then
         wait_migration. A plan that replaces existing records (overwrite) needs the user's confirmation."""
         with telling():
+            if (before := await planner.answered(plan_id, request_id)) is not None:
+                return before
             proposal = await planner.startable(plan_id)
             require_consent(confirmed, proposal.plan.spec.target.collection, "nothing was started")
             return await planner.start(proposal, request_id)

@@ -20,8 +20,9 @@ from vectormigrate.state.records import Lease, PartitionProgress, StoredMigratio
 from vectormigrate.state.status import read_counters
 
 
-async def create(session: Session, plan: MigrationPlan, options: RunOptions) -> None:
-    """Store the plan and an untouched checkpoint per partition. Raises InvalidTransition for an id in use."""
+async def create(session: Session, plan: MigrationPlan, options: RunOptions, owner: str | None = None) -> None:
+    """Store the plan and an untouched checkpoint per partition. `owner`: the name of the key that began it through a
+    server. Raises InvalidTransition for an id in use."""
     migration_id = plan.spec.id
     existing = await session.fetch_one("migration_state", id=migration_id)
     if existing is not None:
@@ -38,6 +39,7 @@ async def create(session: Session, plan: MigrationPlan, options: RunOptions) -> 
         plan=json_text(plan.to_json()),
         options=json_text(asdict(options)),
         now=utc_text(),
+        owner=owner,
     )
     await session.execute_many(
         "insert_partition",

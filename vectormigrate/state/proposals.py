@@ -29,6 +29,17 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Starter:
+    """Who starts a plan, and how the start may be repeated. `owner`: name of the key, empty for nobody. `request_id`:
+    the caller's own; `plan_id`: the plan that was shown. `apart`: what another owner began is none of theirs."""
+
+    owner: str = ""
+    request_id: str | None = None
+    plan_id: str | None = None
+    apart: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """A fingerprint of what can be seen of a migration: `state` changes with every change of its status, `outline` with
     its status and phase only, `report` with every validation."""
@@ -64,33 +75,44 @@ async def find(session: Session, proposal_id: str) -> Proposal | None:
     return Proposal(id=row["id"], owner=row["owner"], plan=plan, options=options, made_at=row["made_at"])
 
 
-async def begin(
-    session: Session, plan: MigrationPlan, options: RunOptions, owner: str, request_id: str | None
-) -> tuple[str, bool]:
+async def requested(session: Session, owner: str, request_id: str) -> tuple[str, str | None] | None:
+    """The migration that this request started, and the plan that it was of, None where that was not written down."""
+    row = await session.fetch_one("find_request", owner=owner, request_id=request_id)
+    return None if row is None else (row["migration_id"], row["plan_id"])
+
+
+async def begin(session: Session, plan: MigrationPlan, options: RunOptions, by: Starter) -> tuple[str, bool]:
     """Store the migration of a plan, once: the id, and whether this call made it.
 
     It did not when the migration exists with this very plan. Raises InvalidTransition when the id belongs to another
     plan, or this owner's request to another migration.
     """
     migration_id = plan.spec.id
-    answered = request_id is not None and await session.fetch_one("find_request", owner=owner, request_id=request_id)
-    if answered and answered["migration_id"] != migration_id:
+    answered = None if by.request_id is None else await requested(session, by.owner, by.request_id)
+    if answered is not None and answered[0] != migration_id:
         raise InvalidTransition(
-            f"the request {request_id!r} started the migration {answered['migration_id']!r} before, not "
-            f"{migration_id!r}; choose another request_id"
+            f"the request {by.request_id!r} started the migration {answered[0]!r} before, not {migration_id!r}; "
+            "choose another request_id"
         )
     existing = await session.fetch_one("load_migration", id=migration_id)
     made = existing is None
     if existing is None:
-        await migrations.create(session, plan, options)
-        await session.execute("add_served", id=migration_id, owner=owner, now=utc_text())
+        await migrations.create(session, plan, options, by.owner or None)
+        await session.execute("add_served", id=migration_id, owner=by.owner, now=utc_text())
+    elif by.apart and existing["owner"] != by.owner:
+        raise InvalidTransition(f"the id {migration_id!r} is taken; plan again with another migration_id")
     elif existing["fingerprint"] != plan.fingerprint() or _spec_of(existing["plan"]) != plan.spec:
         raise InvalidTransition(
             f"migration {migration_id!r} exists already ({existing['status']}) with another plan; choose another id"
         )
-    if request_id is not None and not answered:
+    if by.request_id is not None and answered is None:
         await session.execute(
-            "save_request", owner=owner, request_id=request_id, migration_id=migration_id, now=utc_text()
+            "save_request",
+            owner=by.owner,
+            request_id=by.request_id,
+            migration_id=migration_id,
+            plan_id=by.plan_id,
+            now=utc_text(),
         )
     return migration_id, made
 

@@ -20,7 +20,7 @@ from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.state import journal, leases, migrations, planning, proposals, rechecks, rejects
 from vectormigrate.state.connection import Session, is_outdated, open_empty, open_reader, open_writer
 from vectormigrate.state.pages import prepare_page, require_lease
-from vectormigrate.state.proposals import Mark, Proposal
+from vectormigrate.state.proposals import Mark, Proposal, Starter
 from vectormigrate.state.records import (
     Lease,
     PageCommit,
@@ -351,11 +351,13 @@ class Store:
         """A plan that was shown, or None."""
         return await proposals.find(self._reader, proposal_id)
 
-    async def begin(
-        self, plan: MigrationPlan, options: RunOptions, owner: str, request_id: str | None
-    ) -> tuple[str, bool]:
+    async def begin(self, plan: MigrationPlan, options: RunOptions, by: Starter) -> tuple[str, bool]:
         """Store the migration of a plan once; see proposals.begin."""
-        return await self._write(lambda session: proposals.begin(session, plan, options, owner, request_id))
+        return await self._write(lambda session: proposals.begin(session, plan, options, by))
+
+    async def requested(self, owner: str, request_id: str) -> tuple[str, str | None] | None:
+        """What this owner's request started: the migration, and the id of its plan, None where that is not known."""
+        return await proposals.requested(self._reader, owner, request_id)
 
     async def serve(self, migration_id: str, owner: str) -> None:
         """Enter that a server is responsible for this migration."""

@@ -1,8 +1,8 @@
 -- Every statement of the package, by name: "-- name: x" starts one, the next name ends it. Parameters are named.
 
 -- name: insert_migration
-INSERT INTO migration (id, fingerprint, plan, options, status, phase, created_at)
-VALUES (:id, :fingerprint, :plan, :options, 'not_started', 'planned', :now);
+INSERT INTO migration (id, fingerprint, plan, options, status, phase, created_at, owner)
+VALUES (:id, :fingerprint, :plan, :options, 'not_started', 'planned', :now, :owner);
 
 -- name: insert_partition
 INSERT INTO partition (migration_id, id, namespace, checkpoint_key)
@@ -12,7 +12,7 @@ VALUES (:migration_id, :id, :namespace, :checkpoint_key);
 SELECT status, phase FROM migration WHERE id = :id;
 
 -- name: load_migration
-SELECT id, fingerprint, plan, options, status, phase, error, created_at, started_at, ended_at, completed_at,
+SELECT id, owner, fingerprint, plan, options, status, phase, error, created_at, started_at, ended_at, completed_at,
        stop_requested_at IS NOT NULL AS stop_requested
 FROM migration WHERE id = :id;
 
@@ -267,10 +267,11 @@ DELETE FROM proposal WHERE made_at < :before;
 SELECT id, owner, plan, options, made_at FROM proposal WHERE id = :id;
 
 -- name: find_request
-SELECT migration_id FROM request WHERE owner = :owner AND request_id = :request_id;
+SELECT migration_id, plan_id FROM request WHERE owner = :owner AND request_id = :request_id;
 
 -- name: save_request
-INSERT INTO request (owner, request_id, migration_id, asked_at) VALUES (:owner, :request_id, :migration_id, :now);
+INSERT INTO request (owner, request_id, migration_id, plan_id, asked_at)
+VALUES (:owner, :request_id, :migration_id, :plan_id, :now);
 
 -- name: add_served
 INSERT INTO served (migration_id, owner, since) VALUES (:id, :owner, :now)
