@@ -187,6 +187,14 @@ class Hits:
     scores: list[float]
 
 
+IndexReport = Callable[[int], None]
+"""Takes the number of vectors that an index does not hold yet."""
+
+
+def unreported(left: int) -> None:
+    """The report that nobody reads."""
+
+
 SparseQuery = tuple[NDArray[np.uint32], NDArray[np.float32]]
 
 
@@ -262,8 +270,10 @@ class Target(Source, Protocol):
         """Remove these ids; a missing one is fine."""
         ...
 
-    async def finalize(self) -> None:
-        """Build indexes, load, wait until every acknowledged write can be read and searched. Repeatable."""
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
+        """Restore what a load put off, and wait until every acknowledged write can be read and searched; if `wait`,
+        also until the vector indexes are built. Returns how many vectors are not indexed yet, as far as the database
+        tells: 0 with `wait`. `report` hears this number each time it is looked at. Repeatable."""
         ...
 
     async def drop(self) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vectormigrate.adapter import Capabilities, Hits, Reject, SparseQuery
+from vectormigrate.adapter import Capabilities, Hits, IndexReport, Reject, SparseQuery, unreported
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
@@ -52,7 +52,7 @@ class Writer(Protocol):
 
     async def delete(self, ids: Sequence[RecordId], namespace: str) -> None: ...
 
-    async def finalize(self) -> None: ...
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int: ...
 
     async def drop(self) -> None: ...
 
@@ -134,9 +134,9 @@ class ServerCollection(ABC):
         with self._translated("delete"):
             await self._writer.delete(ids, namespace)
 
-    async def finalize(self) -> None:
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
         with self._translated("finalize"):
-            await self._writer.finalize()
+            return await self._writer.finalize(wait=wait, report=report)
 
     async def drop(self) -> None:
         with self._translated("drop"):

@@ -85,6 +85,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     "delete:removes": R("Deleted records are gone at once; deleting a missing id is fine."),
     "search:finds-the-nearest": R("The nearest record comes first for every metric and kind."),
     "search:within-namespace": R("Search returns only records of the namespace."),
+    "finalize:readable": R("Finalize without waiting for the index leaves all that was acknowledged readable."),
     "finalize:repeatable": R("Finalize can be repeated and writing goes on after it."),
     "concurrency:writers-and-readers": R("Several writers and readers at once lose and duplicate nothing."),
     "cancel:leaves-nothing-behind": R("A cancelled call leaves no task, and the collection usable."),

@@ -50,6 +50,20 @@ async def test_finalize_can_be_repeated_between_writes(harness: Harness) -> None
             assert len(await read_all(target)) == await target.count() == number * 10 + 10
 
 
+@requirement("finalize:readable")
+async def test_all_can_be_read_and_found_when_nobody_waits_for_the_index(harness: Harness) -> None:
+    schema = harness.schema()
+    async with harness.fresh(schema) as target:
+        records = batch(schema, ids_of(schema, range(200)))
+        await write(target, records)
+        left = await target.finalize(wait=False)
+        assert left >= 0
+        assert await target.count() == 200
+        assert sorted(map(str, (await target.fetch(records.ids, "")).ids)) == sorted(map(str, records.ids))
+        assert await target.finalize() == 0
+        assert len(await read_all(target)) == 200
+
+
 @requirement("concurrency:writers-and-readers")
 async def test_concurrent_writers_and_readers_lose_nothing(harness: Harness) -> None:
     name = harness.new_name()

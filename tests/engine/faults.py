@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from vectormigrate.adapter import Capabilities, Reject, Target
+from vectormigrate.adapter import Capabilities, IndexReport, Reject, Target, unreported
 from vectormigrate.engine import connect
 from vectormigrate.errors import QuotaExceeded, RateLimited, RecordsRejected, TimedOut, Unavailable
 from vectormigrate.model.batch import DenseColumn, RecordBatch
@@ -47,6 +47,8 @@ class Faults:
     """The target says that it cannot be read before it is finalized."""
     finalizing: anyio.Event | None = None
     """Set when the target is finalized, which then never ends."""
+    unindexed: int = 0
+    """So many vectors are still to be indexed; who waits for it waits for `go`."""
     calls: Counter[str] = field(default_factory=Counter[str])
     in_flight: int = 0
     most_in_flight: int = 0
@@ -96,11 +98,18 @@ class FaultyTarget:
             raise Unavailable("connection refused")
         await self._inner.delete(ids, namespace)
 
-    async def finalize(self) -> None:
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
         if self._faults.finalizing is not None:
             self._faults.finalizing.set()
             await anyio.sleep_forever()
-        await self._inner.finalize()
+        left = self._faults.unindexed
+        if left:
+            report(left)
+            if not wait:
+                return left
+            assert self._faults.go is not None
+            await self._faults.go.wait()
+        return await self._inner.finalize(wait=wait, report=report)
 
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         faults = self._faults

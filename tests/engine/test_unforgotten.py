@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tests.crash.support import fill
 from tests.engine.faults import Faults, inject
 from vectormigrate import Endpoint, MigrationRequest, RunOptions, Service, Status, open_service
-from vectormigrate.engine.events import Event, PageCommitted
+from vectormigrate.engine.events import Event, Indexing, PageCommitted
 from vectormigrate.errors import Interrupted, MigrationFailed, ValidationFailed
 from vectormigrate.state import open_store
 
@@ -164,6 +165,34 @@ async def test_a_plan_that_waits_for_its_database_hears_a_stop(world: World, mon
     with anyio.fail_after(60), pytest.raises(Interrupted):
         await world.service.migrate(world.request, replace(OPTIONS, max_retries=60), listen)
     assert await world.service.list() == []
+
+
+async def test_who_does_not_wait_for_the_index_is_told_what_is_left_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inject(monkeypatch, "target", Faults(unindexed=4321))
+    done = await world.service.migrate(world.request, replace(OPTIONS, wait_for_index=False))
+    assert done.status is Status.COMPLETED
+    assert [text for text in done.notices if "4,321 vectors" in text]
+
+
+async def test_others_see_how_far_the_index_is_and_nothing_of_it_once_it_is_built(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = anyio.Event()
+    inject(monkeypatch, "target", Faults(unindexed=4321, go=go))
+    told: list[Event] = []
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.service.migrate, world.request, OPTIONS, told.append)
+            seen: list[str] = []
+            while not any("4,321 vectors" in text for text in seen):
+                await anyio.lowlevel.checkpoint()
+                seen = [text for job in await world.service.list() for text in job.notices]
+            go.set()
+    assert Indexing(left=4321) in told
+    done = await world.service.status("job")
+    assert (done.status, done.notices) == (Status.COMPLETED, ())
 
 
 async def test_a_stop_is_heard_while_the_target_is_made_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,7 @@ class Pace:
     concurrency: int | None
     rate_limit: float | None
     max_rejects: int | None
+    no_wait: bool = False
     retry_rejects: bool = False
 
     def changes(self) -> dict[str, int | float | bool]:
@@ -98,6 +99,7 @@ class Pace:
             "concurrency": self.concurrency,
             "rate_limit": self.rate_limit,
             "max_rejects": self.max_rejects,
+            "wait_for_index": False if self.no_wait else None,
             "retry_rejects": self.retry_rejects or None,
         }
         return {name: value for name, value in given.items() if value is not None}

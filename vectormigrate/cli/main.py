@@ -92,6 +92,7 @@ def migrate(
     concurrency: opt.Concurrency = None,
     rate_limit: opt.RateLimit = None,
     max_rejects: opt.MaxRejects = None,
+    no_wait: opt.NoWait = False,
     state: opt.State = None,
     config: opt.Config = None,
     as_json: opt.AsJson = False,
@@ -148,6 +149,7 @@ def migrate(
             concurrency=concurrency,
             rate_limit=rate_limit,
             max_rejects=max_rejects,
+            no_wait=no_wait,
         ),
         dry_run=dry_run,
     )
@@ -164,6 +166,7 @@ def resume(
     concurrency: opt.Concurrency = None,
     rate_limit: opt.RateLimit = None,
     max_rejects: opt.MaxRejects = None,
+    no_wait: opt.NoWait = False,
     detach: opt.Detach = False,
     source_api_key: opt.SourceKey = None,
     target_api_key: opt.TargetKey = None,
@@ -187,6 +190,7 @@ def resume(
         concurrency=concurrency,
         rate_limit=rate_limit,
         max_rejects=max_rejects,
+        no_wait=no_wait,
         retry_rejects=retry_rejects,
     )
     return run_verb(partial(verbs_run.resume, common, migration_id, pace, source_api_key, target_api_key))

@@ -242,6 +242,14 @@ MaxRejects = Annotated[
         "--max-rejects", metavar="N", min=0, rich_help_panel=RUN, help="Fail beyond N refused records; default 0."
     ),
 ]
+NoWait = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait",
+        rich_help_panel=RUN,
+        help="Return when all records are written, can be read and are counted; the target goes on building its index.",
+    ),
+]
 RetryRejects = Annotated[
     bool, typer.Option("--retry-rejects", rich_help_panel=RUN, help="Try the refused records again.")
 ]

@@ -24,6 +24,7 @@ from vectormigrate.cli.words import plural
 from vectormigrate.engine.events import (
     Checking,
     Event,
+    Indexing,
     PageCommitted,
     PhaseChanged,
     Planned,
@@ -78,6 +79,7 @@ class Bars:
         self._settled = settled
         self._rejected = 0
         self._checked = 0
+        self._unindexed = 0
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._stage = ""
@@ -132,6 +134,10 @@ class Bars:
                     if number
                 )
                 self._set(PHASES[Phase.COPYING], self._total, self._settled, extra)
+            case Indexing():
+                self._unindexed = max(self._unindexed, event.left)
+                built = self._unindexed - event.left
+                self._set(PHASES[Phase.FINALIZING], self._unindexed or None, built, "all records are written")
             case Retrying():
                 self.say(f"{event.operation}: {event.reason}; try {event.attempt + 1} in {event.delay:.1f} s")
             case Checking():
@@ -168,6 +174,7 @@ class Lines:
         self._total = total
         self._settled = settled
         self._tenth = -1
+        self._unindexed = 0
         self._began = time.monotonic()
 
     def listen(self, event: Event) -> None:
@@ -185,6 +192,8 @@ class Lines:
                 if tenth != self._tenth:
                     self._tenth = tenth
                     self.say(f"{10 * tenth} %: {self._settled:,} of {plural(self._total or 0, 'record')}")
+            case Indexing():
+                self._index(event.left)
             case Retrying():
                 self.say(f"{event.operation}: {event.reason}; try {event.attempt + 1} in {event.delay:.1f} s")
             case Warned():
@@ -193,6 +202,15 @@ class Lines:
                 pass
             case _:
                 assert_never(event)
+
+    def _index(self, left: int) -> None:
+        """A line at the first and at every further tenth of what is to be indexed."""
+        if left > self._unindexed:
+            self._unindexed, self._tenth = left, -1
+        tenth = 10 * (self._unindexed - left) // self._unindexed if self._unindexed else 10
+        if self._unindexed and tenth != self._tenth:
+            self._tenth = tenth
+            self.say(f"all records are written; index {10 * tenth} %")
 
     def say(self, message: str) -> None:
         """One line, written at once."""

@@ -45,6 +45,13 @@ class PageCommitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Indexing:
+    """All records are written; the target's indexes do not hold `left` vectors yet."""
+
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
     """An operation failed in a way that is worth another try in `delay` seconds."""
 
@@ -70,7 +77,7 @@ class Warned:
     message: str
 
 
-Event = PhaseChanged | Profiled | Planned | PageCommitted | Retrying | Checking | Warned
+Event = PhaseChanged | Profiled | Planned | PageCommitted | Indexing | Retrying | Checking | Warned
 Listener = Callable[[Event], None]
 
 

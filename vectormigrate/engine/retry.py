@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from vectormigrate.adapter import Capabilities, Hits, Reject, Source, SparseQuery, Target
+from vectormigrate.adapter import Capabilities, Hits, IndexReport, Reject, Source, SparseQuery, Target, unreported
 from vectormigrate.engine.events import Listener, Retrying, ignore
 from vectormigrate.engine.throttle import STOP_CHECK_SECONDS, AdaptiveLimiter
 from vectormigrate.errors import AdapterError, End, Interrupted, RateLimited, TransientError
@@ -220,8 +220,8 @@ class RetryingTarget(RetryingSource):
     async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:
         await self._call("delete", lambda: self._target.delete(ids, namespace))
 
-    async def finalize(self) -> None:
-        await self._call("finalize", self._target.finalize)
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
+        return await self._call("finalize", lambda: self._target.finalize(wait=wait, report=report))
 
     async def drop(self) -> None:
         await self._call("drop", self._target.drop)

@@ -10,7 +10,7 @@ import anyio
 
 from vectormigrate.engine.copy import CopyContext, PartitionTask, copy_partition
 from vectormigrate.engine.counting import count_namespaces, count_source, count_target
-from vectormigrate.engine.events import Listener, PhaseChanged, Warned
+from vectormigrate.engine.events import Indexing, Listener, PhaseChanged, Warned
 from vectormigrate.engine.executor import run_local
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.groups import task_group
@@ -57,6 +57,7 @@ class Run:
     completed_before: bool
     """The migration was complete once, so that others may use the target by now."""
     _rejected: int = field(default=0, init=False)
+    _unindexed: int = field(default=0, init=False)
     _writer: BatchWriter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -226,18 +227,30 @@ class Run:
 
     async def _finalize(self) -> bool:
         """Make everything readable, read back what is due, and count. False when a stop came first."""
-        if not await self._until_stopped(self.target.finalize):
+        if not await self._until_stopped(self._index):
             return False
         checked = await settle_rechecks(self._context())
         if checked:
             await self.store.add_checked(self.lease, checked)
         shared = self.plan.target_exists or self.completed_before
-        notices = await count_target(self.store, self.plan, self.target, shared=shared)
+        notices = [self._still_indexing()] if self._unindexed else []
+        notices += await count_target(self.store, self.plan, self.target, shared=shared)
         notices += await count_source(self.store, self.plan, self.source)
         await self.store.set_notices(self.lease, notices)
         for notice in notices:
             self.listener(Warned(message=notice))
         return True
+
+    async def _index(self) -> None:
+        wait = self.options.wait_for_index
+        self._unindexed = await self.target.finalize(wait=wait, report=self._report_index)
+
+    def _report_index(self, left: int) -> None:
+        self._unindexed = left
+        self.listener(Indexing(left=left))
+
+    def _still_indexing(self) -> str:
+        return f"all records are written; the target is still building its index: {self._unindexed:,} vectors to go"
 
     async def _until_stopped(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Do work that can be repeated; False when a stop came first. An index may take hours."""
@@ -250,7 +263,11 @@ class Run:
         return done
 
     async def _watch(self, scope: anyio.CancelScope) -> None:
+        shown = 0
         # The wish to stop is a flag that another thread or process sets.
-        while not self.stopping():  # noqa: ASYNC110
+        while not self.stopping():
             await anyio.sleep(STOP_CHECK_SECONDS)
+            if self._unindexed != shown:
+                shown = self._unindexed
+                await self.store.set_notices(self.lease, [self._still_indexing()] if shown else [])
         scope.cancel()

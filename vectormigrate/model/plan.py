@@ -85,6 +85,8 @@ class RunOptions:
     max_rejects: int = 0
     """How many rejected records the run may hold before it fails."""
     retry_rejects: bool = False
+    wait_for_index: bool = True
+    """Whether a run ends only when the target has built its indexes, not already when all records can be read."""
 
 
 class Outcome(StrEnum):

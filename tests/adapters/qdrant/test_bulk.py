@@ -111,6 +111,22 @@ async def test_strict_mode_is_in_force_after_the_load_only(server: Emulator) -> 
         assert sorted(ids) == list(range(140))  # pyright: ignore[reportArgumentType]
 
 
+async def test_without_waiting_for_the_index_finalize_waits_only_until_all_can_be_read(server: Emulator) -> None:
+    name = new_name()
+    told: list[int] = []
+    async with created(server, name=name, ready_timeout=0.5) as target:
+        await target.upsert(records(list(range(7))))
+        server.collection(name, busy=1_000)
+        assert await target.finalize(wait=False, report=told.append) == 7
+        assert told == [7]
+        server.collection(name, deferred=3)
+        with pytest.raises(TimedOut):
+            await target.finalize(wait=False)
+        server.collection(name, busy=3, deferred=0)
+        assert await target.finalize(report=told.append) == 0
+        assert told[-2:] == [7, 0]
+
+
 async def test_finalize_waits_for_the_server_and_says_when_it_cannot(server: Emulator) -> None:
     name = new_name()
     async with created(server, name=name, ready_timeout=0.5) as target:

@@ -137,6 +137,12 @@ async def test_finalize_waits_for_the_shards(near: Place, emulated: Emulator) ->
         emulated.knobs.busy = 10_000
         with pytest.raises(TimedOut):
             await target.finalize()
+    told: list[int] = []
+    async with near.open(name, ready_timeout=30) as target:
+        assert await target.finalize(wait=False, report=told.append) > 0
+        emulated.knobs.busy = 2
+        assert await target.finalize(report=told.append) == 0
+        assert told[0] > told[-1] == 0
 
 
 async def test_writing_to_a_class_that_is_gone_does_not_make_it_again(near: Place, emulated: Emulator) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from anyio.lowlevel import checkpoint
 from numpy.typing import NDArray
 
-from vectormigrate.adapter import Capabilities, Hits, Reject, SparseQuery
+from vectormigrate.adapter import Capabilities, Hits, IndexReport, Reject, SparseQuery, unreported
 from vectormigrate.adapters.memory import limits as limit
 from vectormigrate.adapters.memory.config import MemoryConfig
 from vectormigrate.adapters.memory.search import search
@@ -72,8 +72,9 @@ class MemoryCollection:
         if await self._find("drop") is not None:
             del self._store[self._name]
 
-    async def finalize(self) -> None:
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
         await self._enter("finalize")
+        return 0
 
     async def namespaces(self) -> list[str]:
         return sorted((await self._enter("namespaces")).namespaces) or [""]

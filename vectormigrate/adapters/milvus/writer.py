@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import anyio
 
-from vectormigrate.adapter import Reject
+from vectormigrate.adapter import IndexReport, Reject, unreported
 from vectormigrate.adapters.milvus import expr
 from vectormigrate.adapters.milvus.ddl import creation
 from vectormigrate.adapters.milvus.encode import Encoded, encode
@@ -140,9 +140,9 @@ class Writer:
                 request = pb.DeleteRequest(collection_name=layout.name, partition_name=partition, expr=where)
                 await self._session.client.call(request, pb.MutationResult)
 
-    async def finalize(self) -> None:
-        """Seal what was written, wait for the indexes, load. A flush refused for its rate is left out: it only makes
-        the index complete earlier."""
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
+        """Seal what was written, load, and if `wait`, wait for the indexes before. A flush refused for its rate is left
+        out: it only makes the index complete earlier."""
         layout = await self._session.layout(fresh=True)
         client = self._session.client
         try:
@@ -150,14 +150,15 @@ class Writer:
         except StatusError as error:
             if error.code != RATE_LIMIT:
                 raise
-        await self._indexed(layout)
+        left = await self._indexed(layout, wait, report)
         self._session.keep_loaded()
         await self._session.readable(again=True)
         self._session.keep_loaded()
         await self._reader.count(None)
+        return left
 
-    async def _indexed(self, layout: Layout) -> None:
-        """Wait until no index is being built. Raises InvalidRequest when one failed."""
+    async def _indexed(self, layout: Layout, wait: bool, report: IndexReport) -> int:
+        """How many rows an index is being built of; none, if `wait`. Raises InvalidRequest when one failed."""
         busy = (cp.IndexState.Unissued, cp.IndexState.InProgress, cp.IndexState.Retry)
         deadline = time.monotonic() + self._session.config.ready_timeout
         while True:
@@ -166,8 +167,10 @@ class Writer:
             if failed is not None:
                 message = f"the index on {failed.field_name!r} failed: {failed.index_state_fail_reason}"
                 raise InvalidRequest(message, adapter=NAME, operation="finalize")
-            if not any(item.state in busy for item in indexes):
-                return
+            left = sum(max(1, item.total_rows - item.indexed_rows) for item in indexes if item.state in busy)
+            report(left)
+            if not left or not wait:
+                return left
             if time.monotonic() > deadline:
                 message = (
                     f"the indexes of {layout.name!r} were not built within {self._session.config.ready_timeout:g} s"

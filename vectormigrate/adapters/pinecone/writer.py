@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio
 import orjson
 
-from vectormigrate.adapter import Reject
+from vectormigrate.adapter import IndexReport, Reject, unreported
 from vectormigrate.adapters.pinecone.capabilities import MAX_RECORDS
 from vectormigrate.adapters.pinecone.concurrency import gather
 from vectormigrate.adapters.pinecone.ddl import creation, protected
@@ -87,13 +87,14 @@ class Writer:
                 return
             self._session.wrote(namespace, reply.written)
 
-    async def finalize(self) -> None:
-        """Wait until queries see every write, also those of an earlier process."""
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
+        """Wait until queries see every write, also those of an earlier process: Pinecone shows no other index."""
         await self._session.layout(fresh=True)
         names = await self._reader.namespaces()
         await gather([lambda name=name: self._settle(name) for name in names], FETCHES)
         if await self._session.to_protect():
             await self._session.control.protect(tag=PROTECT_TAG)
+        return 0
 
     async def _settle(self, namespace: str) -> None:
         await barrier(self._session, namespace)

@@ -76,6 +76,12 @@ class Layout:
         return int((self.info.get("update_queue") or {}).get("deferred_points") or 0)
 
     @property
+    def unindexed(self) -> int:
+        """Vectors in no index while the server is building one, at least 1: small segments stay without."""
+        vectors = int(self.info.get("points_count") or 0) * len(self.dense)
+        return max(1, vectors - int(self.info.get("indexed_vectors_count") or 0))
+
+    @property
     def shape(self) -> dict[str, Any]:
         return json.loads(self.texts.get(SHAPE_KEY, "{}"))
 

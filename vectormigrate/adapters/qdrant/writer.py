@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from vectormigrate.adapter import Reject
+from vectormigrate.adapter import IndexReport, Reject, unreported
 from vectormigrate.adapters.qdrant import bulk, checks
 from vectormigrate.adapters.qdrant.config import DEFAULT_SHARD
 from vectormigrate.adapters.qdrant.create import Creation, creation
@@ -150,16 +150,16 @@ class Writer:
                 Where(field=where.field, namespace=where.namespace, ids=chosen, shard=where.shard)
             )
 
-    async def finalize(self) -> None:
-        """Restore what a bulk load put off, and wait until everything is indexed and visible."""
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
+        """Restore what a bulk load put off, wait until everything is visible, and if `wait`, indexed."""
         session = self._session
         layout = await session.layout(fresh=True)
         restore = layout.texts.get(RESTORE_KEY)
         if restore is not None:
             await session.notes.write({RESTORE_KEY: None}, json.loads(restore), after=True)
-        await self._green()
+        return await self._ready(wait, report)
 
-    async def _green(self) -> None:
+    async def _ready(self, wait: bool, report: IndexReport) -> int:
         deadline = time.monotonic() + self._session.config.ready_timeout
         pause, nudged = POLL_SECONDS, False
         while True:
@@ -169,8 +169,10 @@ class Writer:
             if status == "red":
                 reason = layout.info.get("optimizer_status")
                 raise TerminalError(f"collection {layout.name!r} is red: {reason}", adapter=NAME, operation="finalize")
-            if status == "green" and not queue.get("length") and not layout.deferred:
-                return
+            left = 0 if status == "green" else layout.unindexed
+            report(left)
+            if not queue.get("length") and not layout.deferred and (not left or not wait):
+                return left
             if status == "grey" and not nudged:
                 # After a restart the optimisers wait for a change of the settings.
                 await self._session.rest.call("PATCH", self._session.path, {"optimizers_config": {}})

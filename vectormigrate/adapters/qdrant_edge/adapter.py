@@ -11,7 +11,7 @@ import numpy as np
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from vectormigrate.adapter import Capabilities, Hits, Reject, SparseQuery
+from vectormigrate.adapter import Capabilities, Hits, IndexReport, Reject, SparseQuery, unreported
 from vectormigrate.adapters.qdrant_edge import codec
 from vectormigrate.adapters.qdrant_edge import schema as shape
 from vectormigrate.adapters.qdrant_edge.config import AUTO_OPTIMIZE_RECORDS, CAPABILITIES, QdrantEdgeConfig
@@ -86,19 +86,22 @@ class EdgeCollection:
     async def drop(self) -> None:
         await self._blocking("drop", self._shared.drop)
 
-    async def finalize(self) -> None:
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
+        # The engine builds nothing by itself, so there is nothing that could go on without us.
         answer, _ = await self._blocking("finalize", lambda: self._shared.exchange({"op": "flush"}))
         wanted = self._config.optimize
         if wanted is None:
             wanted = answer["count"] >= AUTO_OPTIMIZE_RECORDS and shape.wants_graph(await self.describe())
         if not wanted:
-            return
+            return 0
+        report(answer["count"])
         try:
             # Minutes of work: a cancelled caller leaves at once and ends the child, which loses nothing.
             await run_sync(lambda: self._shared.exchange({"op": "optimize"}), abandon_on_cancel=True)
         except anyio.get_cancelled_exc_class():
             self._shared.kill()
             raise
+        return 0
 
     async def namespaces(self) -> list[str]:
         answer, _ = await self._blocking("namespaces", lambda: self._shared.exchange({"op": "namespaces"}))

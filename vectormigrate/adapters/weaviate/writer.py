@@ -12,7 +12,7 @@ from uuid import UUID
 import anyio
 import numpy as np
 
-from vectormigrate.adapter import Reject
+from vectormigrate.adapter import IndexReport, Reject, unreported
 from vectormigrate.adapters.weaviate.capabilities import TENANT_NAME
 from vectormigrate.adapters.weaviate.client import class_path
 from vectormigrate.adapters.weaviate.ddl import Creation, creation, referenced
@@ -227,8 +227,9 @@ class Writer:
             if not answer.successful:
                 raise TextError(f"none of {answer.matches} objects was removed, and no reason was given")
 
-    async def finalize(self) -> None:
-        """Make the references that had to wait, and wait until every shard is ready and its queue of vectors empty."""
+    async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
+        """Make the references that had to wait, and wait until every shard is ready; if `wait`, also until its queue
+        of vectors is empty."""
         layout = await self._session.layout(fresh=True)
         if layout.later and await self._references.add_later(layout):
             layout = await self._session.layout(fresh=True)
@@ -236,20 +237,23 @@ class Writer:
             await self._references.settle(layout)
             if layout.marker.later and not layout.later:
                 await self._set_marker(layout, replace(layout.marker, later=()))
-        await self._indexed(layout)
+        left = await self._indexed(layout, wait, report)
         if layout.marker.states:
             await self._session.switch_off(layout, layout.marker.states)
             await self._set_marker(layout, replace((await self._session.layout(fresh=True)).marker, states={}))
+        return left
 
-    async def _indexed(self, layout: Layout) -> None:
+    async def _indexed(self, layout: Layout, wait: bool, report: IndexReport) -> int:
         seconds = self._session.config.ready_timeout
         deadline = time.monotonic() + seconds
         busy = {"INDEXING", "LOADING"}
         while True:
             shards: list[dict[str, Any]] = await self._session.client.rest("GET", class_path(layout.name, "shards"))
             waiting = [item for item in shards if item.get("status") in busy or item.get("vectorQueueSize")]
-            if not waiting:
-                return
+            left = sum(max(1, int(item.get("vectorQueueSize") or 0)) for item in waiting)
+            report(left)
+            if not waiting or (not wait and not any(item.get("status") == "LOADING" for item in waiting)):
+                return left
             if time.monotonic() > deadline:
                 message = f"{len(waiting)} shards of {layout.name!r} were not indexed within {seconds:g} s"
                 raise TimedOut(message, adapter=NAME, operation="finalize")
