@@ -285,15 +285,16 @@ class Service:
 
     # -- looking
 
-    async def status(self, migration_id: str) -> MigrationStatus:
-        """One migration. Raises MigrationNotFound."""
+    async def status(self, migration_id: str, owner: str | None = None) -> MigrationStatus:
+        """One migration. Raises MigrationNotFound; with `owner`, a caller of a server, also for what others began."""
         async with self._store(read_only=True) as store:
-            return await store.status(migration_id)
+            return await store.status(migration_id, owner)
 
-    async def list(self, status: Status | None = None) -> list[MigrationStatus]:
-        """All migrations of the state file, or those of one status, oldest first."""
+    async def list(self, status: Status | None = None, owner: str | None = None) -> list[MigrationStatus]:
+        """All migrations of the state file, or those of one status, or those that this caller of a server began,
+        oldest first."""
         async with self._store(read_only=True) as store:
-            return await store.list(status)
+            return await store.list(status, owner)
 
     async def observe(self, most: int = 200) -> list[Observation]:
         """What a monitor wants to know, in one look at the state file: of the migrations in progress and the newest

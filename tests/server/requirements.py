@@ -67,6 +67,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     "validate:background": R("A validation that takes long goes on in the background and can be joined."),
     "rollback:confirmed": R("A rollback needs the target's name, from a form or as an argument.", MCP),
     "access:allow-list": R("Only collections on the list of a named connection can be touched, by every tool."),
+    "access:own-only": R("With the option a key below admin knows of no migration that its name did not start."),
     "access:inline": R("URLs are taken on stdio with the flag only."),
     "access:secrets": R("No credential is in any answer, log, metric or audit line."),
     "resources:read": R("index, status, report and plan can be read; unknown ids are not found.", MCP),

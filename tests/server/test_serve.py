@@ -119,6 +119,8 @@ def test_without_keys_others_are_not_served(world: World, address: str) -> None:
         (["--addr", "127.0.0.1:0", "--allow-inline-connections"], "for stdio only"),
         (["--api-key", "x" * 40], "is for HTTP"),
         (["--addr", "nonsense"], "HOST:PORT"),
+        (["--own-migrations-only"], "is for HTTP"),
+        (["--addr", "127.0.0.1:0", "--own-migrations-only"], "tells callers apart by their keys"),
         (["--read-only", "--resume-on-start"], "rules out"),
         (["--addr", "127.0.0.1:0", "--trusted-proxy", "nginx"], "IP address or a network"),
         (["--addr", "127.0.0.1:0", "--tls-cert", "a.pem"], "belong together"),

@@ -75,6 +75,13 @@ def serve(
             help="Allow it without a person's consent, for clients that cannot ask.",
         ),
     ] = None,
+    own_migrations_only: Annotated[
+        bool,
+        typer.Option(
+            "--own-migrations-only",
+            help="A key without the scope admin sees and touches only migrations that keys of its name started.",
+        ),
+    ] = False,
     insecure_short_key: Annotated[
         bool, typer.Option("--insecure-short-key", help="Accept keys under 32 characters; loopback only.")
     ] = False,
@@ -105,6 +112,7 @@ def serve(
             allowed_origins=tuple(allowed_origin or ()),
             trusted_proxies=tuple(trusted_proxy or ()),
             unattended=tuple(unattended or ()),
+            own_only=own_migrations_only,
             audit=audit_log,
             calls_per_minute=calls_per_minute,
             log_level=log_level,

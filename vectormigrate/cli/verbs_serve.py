@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PACKAGES = ("mcp", "limits", "prometheus_client")
 SERVER_KEYS = (
     *("keys", "audit", "calls_per_minute", "open_streams", "connections"),
-    *("allowed_hosts", "allowed_origins", "trusted_proxies", "unattended"),
+    *("allowed_hosts", "allowed_origins", "trusted_proxies", "unattended", "own_migrations_only"),
 )
 
 
@@ -43,6 +43,7 @@ class Serve:
     allowed_origins: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
     unattended: tuple[str, ...]
+    own_only: bool
     audit: Path | None
     calls_per_minute: int | None
     log_level: Literal["debug", "info", "warning", "error"]
@@ -74,15 +75,21 @@ def serve(common: Common, asked: Serve) -> int:
         where = settings.connections.where("server", unknown[0])
         raise ConfigError(f"{where}: unknown key {unknown[0]!r} in server; known keys: {', '.join(SERVER_KEYS)}")
 
+    own_only = asked.own_only or _yes(table, "own_migrations_only")
+
     def made(*, local: bool) -> App:
+        operations = _operations(asked, table, settings, local=local)
+        if own_only and not local and not operations.ring:
+            raise ConfigError("--own-migrations-only tells callers apart by their keys: set --api-key, or leave it out")
         return build(
             settings,
-            operations=_operations(asked, table, settings, local=local),
+            operations=operations,
             local=local,
             read_only=asked.read_only,
             inline=asked.inline,
             resume_on_start=asked.resume_on_start,
             unattended=deeds_of((*asked.unattended, *_texts(table, "unattended"))),
+            own_only=own_only,
         )
 
     if asked.addr is None:
@@ -127,6 +134,7 @@ def _check(asked: Serve) -> None:
             "--allowed-host": asked.allowed_hosts,
             "--allowed-origin": asked.allowed_origins,
             "--trusted-proxy": asked.trusted_proxies,
+            "--own-migrations-only": asked.own_only,
         }
         wrong = [flag for flag, value in given.items() if value]
         if wrong:
@@ -165,6 +173,13 @@ def _number(table: Mapping[str, Json], name: str) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise ConfigError(f"server.{name} in the connections file must be a whole number, 0 for no limit")
+
+
+def _yes(table: Mapping[str, Json], name: str) -> bool:
+    value = table.get(name, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"server.{name} in the connections file must be true or false")
+    return value
 
 
 def _texts(table: Mapping[str, Json], name: str) -> tuple[str, ...]:

@@ -94,15 +94,22 @@ def build(
     inline: bool = False,
     resume_on_start: bool = False,
     unattended: frozenset[Deed] = frozenset(),
+    own_only: bool = False,
 ) -> App:
     """The server over these settings. `local`: on stdio or in memory, for who started the process; otherwise on HTTP,
     where `operations` knows the keys. `inline`: tools take `TYPE=URL` for a connection, only on stdio.
 
-    `unattended`: what is done without a person's consent for clients that cannot ask one.
+    `unattended`: what is done without a person's consent for clients that cannot ask one. `own_only`: keys without the
+    scope of an admin know of no migration but those that they began.
 
     Raises ConfigError for a connections file that cannot be read.
     """
-    desk = Desk(access=Access(settings, inline=inline and local), read_only=read_only, unattended=unattended)
+    desk = Desk(
+        access=Access(settings, inline=inline and local),
+        read_only=read_only,
+        unattended=unattended,
+        own_only=own_only,
+    )
     desk.access.keep_secrets()
     tools = {tool.name: tool for tool in all_tools(desk)}
     operations = operations or Operations()

@@ -129,9 +129,10 @@ class KeyRing:
         return find_key(self._keys, secret)
 
     def holds(self, found: Caller) -> bool:
-        """Whether the key that this caller showed is still valid."""
+        """Whether the key that this caller showed is still valid, with the scopes that it had."""
         self._look()
-        return any((key.name, key.fingerprint) == (found.name, found.fingerprint) for key in self._keys)
+        shown = (found.name, found.fingerprint, found.scopes)
+        return any((key.name, key.fingerprint, key.scopes) == shown for key in self._keys)
 
     def expire(self) -> None:
         """Read the file again before the next request."""

@@ -17,6 +17,7 @@ from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.server.access import Access
 from vectormigrate.server.auth import caller
 from vectormigrate.server.jobs import Job, Jobs
+from vectormigrate.server.keys import Scope
 from vectormigrate.server.telling import told
 from vectormigrate.settings import Settings
 
@@ -56,6 +57,8 @@ class Desk:
     listen: Callable[[Event], None] = unheard
     read_only: bool = False
     unattended: frozenset[Deed] = frozenset()
+    own_only: bool = False
+    """Callers without the scope of an admin know of no migration but those that they began."""
     _reader: SharedReader | None = None
     _calculating: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(CALCULATIONS))
     _asking: anyio.Lock = field(default_factory=anyio.Lock)
@@ -100,9 +103,18 @@ class Desk:
 
     # -- looking
 
+    def only(self) -> str | None:
+        """Whose migrations alone the caller may know of; None: of all."""
+        found = caller()
+        return found.name if self.own_only and not found.has(Scope.ADMIN) else None
+
+    async def migrations(self, status: Status | None = None) -> list[MigrationStatus]:
+        """All migrations that the caller may know of, oldest first."""
+        return await self.service().list(status, self.only())
+
     async def status(self, migration_id: str) -> MigrationStatus:
-        """One migration. Raises MigrationNotFound."""
-        return await self.service().status(migration_id)
+        """One migration. Raises MigrationNotFound, and for one that the caller may not know of nothing else."""
+        return await self.service().status(migration_id, self.only())
 
     async def seen(self, status: MigrationStatus) -> tuple[MigrationStatus, Job | None]:
         """What agents may see of a migration and of its job: of one between collections that they may not touch, or
@@ -121,14 +133,19 @@ class Desk:
         store: Store
         async with self.store() as store:
             waiting = await store.proposal(name)
-            if waiting is not None and waiting.owner != caller().name:
-                raise MigrationNotFound(name)
-            plan = waiting.plan if waiting is not None else (await store.load(name)).plan
-        self.access.require(plan.spec.source, plan.spec.target)
-        return plan
+        if waiting is None or waiting.owner != caller().name:
+            return await self.require_access(name)
+        self.access.require(waiting.plan.spec.source, waiting.plan.spec.target)
+        return waiting.plan
 
     async def require_access(self, migration_id: str) -> MigrationPlan:
-        """The plan, if agents may touch both ends. Raises MigrationNotFound, ConfigError."""
+        """The plan, if the caller may know of the migration and agents may touch both ends. Raises MigrationNotFound,
+        ConfigError."""
+        if self.only() is not None:
+            await self.status(migration_id)
+        return await self._open_to_agents(migration_id)
+
+    async def _open_to_agents(self, migration_id: str) -> MigrationPlan:
         plan = await self.service().stored_plan(migration_id)
         self.access.require(plan.spec.source, plan.spec.target)
         return plan
@@ -206,7 +223,7 @@ class Desk:
         for migration_id, owner in served:
             try:
                 if await self._resumable(migration_id):
-                    await self.require_access(migration_id)
+                    await self._open_to_agents(migration_id)
                     self.run(migration_id, owner)
                     taken.append(migration_id)
             except VectorMigrateError as error:
@@ -214,7 +231,7 @@ class Desk:
         return taken
 
     async def _resumable(self, migration_id: str) -> bool:
-        status = await self.status(migration_id)
+        status = await self.service().status(migration_id)
         if status.status in (Status.COMPLETED, Status.ROLLED_BACK):
             store: Store
             async with self.store(read_only=False) as store:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -74,17 +75,44 @@ def _require_ours(uri: str) -> None:
         raise MCPError(code=INVALID_PARAMS, message="only resources of this server can be subscribed to: migration://…")
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A resource that changed, and who began the migration that it is about."""
+
+    uri: str
+    owner: str | None
+
+
+@dataclass(slots=True)
+class _Subscriber:
+    """A connection of the handshake era. `only`: whose migrations alone it may hear of; None: of all."""
+
+    session: Any
+    only: str | None
+    uris: set[str] = field(default_factory=set[str])
+
+
+def _heard_by(only: str | None, changes: Sequence[Change]) -> Iterable[str]:
+    return dict.fromkeys(change.uri for change in changes if only is None or change.owner == only)
+
+
 class Feed:
-    """Looks for changes and tells them."""
+    """Looks for changes and tells them. `bus` is for those who may hear of all migrations; who may hear of his own only
+    is on a bus of his."""
 
     def __init__(self, desk: Desk, bus: Bus) -> None:
         self.desk = desk
-        self.bus = bus
-        self._sessions: dict[int, tuple[Any, set[str]]] = {}
+        self._sessions: dict[int, _Subscriber] = {}
         self._seen: dict[str, Mark] = {}
         self._wanted = anyio.Event()
-        self._listening = ListenHandler(bus)
+        self._listening: dict[str | None, tuple[Bus, ListenHandler]] = {}
+        self._add_bus(None, bus)
+
+    def _add_bus(self, only: str | None, bus: Bus) -> ListenHandler:
         bus.heard = lambda: self._wanted.set()
+        handler = ListenHandler(bus)
+        self._listening[only] = bus, handler
+        return handler
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
@@ -98,15 +126,14 @@ class Feed:
 
     async def _watch(self) -> None:
         while True:
-            if not (self.bus.listeners or self._sessions):
+            if not (self._sessions or any(bus.listeners for bus, _ in self._listening.values())):
                 self._wanted = anyio.Event()
                 await self._wanted.wait()
                 await self._look()
             await anyio.sleep(LOOK_SECONDS)
-            for uri in await self._look():
-                await self._tell(uri)
+            await self._tell(await self._look())
 
-    async def _look(self) -> list[str]:
+    async def _look(self) -> Sequence[Change]:
         """Resources that changed since the last look."""
         store: Store
         try:
@@ -116,22 +143,25 @@ class Feed:
             log.warning("changes cannot be told: %s", error)
             return []
         before, self._seen = self._seen, marks
-        changed: list[str] = []
-        if {name: mark.outline for name, mark in before.items()} != {n: m.outline for n, m in marks.items()}:
-            changed.append(INDEX)
+        changed = [Change(INDEX, mark.owner) for name, mark in before.items() if name not in marks]
         for name, mark in marks.items():
             old = before.get(name)
+            if old is None or old.outline != mark.outline:
+                changed.append(Change(INDEX, mark.owner))
             if old is None or old.state != mark.state:
-                changed.append(f"migration://{name}/status")
+                changed.append(Change(f"migration://{name}/status", mark.owner))
             if old is None or (old.report, old.outline) != (mark.report, mark.outline):
-                changed.append(f"migration://{name}/report")
+                changed.append(Change(f"migration://{name}/report", mark.owner))
         return changed
 
-    async def _tell(self, uri: str) -> None:
-        await self.bus.publish(ResourceUpdated(uri=uri))
-        for session, uris in list(self._sessions.values()):
-            if uri in uris:
-                await session.send_resource_updated(uri)
+    async def _tell(self, changes: Sequence[Change]) -> None:
+        for only, (bus, _) in list(self._listening.items()):
+            for uri in _heard_by(only, changes):
+                await bus.publish(ResourceUpdated(uri=uri))
+        for subscriber in list(self._sessions.values()):
+            for uri in _heard_by(subscriber.only, changes):
+                if uri in subscriber.uris:
+                    await subscriber.session.send_resource_updated(uri)
 
     def serve(self, mcp: MCPServer) -> None:
         """Answer subscriptions: `subscriptions/listen` by a handler that can be ended, which the SDK keeps to itself;
@@ -143,14 +173,17 @@ class Feed:
 
     def close(self) -> None:
         """End the streams of all listeners in order; they would hold up the end of the server."""
-        self._listening.close()
+        for _, handler in self._listening.values():
+            handler.close()
 
     # -- the handshake era
 
     async def _listen(self, ctx: Any, params: SubscriptionsListenRequestParams) -> Any:
         for uri in params.notifications.resource_subscriptions or ():
             _require_ours(uri)
-        return await self._listening(ctx, params)
+        only = self.desk.only()
+        handler = self._listening[only][1] if only in self._listening else self._add_bus(only, Bus())
+        return await handler(ctx, params)
 
     async def _subscribe(self, ctx: Any, params: SubscribeRequestParams) -> EmptyResult:
         _require_ours(str(params.uri))
@@ -158,16 +191,17 @@ class Feed:
         key = id(connection)
         if key not in self._sessions:
             # The connection, not the session, which is made anew for each message; it forgets us when it closes.
-            self._sessions[key] = (connection, set())
+            self._sessions[key] = _Subscriber(connection, self.desk.only())
             connection.exit_stack.callback(self._sessions.pop, key, None)
-        _, uris = self._sessions[key]
-        if len(uris) < MOST_SUBSCRIPTIONS:
-            uris.add(str(params.uri))
+        subscriber = self._sessions[key]
+        subscriber.only = self.desk.only()
+        if len(subscriber.uris) < MOST_SUBSCRIPTIONS:
+            subscriber.uris.add(str(params.uri))
         self._wanted.set()
         return EmptyResult()
 
     async def _unsubscribe(self, ctx: Any, params: UnsubscribeRequestParams) -> EmptyResult:
         found = self._sessions.get(id(ctx.session._connection))
         if found is not None:
-            found[1].discard(str(params.uri))
+            found.uris.discard(str(params.uri))
         return EmptyResult()

@@ -46,6 +46,8 @@ def http_app(app: App, hosts: HostPolicy, proxies: Proxies | None = None) -> ASG
         return JSONResponse({"ready": ready}, status_code=200 if ready else 503)
 
     async def metrics(request: Request) -> Response:
+        if app.desk.only() is not None:
+            return JSONResponse({"error": "figures of all migrations need an admin's key here"}, status_code=403)
         text = await app.operations.metrics.exposition(app.desk.service())
         return Response(text, media_type=CONTENT_TYPE)
 

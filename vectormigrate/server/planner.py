@@ -109,10 +109,16 @@ class Planner:
         return request, _options(given)
 
     async def _require_free(self, migration_id: str) -> None:
+        """Raise ConfigError for an id in use, also by a migration that the caller may not know of. No more is
+        told of it then."""
+        try:
+            await self.desk.service().status(migration_id)
+        except MigrationNotFound:
+            return
         try:
             status = await self.desk.status(migration_id)
         except MigrationNotFound:
-            return
+            raise ConfigError(f"the id {migration_id!r} is taken; choose another migration_id") from None
         raise ConfigError(
             f"migration {migration_id!r} exists already ({status.status}); choose another migration_id, or go on with "
             f"it: resume_migration(migration_id={migration_id!r})"
@@ -176,7 +182,7 @@ class Planner:
         from vectormigrate.state.proposals import Starter
 
         owner = caller().name
-        by = Starter(owner=owner, request_id=request_id, plan_id=proposal.id)
+        by = Starter(owner=owner, request_id=request_id, plan_id=proposal.id, apart=self.desk.only() is not None)
         name, new = await self.desk.service().begin(proposal.plan, proposal.options, by)
         if new:
             self.desk.run(name, owner)

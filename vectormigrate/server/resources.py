@@ -46,7 +46,7 @@ def add_resources(mcp: MCPServer, desk: Desk) -> None:
     async def index() -> str:
         """The newest migrations with their progress."""
         with _reading():
-            found = (await desk.service().list())[::-1]
+            found = (await desk.migrations())[::-1]
         items = [views.list_item(item).model_dump() for item in found[:MOST_LISTED]]
         return compact(shown({"migrations": items, "total": len(found)}))
 
@@ -134,7 +134,7 @@ def add_completions(mcp: MCPServer, desk: Desk) -> None:
         values: Iterable[str]
         match argument.name:
             case "migration_id":
-                values = [item.id for item in (await desk.service().list())[::-1]]
+                values = [item.id for item in (await desk.migrations())[::-1]]
             case "source" | "target" | "connection":
                 values = desk.settings.connections.names
             case "source_type" | "target_type":

@@ -73,7 +73,7 @@ class LookTools:
     ) -> wire.ListAnswer:
         """List migrations, newest first, also those that the command line runs."""
         with telling():
-            found = await self.desk.service().list(status)
+            found = await self.desk.migrations(status)
         found.sort(key=_SORTED[sort_by], reverse=sort_order == "desc")
         page = [views.list_item(item) for item in found[offset : offset + limit]]
         return wire.ListAnswer(migrations=page, total=len(found), limit=limit, offset=offset)

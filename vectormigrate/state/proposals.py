@@ -42,8 +42,9 @@ class Starter:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """A fingerprint of what can be seen of a migration: `state` changes with every change of its status, `outline` with
-    its status and phase only, `report` with every validation."""
+    its status and phase only, `report` with every validation. `owner`: who began it through a server."""
 
+    owner: str | None
     outline: str
     state: str
     report: int
@@ -131,6 +132,7 @@ async def marks(session: Session) -> dict[str, Mark]:
     """The mark of every migration, by id."""
     return {
         row["id"]: Mark(
+            owner=row["owner"],
             outline=json.dumps([row["status"], row["phase"], row["ended_at"]]),
             state=json.dumps(
                 [row[name] for name in ("status", "phase", "error", "ended_at", "stop_requested_at", "work")]

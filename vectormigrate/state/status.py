@@ -16,10 +16,14 @@ from vectormigrate.state.records import Counters, Lease, utc_text
 
 
 async def read_statuses(
-    session: Session, *, migration_id: str | None = None, status: Status | None = None
+    session: Session,
+    *,
+    migration_id: str | None = None,
+    status: Status | None = None,
+    owner: str | None = None,
 ) -> list[MigrationStatus]:
-    """Oldest first; all of them, or one, or those in a status."""
-    rows = await session.fetch("list_migrations", id=migration_id, status=status and status.value)
+    """Oldest first; all of them, or one, or those in a status, or those that this owner began."""
+    rows = await session.fetch("list_migrations", id=migration_id, status=status and status.value, owner=owner)
     try:
         return [await _status(session, row) for row in rows]
     except (ValueError, TypeError, KeyError) as error:

@@ -104,22 +104,25 @@ class Store:
 
         await self._write(write)
 
-    async def list(self, status: Status | None = None) -> Statuses:
-        """All migrations, or those in this status, oldest first."""
-        planned = await planning.statuses(self._reader, None)
-        found = await read_statuses(self._reader, status=status)
+    async def list(self, status: Status | None = None, owner: str | None = None) -> Statuses:
+        """All migrations, or those in this status, oldest first. `owner`: none but those that this caller of a server
+        began; what is still being planned belongs to nobody."""
+        planned = [] if owner is not None else await planning.statuses(self._reader, None)
+        found = await read_statuses(self._reader, status=status, owner=owner)
         return [*found, *(item for item in planned if status in (None, item.status))]
 
-    async def status(self, migration_id: str) -> MigrationStatus:
-        """One migration. Raises MigrationNotFound."""
-        found = await read_statuses(self._reader, migration_id=migration_id)
-        found = found or await planning.statuses(self._reader, migration_id)
+    async def status(self, migration_id: str, owner: str | None = None) -> MigrationStatus:
+        """One migration. Raises MigrationNotFound, with `owner` also for what this caller of a server did not begin:
+        nothing tells the two apart."""
+        found = await read_statuses(self._reader, migration_id=migration_id, owner=owner)
+        if not found and owner is None:
+            found = await planning.statuses(self._reader, migration_id)
         if not found:
-            raise await self._unknown(migration_id)
+            raise await self._unknown(migration_id, owner)
         return found[0]
 
-    async def _unknown(self, migration_id: str) -> MigrationNotFound:
-        known = [item.id for item in await self.list()]
+    async def _unknown(self, migration_id: str, owner: str | None = None) -> MigrationNotFound:
+        known = [item.id for item in await self.list(owner=owner)]
         return MigrationNotFound(migration_id, known, str(self._reader.path))
 
     # Plans that are being made

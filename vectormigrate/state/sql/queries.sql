@@ -49,7 +49,7 @@ SELECT m.id, m.status, m.phase, m.error, m.created_at, m.started_at, m.ended_at,
        json_extract(m.plan, '$.namespaces') AS namespaces,
        json_extract(m.plan, '$.total_records') AS total_records
 FROM migration AS m
-WHERE (:id IS NULL OR m.id = :id) AND (:status IS NULL OR m.status = :status)
+WHERE (:id IS NULL OR m.id = :id) AND (:status IS NULL OR m.status = :status) AND (:owner IS NULL OR m.owner = :owner)
 ORDER BY m.created_at, m.rowid;
 
 -- name: observations
@@ -284,7 +284,7 @@ DELETE FROM served WHERE migration_id = :id;
 SELECT migration_id, owner FROM served ORDER BY since, migration_id;
 
 -- name: marks
-SELECT m.id, m.status, m.phase, m.error, m.ended_at, m.stop_requested_at,
+SELECT m.id, m.owner, m.status, m.phase, m.error, m.ended_at, m.stop_requested_at,
        (SELECT sum(read + written + rejected + batches + checked) FROM partition AS p WHERE p.migration_id = m.id) AS work,
        (SELECT max(number) FROM report AS r WHERE r.migration_id = m.id) AS report
 FROM migration AS m ORDER BY m.created_at, m.rowid;
