@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from vectormigrate.figures import counted
 from vectormigrate.model.batch import BoolMask, DenseColumn, MultiColumn, SparseColumn, VectorColumn
 from vectormigrate.model.schema import VectorField
 
@@ -18,7 +19,13 @@ def vector_problems(column: VectorColumn, item: VectorField) -> Iterator[tuple[B
     """Masks of the records with a wrong dimension, a component that is not finite, no rows, or indices out of order."""
     present = np.ones(len(column), np.bool_) if column.valid is None else column.valid
     if not isinstance(column, SparseColumn) and column.values.shape[1] != item.dim:
-        yield present, ("dimension", f"vector {item.name!r} has {column.values.shape[1]} components, not {item.dim}")
+        yield (
+            present,
+            (
+                "dimension",
+                f"vector {item.name!r} has {counted(column.values.shape[1])} components, not {counted(item.dim)}",
+            ),
+        )
         return
     if column.values.dtype.kind == "f" and not np.isfinite(column.values).all():
         finite = np.isfinite(column.values)

@@ -30,6 +30,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vectormigrate.figures import counted
+
 
 def near(wrong: str, known: Iterable[str]) -> list[str]:
     """The known names that may have been meant, the likeliest first. Case, `-` and `_` do not count."""
@@ -52,7 +54,7 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
 
 def listed(names: Sequence[str], most: int = 12) -> str:
     """The names in one line, cut after `most`; `none` when there is none."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    more = f" and {counted(len(names) - most)} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "none") + more
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from vectormigrate.figures import counted
+
 MASK = "***"
 
 _secrets: set[str] = set()
@@ -74,19 +76,19 @@ def masked(
     def inner(value: Any, depth: int) -> Any:
         if isinstance(value, str):
             text = MASK if secret(value) else clipped(hide(value[: 4 * longest]), longest)
-            return text if len(value) <= longest else f"{text}… ({len(value)} characters)"
+            return text if len(value) <= longest else f"{text}… ({counted(len(value))} characters)"
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):
             if depth == 0:
-                return f"({len(value)} fields)"
+                return f"({counted(len(value))} fields)"
             shown = {
                 clipped(hide(str(key)[: 4 * longest]), longest): MASK
                 if names_a_secret(str(key)[:longest])
                 else inner(item, depth - 1)
                 for key, item in list(value.items())[:most]
             }
-            return shown if len(value) <= most else {**shown, "…": f"({len(value)} fields)"}
+            return shown if len(value) <= most else {**shown, "…": f"({counted(len(value))} fields)"}
         if isinstance(value, Sequence):
             if depth == 0 or len(value) > most:
                 return f"({len(value)} items)"

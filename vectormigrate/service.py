@@ -39,6 +39,7 @@ from vectormigrate.errors import (
     PlanError,
     TargetNotEmpty,
 )
+from vectormigrate.figures import counted
 from vectormigrate.model.ids import MIGRATION_ID, MIGRATION_ID_RULE, id_key
 from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
 from vectormigrate.model.schema import Json
@@ -522,8 +523,8 @@ def _refuse_collisions(plan: MigrationPlan, options: RunOptions) -> None:
     """Do not begin what is bound to fail half-way."""
     if plan.collisions > options.max_rejects and not plan.spec.overwrite:
         raise TargetNotEmpty(
-            f"{plan.collisions:,} of the source's ids are on the target {plan.spec.target.collection!r} already; "
-            f"replace them with --overwrite (no rollback for them), or leave them as they are with "
+            f"{counted(plan.collisions)} of the source's ids are on the target {plan.spec.target.collection!r} "
+            f"already; replace them with --overwrite (no rollback for them), or leave them as they are with "
             f"--max-rejects {plan.collisions}"
         )
 

@@ -66,7 +66,7 @@ def test_the_status_is_there_for_people_and_as_one_document(finished: tuple[Shel
     assert (document["migrated_records"], document["reject_codes"]) == (RECORDS, {})
     text = shell.run("status", "docs")
     assert clean(text)
-    assert "100.0 %" in text.out
+    assert "  100 %  250 of 250 records" in text.out
 
 
 def test_watching_something_that_has_ended_returns_at_once(finished: tuple[Shell, Ended]) -> None:

@@ -150,7 +150,7 @@ async def test_a_run_that_waits_for_its_database_hears_a_stop(
     assert stopped == [Status.STOPPED]
     if asked:
         assert delays[0] == 300
-        assert "it asks to wait 86,400 s" in reasons[0]
+        assert "it asks to wait 1 d" in reasons[0]
     monkeypatch.undo()
     assert (await world.service.resume("job")).status is Status.COMPLETED
 

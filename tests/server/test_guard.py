@@ -74,7 +74,7 @@ def test_loopback_is_known_by_name_and_address() -> None:
 async def test_a_message_that_is_too_long_is_answered_and_the_session_goes_on(way: Way, era: Era) -> None:
     with anyio.fail_after(30):
         async with serving(operations(), body_bytes=4000) as url, connected(url, way, era, ALICE) as client:
-            with pytest.raises(MCPError, match="longer than 4000 bytes"):
+            with pytest.raises(MCPError, match="longer than 4,000 bytes"):
                 await client.call_tool("echo", {"text": "x" * 10_000})
             assert await text_of(client, "echo", {"text": "short"}) == "short"
 

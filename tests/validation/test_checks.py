@@ -121,7 +121,7 @@ async def test_a_sample_says_what_it_proves_and_no_more() -> None:
     assert check.passed
     assert not check.full
     assert (check.compared, check.population) == (50, 200)
-    assert "fewer than 6.000% of all records are bad" in check.statement
+    assert "fewer than 6 % of all records are bad" in check.statement
     assert "95 % confidence" in check.statement
     assert "does not prove that no record was lost" in check.statement
     assert "only the target has cannot be seen" in check.statement

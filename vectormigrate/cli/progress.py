@@ -20,7 +20,6 @@ from rich.progress import (
 from rich.text import Text
 
 from vectormigrate.cli.console import clean, err, warn
-from vectormigrate.cli.words import plural
 from vectormigrate.engine.events import (
     Checking,
     Event,
@@ -32,6 +31,7 @@ from vectormigrate.engine.events import (
     Retrying,
     Warned,
 )
+from vectormigrate.figures import counted, duration, percent, plural, rate
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import Phase
 
@@ -110,8 +110,8 @@ class Bars:
         progress, task = self._bar(stage, total, done)
         progress.update(task, completed=done, total=total, extra=extra)
         speed = progress.tasks[0].speed
-        amount = f"{done:,}/{total:,}" if total is not None else ""
-        progress.update(task, amount=amount, rate=f"{speed:,.0f}/s" if speed else "")
+        amount = f"{counted(done)}/{counted(total)}" if total is not None else ""
+        progress.update(task, amount=amount, rate=rate(speed) if speed else "")
 
     def listen(self, event: Event) -> None:
         """Move the bar."""
@@ -129,7 +129,7 @@ class Bars:
                 self._rejected += event.rejected
                 self._checked += event.checked
                 extra = ", ".join(
-                    f"{number:,} {word}"
+                    f"{counted(number)} {word}"
                     for number, word in ((self._rejected, "rejected"), (self._checked, "checked"))
                     if number
                 )
@@ -139,7 +139,7 @@ class Bars:
                 built = self._unindexed - event.left
                 self._set(PHASES[Phase.FINALIZING], self._unindexed or None, built, "all records are written")
             case Retrying():
-                self.say(f"{event.operation}: {event.reason}; try {event.attempt + 1} in {event.delay:.1f} s")
+                self.say(f"{event.operation}: {event.reason}; try {event.attempt + 1} in {duration(event.delay)}")
             case Checking():
                 self._set(STAGES.get(event.stage, event.stage), event.total or None, event.done)
             case Warned():
@@ -191,11 +191,11 @@ class Lines:
                 tenth = 10 * self._settled // self._total if self._total else 0
                 if tenth != self._tenth:
                     self._tenth = tenth
-                    self.say(f"{10 * tenth} %: {self._settled:,} of {plural(self._total or 0, 'record')}")
+                    self.say(f"{percent(tenth, 10)}: {counted(self._settled)} of {plural(self._total or 0, 'record')}")
             case Indexing():
                 self._index(event.left)
             case Retrying():
-                self.say(f"{event.operation}: {event.reason}; try {event.attempt + 1} in {event.delay:.1f} s")
+                self.say(f"{event.operation}: {event.reason}; try {event.attempt + 1} in {duration(event.delay)}")
             case Warned():
                 self.say(f"warning: {event.message}")
             case Profiled() | Checking():
@@ -210,7 +210,7 @@ class Lines:
         tenth = 10 * (self._unindexed - left) // self._unindexed if self._unindexed else 10
         if self._unindexed and tenth != self._tenth:
             self._tenth = tenth
-            self.say(f"all records are written; index {10 * tenth} %")
+            self.say(f"all records are written; index {percent(tenth, 10)}")
 
     def say(self, message: str) -> None:
         """One line, written at once."""

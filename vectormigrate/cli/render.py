@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vectormigrate.cli.console import clean, out, pairs, show, table
-from vectormigrate.cli.words import count, duration, moment, namespace, place, plural
+from vectormigrate.cli.words import moment, namespace, place
+from vectormigrate.figures import counted, duration, percent, plural, rate
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import MigrationStatus, Phase, Status, ValidationReport
 from vectormigrate.requests import DoctorCheck, RejectRow, RollbackResult
@@ -41,13 +42,20 @@ def _state(status: MigrationStatus) -> Text:
     return text
 
 
+def done(status: MigrationStatus) -> str:
+    """How much of it is settled, migrated or rejected."""
+    if not status.total_records:
+        return percent(float(status.status is Status.COMPLETED))
+    return percent(min(status.migrated_records + status.rejected_records, status.total_records), status.total_records)
+
+
 def _progress_line(status: MigrationStatus) -> str:
     if status.phase is Phase.PLANNING:
-        return f"{count(status.planned_records)} of {plural(status.total_records, 'record')} read for the plan"
+        return f"{counted(status.planned_records)} of {plural(status.total_records, 'record')} read for the plan"
     settled = status.migrated_records + status.rejected_records
-    line = f"{status.percentage:.1f} %  {count(settled)} of {plural(status.total_records, 'record')}"
+    line = f"{done(status)}  {counted(settled)} of {plural(status.total_records, 'record')}"
     if status.rate and status.status is Status.IN_PROGRESS:
-        line += f"  {status.rate:,.0f} records/s"
+        line += f"  {rate(status.rate)}"
     if status.eta_seconds is not None and status.status is Status.IN_PROGRESS:
         line += f"  {duration(status.eta_seconds)} to go"
     return line
@@ -60,7 +68,7 @@ def _checks_line(status: MigrationStatus) -> str:
 def _rejects_line(status: MigrationStatus, codes: Mapping[str, int]) -> str:
     line = plural(status.rejected_records, "record")
     if codes:
-        line += ": " + ", ".join(f"{clean(code)} {count(number)}" for code, number in codes.items())
+        line += ": " + ", ".join(f"{clean(code)} {counted(number)}" for code, number in codes.items())
     return line
 
 
@@ -68,7 +76,7 @@ def _validation_line(report: ValidationReport) -> str:
     word = "passed" if report.passed else "FAILED"
     scope = "counts only"
     if report.diff:
-        scope = "every record" if report.diff.full else f"{count(report.diff.compared)} sampled"
+        scope = "every record" if report.diff.full else f"{counted(report.diff.compared)} sampled"
     return f"{word}, {scope}, {moment(report.ended_at)}"
 
 
@@ -80,7 +88,7 @@ def status_view(
         ("source", clean(status.source)),
         ("target", clean(status.target)),
         ("progress", _progress_line(status)),
-        ("batches", f"{count(status.batches)}, {count(status.retries)} retried"),
+        ("batches", f"{counted(status.batches)}, {counted(status.retries)} retried"),
         ("rejects", _rejects_line(status, codes)),
         ("inline checks", _checks_line(status)),
         ("validation", _validation_line(validation) if validation else "never run"),
@@ -103,13 +111,15 @@ def status_view(
 def _namespaces(status: MigrationStatus) -> Table:
     made = table("Namespaces", "name", "records", "migrated", "rejected", right=("records", "migrated", "rejected"))
     for item in status.namespaces:
-        made.add_row(clean(namespace(item.namespace)), count(item.total), count(item.migrated), count(item.rejected))
+        made.add_row(
+            clean(namespace(item.namespace)), counted(item.total), counted(item.migrated), counted(item.rejected)
+        )
     return made
 
 
 def show_rejects(rows: Sequence[RejectRow], total: int) -> None:
     """Refused records and why."""
-    made = table(f"Rejects, {count(len(rows))} of {count(total)}", "id", "namespace", "code", "tries", "reason")
+    made = table(f"Rejects, {counted(len(rows))} of {counted(total)}", "id", "namespace", "code", "tries", "reason")
     for row in rows:
         made.add_row(
             clean(row.id), clean(namespace(row.namespace)), clean(row.code), str(row.attempts), clean(row.reason)
@@ -127,8 +137,8 @@ def show_list(migrations: Sequence[MigrationStatus]) -> None:
         made.add_row(
             item.id,
             _state(item),
-            f"{item.percentage:.1f} %",
-            count(item.total_records),
+            done(item),
+            counted(item.total_records),
             clean(item.source),
             clean(item.target),
             moment(item.started_at).removesuffix(" UTC"),
@@ -142,9 +152,8 @@ def removal(plan: MigrationPlan, status: MigrationStatus) -> str:
     if not plan.target_exists:
         held = plural(status.migrated_records, "record")
         return f"This drops the collection {target}, which this migration created ({held})."
-    text = (
-        f"This deletes from {target} the records that this migration added (at most {count(status.migrated_records)})."
-    )
+    most = counted(status.migrated_records)
+    text = f"This deletes from {target} the records that this migration added (at most {most})."
     if plan.spec.overwrite:
         text += " Records that it overwrote stay as they are now: their former content is gone."
     return text

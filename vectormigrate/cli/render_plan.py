@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vectormigrate.cli.console import clean, pairs, show, table
-from vectormigrate.cli.words import bytes_in_all, count, duration, namespace, percent, place, plural, size
+from vectormigrate.cli.words import bytes_in_all, namespace, place
+from vectormigrate.figures import counted, duration, percent, plural, size, small
 from vectormigrate.model.plan import CompareClass, FieldMapping, Loss, MigrationPlan, Outcome, VectorMapping
 from vectormigrate.model.schema import CollectionSchema
 from vectormigrate.requests import CollectionReport, Holdings, OptionLine, Recommendation
@@ -41,7 +42,7 @@ def _summary(plan: MigrationPlan, more: Sequence[tuple[str, str]] = ()) -> Rende
     target = "exists" if plan.target_exists else "will be created"
     records = f"{plural(plan.total_records, 'record')} in {plural(len(plan.namespaces), 'namespace')}"
     if plan.profiled_records < plan.total_records:
-        records += f"; the plan rests on the first {count(plan.profiled_records)}"
+        records += f"; the plan rests on the first {counted(plan.profiled_records)}"
     amount = f"about {size(bytes_in_all(plan))}"
     if plan.seconds_estimate is not None:
         amount += f", {duration(plan.seconds_estimate)}"
@@ -62,14 +63,14 @@ def _namespaces(plan: MigrationPlan) -> Table:
     for name, records in plan.namespaces.items():
         parts = sum(1 for part in plan.partitions if part.namespace == name)
         new = plan.rules.namespaces.get(name, name)
-        made.add_row(clean(namespace(name)), clean(namespace(new)), count(records), count(parts))
+        made.add_row(clean(namespace(name)), clean(namespace(new)), counted(records), counted(parts))
     return made
 
 
 def _compare(mapping: VectorMapping) -> str:
     words = COMPARE[mapping.compare]
     if mapping.compare is CompareClass.TOL:
-        words += f" {mapping.tolerance:.2g}"
+        words += f" {small(mapping.tolerance)}"
     notes = [words]
     if mapping.normalise:
         notes.append("unit length, original length kept")
@@ -91,7 +92,7 @@ def _vectors(plan: MigrationPlan) -> Table:
             clean(mapping.source or "(unnamed)"),
             clean(mapping.target or "(unnamed)"),
             str(field.kind) if field else "",
-            count(field.dim) if field else "",
+            counted(field.dim) if field else "",
             metric,
             stored,
             _compare(mapping),
@@ -126,7 +127,7 @@ def losses_table(losses: Sequence[Loss], accepted: Iterable[str] = ()) -> Table:
         outcome = outcome_text(loss.outcome)
         if loss.outcome is Outcome.LOSS and loss.name in accepted:
             outcome.append(" (accepted)")
-        made.add_row(clean(loss.name), outcome, count(loss.count), clean(loss.detail))
+        made.add_row(clean(loss.name), outcome, counted(loss.count), clean(loss.detail))
     return made
 
 
@@ -160,7 +161,7 @@ def show_short_plan(plan: MigrationPlan) -> None:
     lost = {loss.name: loss.count for loss in plan.losses if loss.outcome is Outcome.LOSS}
     kept = {loss.name: loss.count for loss in plan.losses if loss.outcome is Outcome.RESTORED}
     rows = [
-        (title, ", ".join(name if number is None else f"{name} ({count(number)})" for name, number in group.items()))
+        (title, ", ".join(name if number is None else f"{name} ({counted(number)})" for name, number in group.items()))
         for title, group in (("lost", lost), ("restorable", kept))
         if group
     ]
@@ -192,7 +193,7 @@ def show_collection(report: CollectionReport) -> None:
     if len(report.namespaces) > 1:
         made = table("Namespaces", "name", "records", right=("records",))
         for name, records in report.namespaces.items():
-            made.add_row(clean(namespace(name)), count(records))
+            made.add_row(clean(namespace(name)), counted(records))
         show("", made)
     if report.fields:
         made = table(f"Metadata in {plural(report.sampled, 'record')}", "field", "type", "notes")
@@ -206,7 +207,7 @@ def show_holdings(found: Holdings) -> None:
     made = table(f"{clean(found.server)}: {plural(len(found.collections), 'collection')}", *_HELD, right=("records",))
     for item in found.collections:
         vectors = ", ".join(f"{v.name or '(unnamed)'} {v.kind} {v.dim or ''}".strip() for v in item.vectors)
-        made.add_row(clean(item.name), count(item.records), clean(vectors), clean(item.problem or ""))
+        made.add_row(clean(item.name), counted(item.records), clean(vectors), clean(item.problem or ""))
     show(made)
 
 
@@ -228,7 +229,7 @@ def _schema_vectors(schema: CollectionSchema) -> Table:
     for field in schema.vectors:
         index = ", ".join(f"{key} {value}" for key, value in field.index.items())
         name = clean(field.name or "(unnamed)")
-        made.add_row(name, str(field.kind), count(field.dim), str(field.metric), str(field.dtype), clean(index))
+        made.add_row(name, str(field.kind), counted(field.dim), str(field.metric), str(field.dtype), clean(index))
     return made
 
 
@@ -252,7 +253,7 @@ def _evidence(answer: Recommendation) -> Table:
         kind = f"{item.type} of {item.element}" if item.element else item.type or ""
         figures = (item.records, item.nulls, item.distinct, item.max_bytes, item.longest_list)
         made.add_row(
-            clean(item.field), kind, percent(item.share), *map(count, figures), item.index or "", item.index_reason
+            clean(item.field), kind, percent(item.share), *map(counted, figures), item.index or "", item.index_reason
         )
     return made
 

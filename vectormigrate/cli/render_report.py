@@ -8,7 +8,8 @@ from rich.text import Text
 
 from vectormigrate.cli.console import clean, pairs, show, table
 from vectormigrate.cli.render_plan import heading
-from vectormigrate.cli.words import count, duration, namespace, percent, plural
+from vectormigrate.cli.words import namespace
+from vectormigrate.figures import counted, duration, percent, plural, rate, similarity
 from vectormigrate.model.status import CountCheck, DiffCheck, Difference, SearchCheck, ValidationReport
 
 SHOWN_DIFFERENCES = 20
@@ -24,23 +25,23 @@ def _headline(report: ValidationReport) -> Text:
     diff = report.diff
     if not report.passed or diff is None:
         return verdict(report.passed)
-    right = f"{count(diff.identical + diff.within_bound)} of {count(diff.population)}"
+    right = f"{counted(diff.identical + diff.within_bound)} of {counted(diff.population)}"
     if diff.full:
         return Text(f"PROVED {right}", style="bold green")
-    return Text.assemble(verdict(True), f", {count(diff.compared)} of {count(diff.population)} compared")
+    return Text.assemble(verdict(True), f", {counted(diff.compared)} of {counted(diff.population)} compared")
 
 
 def _counts(checks: tuple[CountCheck, ...]) -> Table:
     made = table("Counts", "namespace", "source", "rejected", "target", "", right=("source", "rejected", "target"))
     for check in checks:
         name = clean(namespace(check.namespace))
-        made.add_row(name, count(check.source), count(check.rejected), count(check.target), verdict(check.passed))
+        made.add_row(name, counted(check.source), counted(check.rejected), counted(check.target), verdict(check.passed))
     return made
 
 
 def _contents(diff: DiffCheck) -> RenderableType:
     wrong = [
-        f"{count(number)} {word}"
+        f"{counted(number)} {word}"
         for number, word in (
             (diff.missing, "missing"),
             (diff.extra, "extra"),
@@ -49,15 +50,15 @@ def _contents(diff: DiffCheck) -> RenderableType:
         )
         if number
     ]
-    scope = "every record, both directions" if diff.full else f"{count(diff.compared)} of {count(diff.population)}"
+    scope = "every record, both directions" if diff.full else f"{counted(diff.compared)} of {counted(diff.population)}"
     rows = [
-        ("contents", f"{scope}: {count(diff.identical)} identical, {count(diff.within_bound)} within bounds"),
+        ("contents", f"{scope}: {counted(diff.identical)} identical, {counted(diff.within_bound)} within bounds"),
         ("differences", ", ".join(wrong) or "none"),
     ]
     if diff.statement:
         rows.append(("this shows", clean(diff.statement)))
     if diff.seconds:
-        rows.append(("took", f"{duration(diff.seconds)}, {diff.compared / diff.seconds:,.0f} records/s"))
+        rows.append(("took", f"{duration(diff.seconds)}, {rate(diff.compared / diff.seconds)}"))
     return pairs(rows)
 
 
@@ -74,14 +75,14 @@ def _vectors(diff: DiffCheck) -> Table:
         right=("compared", "identical", "within", "below floor", "worst cosine"),
     )
     for check in diff.vectors:
-        worst = "–" if check.worst_similarity is None else f"{check.worst_similarity:.6f}"
+        worst = similarity(check.worst_similarity) or "–"
         made.add_row(
             clean(check.name or "(unnamed)"),
             check.compare,
-            count(check.compared),
-            count(check.exact),
-            count(check.within_bound),
-            count(check.below_floor),
+            counted(check.compared),
+            counted(check.exact),
+            counted(check.within_bound),
+            counted(check.below_floor),
             worst,
         )
     return made
@@ -94,7 +95,7 @@ def _incomplete_fields(diff: DiffCheck) -> Table | None:
         return None
     made = table("Metadata that differs", "field", "on the source", "equal", right=("on the source", "equal"))
     for name, (held, equal) in wrong.items():
-        made.add_row(clean(name), count(held), count(equal))
+        made.add_row(clean(name), counted(held), counted(equal))
     return made
 
 
@@ -107,7 +108,7 @@ def _differences(differences: tuple[Difference, ...]) -> Table:
             "–" if item.source_id is None else clean(item.source_id),
             clean(item.target_id),
             clean(", ".join(item.fields)),
-            "" if item.similarity is None else f"{item.similarity:.6f}",
+            similarity(item.similarity),
         )
     return made
 
@@ -120,7 +121,7 @@ def _search(checks: tuple[SearchCheck, ...]) -> Table:
         made.add_row(
             clean(check.vector or "(unnamed)"),
             clean(namespace(check.namespace)),
-            count(check.queries),
+            counted(check.queries),
             percent(check.recall_source),
             percent(check.recall_target),
             percent(check.overlap),
@@ -137,7 +138,7 @@ def show_report(report: ValidationReport) -> None:
     if report.rejected:
         rows.append(("rejects", f"{plural(report.rejected, 'record')} that the target refused; not expected there"))
     if report.repaired or report.deleted:
-        rows.append(("repair", f"{count(report.repaired)} copied again, {count(report.deleted)} extras deleted"))
+        rows.append(("repair", f"{counted(report.repaired)} copied again, {counted(report.deleted)} extras deleted"))
     show(pairs(rows))
     if report.diff:
         show(_contents(report.diff))

@@ -13,6 +13,7 @@ from vectormigrate.cli.common import settings_of
 from vectormigrate.cli.console import document, notice, pairs, show
 from vectormigrate.cli.inputs import Common
 from vectormigrate.errors import ConfigError, MissingExtra
+from vectormigrate.figures import counted
 from vectormigrate.server.audit import default_log
 from vectormigrate.server.audit_verify import Verdict, verify
 from vectormigrate.server.bundle import Tool, write_bundle
@@ -120,7 +121,9 @@ def key_hash(common: Common, name: str, scope: str) -> int:
     _check_name(name)
     secret = sys.stdin.readline().strip()
     if len(secret) < SHORTEST_KEY:
-        raise ConfigError(f"the key on stdin has {len(secret)} characters, at least {SHORTEST_KEY} are needed")
+        raise ConfigError(
+            f"the key on stdin has {counted(len(secret))} characters, at least {counted(SHORTEST_KEY)} are needed"
+        )
     return _tell_key(common, name, scope_of(scope), secret, fresh=False)
 
 
@@ -156,9 +159,9 @@ def audit_verify(common: Common, file: Path | None, *, head: str | None, archive
     if common.as_json:
         document(_verdict_document(verdict))
     else:
-        lines = [("files", ", ".join(map(str, verdict.files))), ("lines", f"{verdict.lines:,}")]
+        lines = [("files", ", ".join(map(str, verdict.files))), ("lines", counted(verdict.lines))]
         if verdict.first > 1:
-            lines.append(("first", f"line {verdict.first:,}; older files were taken away"))
+            lines.append(("first", f"line {counted(verdict.first)}; older files were taken away"))
         lines += [("head", verdict.head.hash), ("verdict", "intact" if verdict.intact else verdict.problem)]
         show(pairs(lines))
     return 0 if verdict.intact else TAMPERED

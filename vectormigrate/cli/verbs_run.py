@@ -17,7 +17,7 @@ from vectormigrate.cli.documents import plan_document, status_document
 from vectormigrate.cli.inputs import Common, Pace, Place, What
 from vectormigrate.cli.next_command import next_commands, show_next
 from vectormigrate.cli.progress import display
-from vectormigrate.cli.render import status_view
+from vectormigrate.cli.render import done, status_view
 from vectormigrate.cli.render_plan import show_plan, show_short_plan
 from vectormigrate.cli.signals import stop_on_signal
 from vectormigrate.engine.events import Event, Listener, PhaseChanged
@@ -77,7 +77,7 @@ async def stop(common: Common, migration_id: str, timeout: float) -> int:
         elif planning:
             show(f"{migration_id} is no longer being planned; nothing was written")
         else:
-            show(Text(f"{migration_id} is {status.status} at {status.percentage:.1f} %"))
+            show(Text(f"{migration_id} is {status.status} at {done(status)}"))
             show_next(next_commands(common, status))
         return 0
 

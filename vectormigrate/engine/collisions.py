@@ -10,6 +10,7 @@ from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.engine.source_pages import SourcePages
 from vectormigrate.engine.taken import TakenIds
 from vectormigrate.errors import IncompatibleSchema
+from vectormigrate.figures import counted
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.mapping.keys import Doubles, TargetKeys
 from vectormigrate.model.batch import RecordBatch
@@ -30,7 +31,7 @@ class Collisions:
         if self.found:
             examples = ", ".join(map(repr, self.examples)) + (", …" if self.found > len(self.examples) else "")
             fate = "overwritten, and cannot be rolled back" if overwrite else "rejected"
-            yield f"{self.found:,} ids are on the target already ({examples}): these records will be {fate}"
+            yield f"{counted(self.found)} ids are on the target already ({examples}): these records will be {fate}"
 
 
 async def count_collisions(pages: SourcePages, mapper: Mapper, target: RetryingTarget) -> Collisions:
@@ -67,8 +68,8 @@ async def refuse_doubles(pages: SourcePages, mapper: Mapper, target: Capabilitie
     if groups:
         names = " and ".join(f"{item!r} (namespace {name!r})" for name, item in groups[0][:EXAMPLES])
         raise IncompatibleSchema(
-            f"the source holds {len(hashes):,} ids more than once: {names} came from one and the same original record, "
-            "so they would be one record on the target; delete or change all but one of them"
+            f"the source holds {counted(len(hashes))} ids more than once: {names} came from one and the same original "
+            "record, so they would be one record on the target; delete or change all but one of them"
         )
 
 

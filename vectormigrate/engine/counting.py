@@ -11,6 +11,7 @@ import anyio
 from vectormigrate.engine.groups import task_group
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.errors import MigrationFailed
+from vectormigrate.figures import changed, counted
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.state.store import Store
@@ -99,7 +100,7 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
     return _summed_up(
         [
             f"the target's {_name(count.namespace)} changed while it was copied to: beside what this migration "
-            f"wrote it holds {count.others:+,} records against before"
+            f"wrote it holds {changed(count.others)} records against before"
             for count in found
             if count.others and shared
         ]
@@ -116,9 +117,9 @@ async def count_source(store: Store, plan: MigrationPlan, source: RetryingSource
     counts = {**dict.fromkeys(read, 0), **await count_namespaces(source, wanted)}
     return _summed_up(
         [
-            f"the source changed while it was copied: its {_name(name)} holds {counts[name]:,} records, of which "
-            f"{before:,} were read ({counts[name] - before:+,}); copy the difference with: vectormigrate validate "
-            f"{plan.spec.id} --full --repair"
+            f"the source changed while it was copied: its {_name(name)} holds {counted(counts[name])} records, of "
+            f"which {counted(before)} were read ({changed(counts[name] - before)}); copy the difference with: "
+            f"vectormigrate validate {plan.spec.id} --full --repair"
             for name in sorted(counts)
             if counts[name] != (before := read.get(name, 0))
         ]
@@ -192,11 +193,15 @@ def _problems(count: Count, shared: bool) -> list[str]:
     problems: list[str] = []
     if count.written > count.distinct:
         merged = count.written - count.distinct
-        problems.append(f"in {place} {merged:,} of {count.written:,} written records went to an id of another one")
+        problems.append(
+            f"in {place} {counted(merged)} of {counted(count.written)} written records went to an id of another one"
+        )
     if count.missing:
-        problems.append(f"in {place} {count.missing:,} of {count.distinct:,} written records are not there")
+        problems.append(
+            f"in {place} {counted(count.missing)} of {counted(count.distinct)} written records are not there"
+        )
     if count.others > 0 and not shared:
-        problems.append(f"{place} holds {count.others:,} records that this migration did not write")
+        problems.append(f"{place} holds {counted(count.others)} records that this migration did not write")
     return problems
 
 
@@ -211,4 +216,4 @@ def _more(n: int) -> str:
 def _summed_up(notices: list[str]) -> list[str]:
     if len(notices) <= NAMED:
         return notices
-    return [*notices[:NAMED], f"the same holds for {len(notices) - NAMED:,} more namespaces"]
+    return [*notices[:NAMED], f"the same holds for {counted(len(notices) - NAMED)} more namespaces"]

@@ -14,6 +14,7 @@ from vectormigrate import registry
 from vectormigrate.adapter import Listing, lister
 from vectormigrate.engine.connect import ANY_COLLECTION, configure, listing, open_endpoint
 from vectormigrate.errors import CollectionNotFound, VectorMigrateError
+from vectormigrate.figures import plural
 from vectormigrate.requests import DoctorCheck
 from vectormigrate.settings import Endpoint, Settings, complete_endpoint
 from vectormigrate.state.store import open_store
@@ -60,7 +61,7 @@ async def state_check(path: Path) -> DoctorCheck:
     place = _existing(path)
     if not os.access(place, os.W_OK):
         return DoctorCheck(name=name, ok=False, detail=f"{place} is not writable; choose another with --state")
-    detail = f"{len(known)} migrations" if place == path else "will be made on first use"
+    detail = f"{plural(len(known), 'migration')}" if place == path else "will be made on first use"
     return DoctorCheck(name=name, ok=True, detail=detail)
 
 
@@ -102,7 +103,7 @@ async def _collection(endpoint: Endpoint) -> str:
     async with open_endpoint(endpoint) as collection:
         schema, records = await collection.describe(), await collection.count()
         vectors = ", ".join(f"{v.name or '(unnamed)'} {v.kind} {v.dim or ''}".strip() for v in schema.vectors)
-        return f"{await collection.server()}; {endpoint.collection}: {records:,} records, {vectors}"
+        return f"{await collection.server()}; {endpoint.collection}: {plural(records, 'record')}, {vectors}"
 
 
 def _others(found: Listing | None) -> str:
@@ -110,7 +111,7 @@ def _others(found: Listing | None) -> str:
     if found is None:
         return ""
     shown = ", ".join(found.names[:MOST_NAMES]) + (", …" if len(found.names) > MOST_NAMES else "")
-    return f"; {len(found.names):,} collection{'' if len(found.names) == 1 else 's'}{': ' if shown else ''}{shown}"
+    return f"; {plural(len(found.names), 'collection')}{': ' if shown else ''}{shown}"
 
 
 async def examine(settings: Settings, endpoints: Sequence[Endpoint]) -> list[DoctorCheck]:

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from vectormigrate.figures import counted
 from vectormigrate.mapping.origin import restore
 from vectormigrate.mapping.paths import format_path
 from vectormigrate.mapping.profile import MAX_DISTINCT, MAX_NESTING, MAX_PATHS, FieldProfile
@@ -178,15 +179,15 @@ def deserves_index(kind: Inferred, shape: Shape, found: FieldProfile) -> tuple[b
             return False, f"{kind.type} values"
         case FieldType.STRING:
             repeats = found.distinct * 2 <= values
-            return repeats, f"{_about(found.distinct)} different texts in {values:,} values"
+            return repeats, f"{_about(found.distinct)} different texts in {counted(values)} values"
         case FieldType.LIST:
             simple = kind.element not in (None, FieldType.JSON, FieldType.LIST, FieldType.BYTES, FieldType.TEXT)
             total = shape.elements.total()
             repeats = simple and shape.distinct_elements * 2 <= total
-            return repeats, f"{_about(shape.distinct_elements)} different elements of {total:,}"
+            return repeats, f"{_about(shape.distinct_elements)} different elements of {counted(total)}"
         case _:
             return True, f"{_about(found.distinct)} different {kind.type} values"
 
 
 def _about(count: int) -> str:
-    return f"{count:,}" if count < MAX_DISTINCT else f"at least {MAX_DISTINCT:,}"
+    return counted(count) if count < MAX_DISTINCT else f"at least {counted(MAX_DISTINCT)}"

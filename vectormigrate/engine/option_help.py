@@ -67,4 +67,4 @@ def _words(annotation: Any) -> str:
 
 def _shown(default: Any) -> str:
     value = default.value if isinstance(default, Enum) else default
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")

@@ -19,6 +19,7 @@ from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.engine.source_pages import SourcePages
 from vectormigrate.engine.way_home import lost_on_the_way_home
 from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty, did_you_mean, listed
+from vectormigrate.figures import counted
 from vectormigrate.mapping.apply import Mapped, Mapper
 from vectormigrate.mapping.keys import TargetKeys, same_keys
 from vectormigrate.mapping.losses import ALL
@@ -117,9 +118,9 @@ async def make_plan(
 def _unread(read: int, total: int) -> Iterator[str]:
     if read < total:
         yield (
-            f"the plan rests on {read:,} of {total:,} records: losses are counted in these only; a record that needs a "
-            "loss that none of them needs becomes a reject; a field that none of them holds gets no index, and of a "
-            "target with typed columns no column: only the sidecar keeps it"
+            f"the plan rests on {counted(read)} of {counted(total)} records: losses are counted in these "
+            "only; a record that needs a loss that none of them needs becomes a reject; a field that none of them "
+            "holds gets no index, and of a target with typed columns no column: only the sidecar keeps it"
         )
 
 
@@ -149,7 +150,7 @@ async def _existing_target(target: RetryingTarget, spec: MigrationSpec) -> Colle
     held = await target.count()
     if held and not spec.into_existing:
         raise TargetNotEmpty(
-            f"the target collection {spec.target.collection!r} exists and holds {held:,} records; "
+            f"the target collection {spec.target.collection!r} exists and holds {counted(held)} records; "
             "choose another --target-index, or add to it with --into-existing"
         )
     return schema

@@ -19,6 +19,7 @@ from vectormigrate.adapter import Capabilities, Hits, IndexReport, Reject, Sourc
 from vectormigrate.engine.events import Listener, Retrying, ignore
 from vectormigrate.engine.throttle import STOP_CHECK_SECONDS, AdaptiveLimiter
 from vectormigrate.errors import AdapterError, End, Interrupted, RateLimited, TransientError
+from vectormigrate.figures import duration
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
@@ -100,7 +101,7 @@ class RetryPolicy:
     def _reason(self, state: RetryCallState) -> str:
         error = _error(state)
         if isinstance(error, RateLimited) and error.retry_after is not None and error.retry_after > self.longest:
-            return f"{error} (it asks to wait {error.retry_after:,.0f} s; the next try is sooner)"
+            return f"{error} (it asks to wait {duration(error.retry_after)}; the next try is sooner)"
         return str(error)
 
 

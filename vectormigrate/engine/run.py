@@ -28,6 +28,7 @@ from vectormigrate.errors import (
     MigrationFailed,
     TargetNotEmpty,
 )
+from vectormigrate.figures import counted
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.status import Phase, Status
@@ -220,7 +221,7 @@ class Run:
     def _require_few_rejects(self, rejects: int) -> None:
         if rejects > self.options.max_rejects:
             raise MigrationFailed(
-                f"{rejects} records rejected, more than --max-rejects {self.options.max_rejects} allows; "
+                f"{counted(rejects)} records rejected, more than --max-rejects {self.options.max_rejects} allows; "
                 f"see them with: vectormigrate status {self.migration_id} --rejects 20, try them again with: "
                 f"vectormigrate resume {self.migration_id} --retry-rejects"
             )
@@ -250,7 +251,9 @@ class Run:
         self.listener(Indexing(left=left))
 
     def _still_indexing(self) -> str:
-        return f"all records are written; the target is still building its index: {self._unindexed:,} vectors to go"
+        return (
+            f"all records are written; the target is still building its index: {counted(self._unindexed)} vectors to go"
+        )
 
     async def _until_stopped(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Do work that can be repeated; False when a stop came first. An index may take hours."""

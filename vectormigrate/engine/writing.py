@@ -12,6 +12,7 @@ from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.engine.taken import TakenIds
 from vectormigrate.errors import InvalidRequest, RecordsRejected, ValidationFailed
+from vectormigrate.figures import counted
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.position import Partition
@@ -185,8 +186,9 @@ def not_as_written(wrong: list[RecordId], checked: int, migration_id: str) -> Va
     """The error for records that read back other than they were written."""
     names = ", ".join(repr(record_id) for record_id in wrong[:5])
     return ValidationFailed(
-        f"{len(wrong)} of {checked} records read back from the target are not as they were written: {names}; a resume "
-        f"checks them again, and writes them again with: vectormigrate resume {migration_id} --retry-rejects"
+        f"{counted(len(wrong))} of {counted(checked)} records read back from the target are not as they were "
+        f"written: {names}; a resume checks them again, and writes them again with: "
+        f"vectormigrate resume {migration_id} --retry-rejects"
     )
 
 

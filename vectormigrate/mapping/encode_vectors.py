@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vectormigrate.figures import counted
 from vectormigrate.half_units import stored_as_given
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.vectors import (
@@ -77,7 +78,7 @@ class VectorEncoder:
         dim = column.values.shape[-1] * (8 if column.dtype is DType.BITS else 1)
         wanted = self._limits.dims.get(target)
         if wanted is not None and dim != wanted and len(column.values):
-            reason = f"the vector {name!r} has {dim} components, the target takes {wanted}"
+            reason = f"the vector {name!r} has {counted(dim)} components, the target takes {counted(wanted)}"
             out.rejects.update(dict.fromkeys(_present(column).tolist(), ("dimension", reason)))
             return True
         bad = np.flatnonzero(nonfinite_rows(column.values, column.dtype))
@@ -158,9 +159,7 @@ class VectorEncoder:
         for row in _owners(column, np.flatnonzero(changed)):
             out.effects[row].add(f"vector-dtype:{mapping.source}")
         for row in _owners(column, np.flatnonzero(nonfinite_rows(values, target))):
-            out.rejects.setdefault(
-                row, ("vector_overflow", f"the vector {mapping.source!r} is too large for {target} components")
-            )
+            out.rejects.setdefault(row, ("vector_overflow", f"the vector {mapping.source!r} is too large for {target}"))
         return values, target, notes
 
 
@@ -186,7 +185,7 @@ def _owners(column: DenseColumn | MultiColumn, rows: NDArray[np.int64]) -> list[
 def _refuse_sparse(column: SparseColumn, name: str, most: int | None, out: EncodedVectors) -> None:
     if most is not None:
         for row in np.flatnonzero(np.diff(column.offsets) > most).tolist():
-            out.rejects[row] = ("vector_size", f"the vector {name!r} has more than {most} components")
+            out.rejects[row] = ("vector_size", f"the vector {name!r} has more than {counted(most)} components")
     bad = np.flatnonzero(~np.isfinite(column.values))
     for row in np.unique(np.searchsorted(column.offsets, bad, side="right") - 1).tolist():
         out.rejects[row] = ("vector_nonfinite", f"the vector {name!r} holds NaN or infinity")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from vectormigrate.figures import plural
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.names import has_surrogates
@@ -64,7 +65,7 @@ def id_check(limits: Limits) -> Callable[[RecordId], None]:
             if has_surrogates(str(record_id)):
                 raise RecordRejected("unicode", "the id holds a lone surrogate, which is not legal text")
             if max_bytes is not None and len(str(record_id).encode()) > max_bytes:
-                raise RecordRejected("id", f"the id is longer than {max_bytes} bytes")
+                raise RecordRejected("id", f"the id is longer than {plural(max_bytes, 'byte')}")
             if ascii_only and not is_plain(str(record_id)):
                 raise RecordRejected("id", "the target takes ids of ASCII characters without NUL, at least one")
         elif kind is int and integers:

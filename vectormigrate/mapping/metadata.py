@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import orjson
 
+from vectormigrate.figures import counted, plural
 from vectormigrate.mapping.columns import ColumnCheck
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.losses import RecordRejected
@@ -149,7 +150,9 @@ class MetadataEncoder:
         except TypeError:  # an integer of more than 64 bits
             size = len(json.dumps(metadata, default=str, ensure_ascii=False).encode())
         if size > self._max_bytes:
-            raise RecordRejected("size", f"the metadata takes {size} bytes, the target holds {self._max_bytes}")
+            raise RecordRejected(
+                "size", f"the metadata takes {plural(size, 'byte')}, the target holds {counted(self._max_bytes)}"
+            )
 
 
 def decode_metadata(metadata: Metadata, note: MetadataNote) -> Metadata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.figures import counted
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.metadata import MetadataEncoder
 from vectormigrate.mapping.paths import format_path, parse_path
@@ -149,5 +150,5 @@ def _notes(found: FieldProfile, context: PlanContext, moved: str) -> list[str]:
     if found.nulls:
         notes.append(f"{found.nulls} null")
     if found.values < records:
-        notes.append(f"in {found.values} of {records} records")
+        notes.append(f"in {counted(found.values)} of {counted(records)} records")
     return notes

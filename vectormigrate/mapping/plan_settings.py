@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vectormigrate.figures import counted
 from vectormigrate.mapping.limits import namespace_rule
 from vectormigrate.mapping.names import matcher
 from vectormigrate.mapping.plan_context import LossList, PlanContext
@@ -48,7 +49,7 @@ def plan_empty(context: PlanContext, spaces: NamespacePlan, losses: LossList) ->
     rest = [name for name, new in names.items() if new not in made]
     if rest:
         some = f"{', '.join(map(repr, rest[:5]))}{', …' if len(rest) > 5 else ''}"
-        detail = f"{len(rest):,} namespaces hold no record ({some}) and are not made"
+        detail = f"{counted(len(rest))} namespaces hold no record ({some}) and are not made"
         losses.add("setting:empty-namespaces", detail=detail)
     return tuple(sorted(made))
 

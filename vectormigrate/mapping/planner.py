@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities
 from vectormigrate.errors import PlanError, did_you_mean, listed
+from vectormigrate.figures import counted
 from vectormigrate.mapping.limits import ORIGIN_ID, Limits, limits_of, namespace_rule
 from vectormigrate.mapping.losses import ALL, EFFECTS, RECORD_EFFECTS, SCHEMA_EFFECTS, explain
 from vectormigrate.mapping.metadata import MetadataEncoder
@@ -188,7 +189,7 @@ def _count(losses: LossList, renames: RenamePlan, counts: Mapping[str, int] | No
         if known:
             losses.add(name, count, explain(name))
         else:
-            losses.warnings.append(f"{count} records will be rejected ({name})")
+            losses.warnings.append(f"{counted(count)} records will be rejected ({name})")
 
 
 def _accepted(context: PlanContext, losses: LossList, renames: RenamePlan) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from vectormigrate.figures import plural
 from vectormigrate.model.position import Partition
 from vectormigrate.model.schema import CollectionSchema, Json
 
@@ -125,7 +126,7 @@ class Loss:
         """The detail, and in how many records, for people."""
         if self.count is None:
             return self.detail
-        return f"{self.detail}: {self.count:,} record{'' if self.count == 1 else 's'}"
+        return f"{self.detail}: {plural(self.count, 'record')}"
 
 
 class CompareClass(StrEnum):

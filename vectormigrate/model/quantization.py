@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vectormigrate.figures import small
 from vectormigrate.model.schema import Json
 
 KEY = "quantization"
@@ -36,7 +37,7 @@ class Quantization:
         return {"kind": str(self.kind), "bits": self.bits}
 
     def __str__(self) -> str:
-        return f"{self.kind} quantization of {self.bits:g} bits"
+        return f"{self.kind} quantization of {small(self.bits)} bits"
 
 
 Offer = Mapping[str, tuple[float, ...]]

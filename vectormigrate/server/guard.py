@@ -23,6 +23,7 @@ from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vectormigrate.figures import duration, plural
 from vectormigrate.model.schema import Json
 from vectormigrate.server.auth import NOBODY, Caller, Transport, anyone, as_caller, caller_of, token_of
 from vectormigrate.server.hosts import HostPolicy
@@ -103,7 +104,7 @@ class TooLarge(Refused):
     """The body is longer than allowed. `head` and `tail` are what was read of it."""
 
     def __init__(self, limit: int, head: bytes, tail: bytes) -> None:
-        super().__init__(413, "too_large", f"the request is longer than {limit} bytes", code=TOO_LARGE)
+        super().__init__(413, "too_large", f"the request is longer than {plural(limit, 'byte')}", code=TOO_LARGE)
         self.message_id = id_of(head[:END_BYTES], tail)
         version = _MODERN.search(head) or _MODERN.search(tail)
         self.version = None if version is None else version[1].decode()
@@ -255,7 +256,7 @@ class Guard:
         if max(size, declared) > self.body_bytes:
             raise TooLarge(self.body_bytes, bytes(body), b"" if more else tail)
         if waiting.cancelled_caught:
-            raise Refused(408, "slow_body", f"the request took longer than {self.body_seconds:g} s to arrive")
+            raise Refused(408, "slow_body", f"the request took longer than {duration(self.body_seconds)} to arrive")
         return bytes(body)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:

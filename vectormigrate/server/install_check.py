@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vectormigrate.connections import ConnectionsFile
 from vectormigrate.errors import ConfigError
+from vectormigrate.figures import duration
 from vectormigrate.requests import DoctorCheck
 from vectormigrate.server.install import Entry, Host, Place, installed, place_of
 
@@ -110,7 +111,7 @@ def _unanswered(entry: Entry) -> str:
         _end(child)
     if b'"serverInfo"' in line:
         return ""
-    return f"the server gave no answer within {ANSWER_SECONDS:g} s; run it to see why: {_shown(entry)}"
+    return f"the server gave no answer within {duration(ANSWER_SECONDS)}; run it to see why: {_shown(entry)}"
 
 
 def _line(child: subprocess.Popen[bytes], seconds: float) -> bytes:

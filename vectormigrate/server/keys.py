@@ -27,6 +27,7 @@ from typing import Any, cast
 
 from vectormigrate.connections import ConnectionsFile
 from vectormigrate.errors import ConfigError
+from vectormigrate.figures import counted
 
 VARIABLE = "VECTORMIGRATE_API_KEYS"
 
@@ -104,8 +105,8 @@ def parse_key(text: str, *, origin: str, insecure_short_key: bool = False) -> Ke
     name, scope, secret = (found[1], found[2], found[3]) if found else (DEFAULT_NAME, None, text)
     if len(secret) < SHORTEST_KEY and not insecure_short_key:
         raise ConfigError(
-            f"{origin}: the key {name!r} has {len(secret)} characters, at least {SHORTEST_KEY} are needed; make one "
-            "with: vectormigrate mcp key new (or pass --insecure-short-key on a loopback address)"
+            f"{origin}: the key {name!r} has {counted(len(secret))} characters, at least {counted(SHORTEST_KEY)} are "
+            "needed; make one with: vectormigrate mcp key new (or pass --insecure-short-key on a loopback address)"
         )
     if not secret.isascii() or any(char.isspace() or not char.isprintable() for char in secret):
         raise ConfigError(f"{origin}: the key {name!r} holds characters that a header cannot carry")

@@ -13,6 +13,7 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
 from vectormigrate.errors import VectorMigrateError
+from vectormigrate.figures import counted, duration
 
 CALLS_PER_MINUTE = 100
 OPEN_STREAMS = 32
@@ -55,7 +56,9 @@ class Limiter:
             return
         stats = await self._window.get_window_stats(limit, kind, owner)
         wait = max(1, math.ceil(stats.reset_time - time.time()))
-        raise LimitReached(f"rate limit of {limit.amount} {kind}s per minute reached; retry in {wait} s", wait)
+        raise LimitReached(
+            f"rate limit of {counted(limit.amount)} {kind}s per minute reached; retry in {duration(wait)}", wait
+        )
 
     async def refusable(self, owner: str) -> bool:
         """Count a refusal; whether the owner, a caller or an address, had fewer than his limit in the last minute."""

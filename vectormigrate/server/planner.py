@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mcp.server.mcpserver import Context
 
 from vectormigrate.errors import ConfigError, MigrationNotFound
+from vectormigrate.figures import counted
 from vectormigrate.model.plan import RunOptions
 from vectormigrate.server import views, wire
 from vectormigrate.server.auth import caller
@@ -67,7 +68,9 @@ class Planner:
             nonlocal seen
             if job.done is not None and job.total and job.done > seen:
                 seen = job.done
-                await report(ctx, seen, job.total, f"planning: {job.done} of {job.total} records read")
+                await report(
+                    ctx, seen, job.total, f"planning: {counted(job.done)} of {counted(job.total)} records read"
+                )
 
         await settle(job, seconds, tick)
         proposal: Proposal | None = result_of(job)

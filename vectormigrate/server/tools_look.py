@@ -11,6 +11,7 @@ from pydantic import Field
 
 from vectormigrate import registry
 from vectormigrate.errors import ConfigError
+from vectormigrate.figures import counted
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.server import views, wire
 from vectormigrate.server.auth import caller
@@ -280,7 +281,7 @@ class LookTools:
 
 def _progress_text(status: MigrationStatus) -> str:
     settled = status.migrated_records + status.rejected_records
-    return f"{status.phase}: {settled} of {status.total_records} records"
+    return f"{status.phase}: {counted(settled)} of {counted(status.total_records)} records"
 
 
 def _after(summary: wire.ReportSummary, migration_id: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vectormigrate.figures import counted
 from vectormigrate.model.schema import Json
 
 LONGEST = 500
@@ -37,7 +38,7 @@ def visible(text: str, longest: int = LONGEST) -> str:
     cut = text[:longest]
     if not cut.isprintable():
         cut = "".join(char if char.isprintable() else _escape(char) for char in cut)
-    return cut if len(text) <= longest else f"{cut}… ({len(text)} characters)"
+    return cut if len(text) <= longest else f"{cut}… ({counted(len(text))} characters)"
 
 
 def without_folders(text: str) -> str:
@@ -71,10 +72,10 @@ class _Showing:
             return self.text(value, key)
         if isinstance(value, Mapping):
             found = {self.text(str(name), ""): self.value(item, str(name)) for name, item in _first(value.items())}
-            return found if len(value) <= MOST_ITEMS else {**found, "…": f"({len(value)} entries)"}
+            return found if len(value) <= MOST_ITEMS else {**found, "…": f"({counted(len(value))} entries)"}
         if isinstance(value, list | tuple):
             items = [self.value(item, key) for item in _first(value)]
-            return items if len(value) <= MOST_ITEMS else [*items, f"… ({len(value)} entries)"]
+            return items if len(value) <= MOST_ITEMS else [*items, f"… ({counted(len(value))} entries)"]
         return value
 
     def text(self, text: str, key: str) -> str:

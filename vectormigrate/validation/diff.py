@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from vectormigrate.adapter import Source, Target
 from vectormigrate.engine.events import Listener, ignore
+from vectormigrate.figures import counted, small
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.plan import MigrationPlan
@@ -168,19 +169,20 @@ def _statement(state: DiffProgress, rejected: int) -> str:
     """What the comparison proves, in words that claim no more."""
     tally = state.tally
     worst = max((figures.worst_error for figures in tally.vectors.values()), default=0.0)
-    bound = f" (largest error {worst:.3g})" if tally.within_bound else ""
+    bound = f" (largest error {small(worst)})" if tally.within_bound else ""
     text = (
-        f"Every record was compared, in both directions: of {tally.population:,} expected records {tally.identical:,}"
-        f" are identical, {tally.within_bound:,} agree within the declared bound{bound}, {tally.different:,} differ,"
-        f" {tally.missing:,} are missing; {tally.extra:,} are extra on the target."
+        f"Every record was compared, in both directions: of {counted(tally.population)} expected records"
+        f" {counted(tally.identical)} are identical, {counted(tally.within_bound)} agree within the declared bound"
+        f"{bound}, {counted(tally.different)} differ, {counted(tally.missing)} are missing;"
+        f" {counted(tally.extra)} are extra on the target."
     )
     if rejected:
-        text += f" {rejected:,} known rejects are not expected there."
+        text += f" {counted(rejected)} known rejects are not expected there."
     if tally.unreadable:
-        text += f" {tally.unreadable:,} could not be read and are not verified."
+        text += f" {counted(tally.unreadable)} could not be read and are not verified."
     if tally.ambiguous:
         text += (
-            f" {tally.ambiguous:,} more records were found by id than the target's own scan returned: two source"
+            f" {counted(tally.ambiguous)} more records were found by id than the target's own scan returned: two source"
             " records share a target id, or the target changed meanwhile."
         )
     if state.buckets.differing().any() and not _all_explained(state):

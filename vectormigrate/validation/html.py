@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 
+from vectormigrate.figures import counted, percent, plural, similarity, small
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan, Outcome
 from vectormigrate.model.status import (
@@ -44,7 +45,7 @@ svg .faint{stroke:var(--line)}svg .good{fill:var(--good)}svg .mid{fill:var(--mid
 svg text{fill:var(--soft);font-size:10px}svg .value{text-anchor:middle;fill:var(--ink)}
 """
 
-Cell = str | int | float
+Cell = str | int
 
 
 def html_report(
@@ -89,7 +90,7 @@ def _verdict(report: ValidationReport) -> str:
         (report.repaired, "repaired"),
         (report.deleted, "extras deleted"),
     ]
-    figures = [f"{count:,} records {what}" for count, what in extras if count]
+    figures = [f"{plural(count, 'record')} {what}" for count, what in extras if count]
     if figures:
         lines.append(f"<p class=soft>{_text('; '.join(figures))}</p>")
     return f'<section class="verdict{"" if report.passed else " failed"}">{"".join(lines)}</section>'
@@ -99,7 +100,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: Sequen
     """Cells that begin with `<` are HTML made here; all others are escaped."""
 
     def cell(column: int, value: Cell, tag: str = "td") -> str:
-        text = f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else value
+        text = counted(value) if isinstance(value, int) else value
         shown = text if isinstance(value, _Html) else _text(text)
         return f"<{tag}{' class=n' if column in numbers else ''}>{shown}</{tag}>"
 
@@ -160,14 +161,14 @@ def _diff(diff: DiffCheck) -> list[str]:
 
 
 def _left_out(count: int, what: str) -> list[str]:
-    return [f"<p class=soft>{count - SHOWN:,} more {what} are not shown.</p>"] if count > SHOWN else []
+    return [f"<p class=soft>{counted(count - SHOWN)} more {what} are not shown.</p>"] if count > SHOWN else []
 
 
 def _differences(diff: DiffCheck) -> list[str]:
     rows = [_difference(item) for item in diff.differences[:SHOWN]]
     total = diff.missing + diff.extra + diff.different
     heads = ("kind", "namespace", "target id", "source id", "what differs", "similarity")
-    parts = [f"<h2>Differences: first {len(rows):,} of {total:,}</h2>", _table(heads, rows, (5,))]
+    parts = [f"<h2>Differences: first {counted(len(rows))} of {counted(total)}</h2>", _table(heads, rows, (5,))]
     return parts
 
 
@@ -181,16 +182,8 @@ def _difference(item: Difference) -> tuple[Cell, ...]:
         _code(id_key(item.target_id)),
         "" if item.source_id is None else _code(id_key(item.source_id)),
         _code(what) if item.fields else what,
-        _similarity(item.similarity),
+        similarity(item.similarity),
     )
-
-
-def _similarity(value: float | None) -> str:
-    """Enough digits to tell a faithful vector from an exact one."""
-    if value is None:
-        return ""
-    gap = 1 - value
-    return f"1 − {gap:.1e}" if 0 < gap < 1e-4 else f"{value:.6g}"
 
 
 def _vectors(checks: Sequence[VectorCheck]) -> str:
@@ -203,8 +196,8 @@ def _vectors(checks: Sequence[VectorCheck]) -> str:
             check.within_bound,
             check.compared - check.exact - check.within_bound,
             check.below_floor,
-            _similarity(check.worst_similarity),
-            f"{check.worst_error:.3g}" if math.isfinite(check.worst_error) else "not comparable",
+            similarity(check.worst_similarity),
+            small(check.worst_error) if math.isfinite(check.worst_error) else "not comparable",
         )
         for check in checks
     ]
@@ -266,7 +259,7 @@ def _search(checks: Sequence[SearchCheck]) -> list[str]:
 
 def _figures(check: SearchCheck) -> list[str]:
     values = (check.recall_source, check.recall_target, check.overlap, check.worst_overlap, check.overlap_exact)
-    return [f"{value:.4f}" for value in values]
+    return [percent(value) for value in values]
 
 
 def _losses(plan: MigrationPlan) -> list[str]:
@@ -300,11 +293,14 @@ def _origin(report: ValidationReport, status: MigrationStatus | None, versions: 
         ("target", _code(report.target)),
         ("started", report.started_at),
         ("ended", report.ended_at),
-        ("similarity floor", f"{report.min_similarity:g}: below it a vector counts as different whatever its bound"),
+        (
+            "similarity floor",
+            f"{similarity(report.min_similarity)}: below it a vector counts as different whatever its bound",
+        ),
     ]
     if status is not None:
-        settled = f"{status.migrated_records:,} migrated and {status.rejected_records:,} rejected"
-        rows.append(("migration", f"{status.status}, {settled} of {status.total_records:,} records"))
-        rows.append(("read back while copying", f"{status.checked_records:,} records"))
+        settled = f"{counted(status.migrated_records)} migrated and {counted(status.rejected_records)} rejected"
+        rows.append(("migration", f"{status.status}, {settled} of {counted(status.total_records)} records"))
+        rows.append(("read back while copying", plural(status.checked_records, "record")))
     rows += versions.items()
     return "<h2>About this report</h2>" + _table(("", ""), rows)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from vectormigrate.figures import counted, percent, short, similarity
+
 _WIDTH, _HEIGHT, _LEFT, _BASE = 520, 190, 8, 138
 
 
@@ -19,16 +21,16 @@ def histogram(bins: Sequence[tuple[float, int]], title: str) -> str:
         x = _LEFT + number * step
         kind = "good" if edge >= 1 - 1e-6 else "mid" if edge >= 0.98 else "bad"
         parts.append(
-            f'<rect class="{kind}" x="{x + 2:.1f}" y="{_BASE - height:.1f}"'
-            f' width="{step - 4:.1f}" height="{height:.1f}">'
-            f"<title>{escape(_label(edge))}: {count:,}</title></rect>"
+            f'<rect class="{kind}" x="{_at(x + 2)}" y="{_at(_BASE - height)}"'
+            f' width="{_at(step - 4)}" height="{_at(height)}">'
+            f"<title>{escape(_label(edge))}: {counted(count)}</title></rect>"
         )
         if count:
             parts.append(
-                f'<text class="value" x="{x + step / 2:.1f}" y="{_BASE - height - 4:.1f}">{short(count)}</text>'
+                f'<text class="value" x="{_at(x + step / 2)}" y="{_at(_BASE - height - 4)}">{short(count)}</text>'
             )
         parts.append(
-            f'<text class="tick" transform="translate({x + step / 2 + 3:.1f} {_BASE + 8}) rotate(40)">'
+            f'<text class="tick" transform="translate({_at(x + step / 2 + 3)} {_BASE + 8}) rotate(40)">'
             f"{escape(_label(edge))}</text>"
         )
     parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="{_BASE}" y2="{_BASE}"/></svg>')
@@ -41,7 +43,7 @@ def _label(edge: float) -> str:
     gap = 1 - edge
     if gap < 1e-4:
         return f"≥ 1−1e−{round(-math.log10(gap))}"
-    return f"≥ {edge:g}"
+    return f"≥ {similarity(edge)}"
 
 
 def overlaps(values: Sequence[float], title: str) -> str:
@@ -53,9 +55,9 @@ def overlaps(values: Sequence[float], title: str) -> str:
         height = 90 * value
         kind = "good" if value >= 0.999 else "mid" if value >= 0.8 else "bad"
         parts.append(
-            f'<rect class="{kind}" x="{_LEFT + number * step:.2f}" y="{110 - max(height, 1):.1f}"'
-            f' width="{max(step - 1, 0.5):.2f}" height="{max(height, 1):.1f}">'
-            f"<title>query {number + 1}: {value:.0%}</title></rect>"
+            f'<rect class="{kind}" x="{_at(_LEFT + number * step)}" y="{_at(110 - max(height, 1))}"'
+            f' width="{_at(max(step - 1, 0.5))}" height="{_at(max(height, 1))}">'
+            f"<title>query {number + 1}: {percent(value)}</title></rect>"
         )
     parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="110" y2="110"/>')
     parts.append(f'<line class="faint" x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="20" y2="20"/>')
@@ -64,13 +66,10 @@ def overlaps(values: Sequence[float], title: str) -> str:
     return "".join(parts)
 
 
+def _at(place: float) -> str:
+    """A coordinate."""
+    return str(round(place, 2))
+
+
 def _head(title: str, height: int = _HEIGHT) -> str:
     return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img"><title>{escape(title)}</title>'
-
-
-def short(count: int) -> str:
-    """A count in few characters: 999, 12.3k, 4M."""
-    for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if count >= size:
-            return f"{count / size:.3g}{unit}"
-    return str(count)

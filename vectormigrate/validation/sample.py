@@ -8,6 +8,7 @@ from heapq import heappush, heappushpop
 
 from vectormigrate.adapter import Source, Target
 from vectormigrate.engine.events import Checking, Listener, ignore
+from vectormigrate.figures import counted, percent, percent_above
 from vectormigrate.mapping.apply import Mapper
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.plan import MigrationPlan
@@ -144,16 +145,16 @@ def statement(tally: Tally, population: int, seed: int) -> str:
     confidence; drawing without replacement only makes that safer)."""
     n = tally.population
     bad = tally.missing + tally.different + tally.unreadable
-    drawn = f"{n:,} of {population:,} source records, drawn uniformly (seed {seed}), were compared"
+    drawn = f"{counted(n)} of {counted(population)} source records, drawn uniformly (seed {seed}), were compared"
     blind = "Records that only the target has cannot be seen this way."
     if n == 0:
         return f"Nothing was compared: the source holds no records to sample. {blind}"
     if n >= population:
-        result = "every one agrees" if not bad else f"{bad:,} do not agree"
-        return f"All {population:,} source records were compared: {result}. {blind}"
+        result = "every one agrees" if not bad else f"{counted(bad)} do not agree"
+        return f"All {counted(population)} source records were compared: {result}. {blind}"
     if bad:
-        return f"{drawn}: {bad:,} do not agree ({bad / n:.2%} of the sample). {blind}"
+        return f"{drawn}: {counted(bad)} do not agree ({percent(bad, n)} of the sample). {blind}"
     return (
-        f"{drawn} and none is bad: with 95 % confidence fewer than {min(1.0, 3 / n):.3%} of all records are bad. That"
-        f" bounds a rate; it does not prove that no record was lost. {blind}"
+        f"{drawn} and none is bad: with 95 % confidence fewer than {percent_above(min(3, n), n)} of all records are"
+        f" bad. That bounds a rate; it does not prove that no record was lost. {blind}"
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vectormigrate.figures import small
 from vectormigrate.mapping.limits import ADAPTER_NAMESPACE, ORIGIN, ORIGIN_ID
 from vectormigrate.mapping.paths import format_path
 from vectormigrate.model.batch import Metadata, RecordBatch, Value, VectorColumn
@@ -62,7 +63,7 @@ class VectorFigures:
     def check(self, name: str, rule: VectorRule) -> VectorCheck:
         """The figures as reported."""
         exact = self.compared - self.inexact
-        bound = f" (within {rule.bound:g})" if rule.bound else ""
+        bound = f" (within {small(rule.bound)})" if rule.bound else ""
         return VectorCheck(
             name=name,
             compare=f"{rule.compare}{bound}",

@@ -15,6 +15,7 @@ from vectormigrate.adapter import Capabilities, Reject, ValueKind
 from vectormigrate.adapters.memory.store import width
 from vectormigrate.column_checks import Problem
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.figures import counted, plural
 from vectormigrate.half_units import stored_as_given
 from vectormigrate.model.batch import (
     BoolMask,
@@ -101,9 +102,11 @@ def check_batch(batch: RecordBatch, schema: CollectionSchema, limits: Capabiliti
     """Raises InvalidRequest for what is wrong with the whole request, whatever the records are."""
     wrong = ""
     if len(batch) > limits.rows_per_write:
-        wrong = f"{len(batch)} records in one write, at most {limits.rows_per_write} are allowed"
+        wrong = f"{counted(len(batch))} records in one write, at most {counted(limits.rows_per_write)} are allowed"
     elif batch.vector_nbytes > limits.bytes_per_write:
-        wrong = f"{batch.vector_nbytes} bytes in one write, at most {limits.bytes_per_write} are allowed"
+        wrong = (
+            f"{plural(batch.vector_nbytes, 'byte')} in one write, at most {counted(limits.bytes_per_write)} are allowed"
+        )
     if wrong:
         raise InvalidRequest(wrong, adapter="memory", operation="upsert")
     check_columns(batch, schema.vector, "memory")
@@ -137,7 +140,7 @@ def _namespace_problem(namespace: str, schema: CollectionSchema, limits: Capabil
         return "namespace", f"namespace {namespace!r}: the collection is made {'with' if schema.divided else 'without'}"
     if namespace and not (limits.namespaces and re.fullmatch(limits.namespace_names, namespace)):
         return "namespace", f"namespace {namespace!r} is not allowed"
-    return None if room else ("namespace", f"at most {limits.max_namespaces} namespaces are allowed")
+    return None if room else ("namespace", f"at most {counted(limits.max_namespaces)} namespaces are allowed")
 
 
 def id_problem(record_id: RecordId, schema: CollectionSchema, limits: Capabilities) -> Problem | None:
@@ -148,7 +151,7 @@ def id_problem(record_id: RecordId, schema: CollectionSchema, limits: Capabiliti
         if not is_utf8(record_id):
             return "id", "the id is not valid Unicode text"
         if limits.id_max_bytes is not None and len(record_id.encode()) > limits.id_max_bytes:
-            return "id_size", f"the id is longer than {limits.id_max_bytes} bytes"
+            return "id_size", f"the id is longer than {plural(limits.id_max_bytes, 'byte')}"
         if limits.id_ascii and not is_plain(record_id):
             return "id", f"id {record_id!r} is not of ASCII characters without NUL, at least one"
     return None
@@ -181,7 +184,10 @@ def metadata_problem(metadata: Metadata, schema: CollectionSchema, limits: Capab
     if limits.max_metadata_bytes is not None:
         size = len(json.dumps(metadata, default=str, ensure_ascii=False, separators=(",", ":")).encode())
         if size > limits.max_metadata_bytes:
-            return "size", f"metadata of {size} bytes, at most {limits.max_metadata_bytes} are allowed"
+            return (
+                "size",
+                f"metadata of {plural(size, 'byte')}, at most {counted(limits.max_metadata_bytes)} are allowed",
+            )
     return None
 
 
@@ -292,7 +298,7 @@ def _vector_problems(
         held = present & (np.diff(column.offsets) > 0) if isinstance(column, SparseColumn) else present
         yield ~held, "missing_vector", f"vector {item.name!r} is required"
     if item.kind is not VectorKind.SPARSE and column.values.shape[1] != width(item):
-        yield present, "dimension", f"vector {item.name!r} has not {item.dim} components"
+        yield present, "dimension", f"vector {item.name!r} has not {counted(item.dim)} components"
         return
     if isinstance(column, DenseColumn) and not limits.zero_vectors:
         yield present & ~np.logical_or.reduce(column.values != 0, axis=1), "zero", f"vector {item.name!r} is all zeros"
@@ -300,7 +306,7 @@ def _vector_problems(
         yield present & (np.diff(column.offsets) == 0), "empty_vector", f"vector {item.name!r} has no component"
     if isinstance(column, SparseColumn) and limits.max_sparse is not None:
         too_long = np.diff(column.offsets) > limits.max_sparse
-        yield present & too_long, "size", f"vector {item.name!r} has more than {limits.max_sparse} components"
+        yield present & too_long, "size", f"vector {item.name!r} has more than {counted(limits.max_sparse)} components"
     if item.dtype in (DType.FLOAT32, DType.FLOAT16) or item.kind is VectorKind.SPARSE:
         yield present & ~_finite_rows(column), "nan", f"vector {item.name!r} holds NaN or an infinity"
 

@@ -15,6 +15,7 @@ from vectormigrate.adapters.milvus.config import DEFAULT_DATABASE, MilvusConfig
 from vectormigrate.adapters.milvus.errors import NAME, StatusError, translated
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+from vectormigrate.figures import duration
 from vectormigrate.server_access import grpc_channel, header_values
 
 SERVICE = "/milvus.proto.milvus.MilvusService/"
@@ -113,7 +114,7 @@ async def connected(config: MilvusConfig, address: str) -> AsyncGenerator[tuple[
         try:
             server = await client.server(config.connect_timeout)
         except TimedOut as error:
-            message = f"no answer from {address} within {config.connect_timeout:g} s"
+            message = f"no answer from {address} within {duration(config.connect_timeout)}"
             raise Unavailable(message, adapter=NAME, operation="open") from error
         wanted = config.database_name()
         if wanted != DEFAULT_DATABASE and wanted not in (known := await client.databases(config.connect_timeout)):

@@ -20,6 +20,7 @@ from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.adapters.milvus.layout import Column, Layout, VectorColumn
 from vectormigrate.adapters.milvus.proto import sp
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.figures import counted, plural
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
     BoolMask,
@@ -210,7 +211,7 @@ def _dense(data: bytes | memoryview, item: VectorColumn) -> NDArray[Any]:
     kind = NUMPY_DTYPE[item.dtype]
     width = item.row_bytes // kind.itemsize
     if len(data) % item.row_bytes:
-        raise _broken(f"{len(data)} bytes are no whole vectors of field {item.name!r}")
+        raise _broken(f"{plural(len(data), 'byte')} are no whole vectors of field {item.name!r}")
     return np.frombuffer(data, kind).reshape(-1, width).copy()
 
 
@@ -228,7 +229,7 @@ def _sparse(rows: Sequence[bytes], valid: BoolMask | None) -> SparseColumn:
 
 def _fits(name: str, values: Any, count: int) -> None:
     if len(values) != count:
-        raise _broken(f"{len(values)} values of {name!r} for {count} ids")
+        raise _broken(f"{counted(len(values))} values of {name!r} for {counted(count)} ids")
 
 
 def _broken(text: str) -> InvalidRequest:

@@ -15,6 +15,7 @@ from vectormigrate.adapters.milvus.columns import column_check, column_data
 from vectormigrate.adapters.milvus.layout import Layout, VectorColumn
 from vectormigrate.adapters.milvus.proto import sp
 from vectormigrate.adapters.milvus.values import json_bytes, text_size
+from vectormigrate.figures import counted, plural
 from vectormigrate.model.batch import NUMPY_DTYPE, BoolMask, DenseColumn, RecordBatch, SparseColumn
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import DType
@@ -97,7 +98,7 @@ def _wrong_text(longest: int | None, *, lite: bool) -> Callable[[RecordId], tupl
         if size is None:
             return "id_text", "the id holds half of a surrogate pair"
         if longest is not None and size > longest:
-            return "id_size", f"the id has {size} bytes; {longest} fit"
+            return "id_size", f"the id has {plural(size, 'byte')}; {counted(longest)} fit"
         return None
 
     return check
@@ -199,7 +200,7 @@ def _encode_metadata(batch: RecordBatch, layout: Layout, rejects: _Rejects, *, l
             rejects.add(row, "field_undeclared", f"the collection has no field {min(rest)!r} and takes no others")
         data, wrong = json_bytes(rest)
         if wrong is None and longest is not None and len(data) > longest:
-            wrong = ("size", f"the metadata has {len(data)} bytes as JSON; {longest} fit")
+            wrong = ("size", f"the metadata has {plural(len(data), 'byte')} as JSON; {counted(longest)} fit")
         if wrong is not None:
             rejects.add(row, *wrong)
         found.append(data)

@@ -18,6 +18,7 @@ from vectormigrate.adapters.milvus.errors import NAME, StatusError
 from vectormigrate.adapters.milvus.layout import Layout, layout_of
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.errors import AuthFailed, CollectionNotFound, InvalidRequest, TimedOut
+from vectormigrate.figures import duration
 
 DEFAULT_PARTITION = "_default"
 ALL = "*"
@@ -224,7 +225,7 @@ class Session:
             if all(item.segmentID in here for item in left if item.state == cp.SegmentState.Flushed):
                 return
             if time.monotonic() > deadline:
-                message = f"the segments of {collection!r} were not loaded within {self.config.ready_timeout:g} s"
+                message = f"the segments of {collection!r} were not loaded within {duration(self.config.ready_timeout)}"
                 raise TimedOut(message, adapter=NAME, operation="load")
             await anyio.sleep(POLL_SECONDS)
 
@@ -275,7 +276,7 @@ class Session:
         deadline = time.monotonic() + self.config.ready_timeout
         while await self._state(partition) != cp.LoadState.LoadStateLoaded:
             if time.monotonic() > deadline:
-                message = f"collection {layout.name!r} was not loaded within {self.config.ready_timeout:g} s"
+                message = f"collection {layout.name!r} was not loaded within {duration(self.config.ready_timeout)}"
                 raise TimedOut(message, adapter=NAME, operation="load")
             await anyio.sleep(POLL_SECONDS)
 

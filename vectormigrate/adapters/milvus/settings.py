@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vectormigrate.adapters.milvus.layout import Layout
 from vectormigrate.adapters.milvus.proto import cp
+from vectormigrate.figures import plural
 from vectormigrate.model.schema import Setting, Weight
 
 OWN = "vectormigrate."
@@ -54,7 +55,7 @@ def _settings(layout: Layout, aliases: Sequence[str], *, lite: bool) -> Iterator
     if lite:
         return
     if answer.shards_num > 1:
-        yield Setting(name="shards", weight=Weight.SETTING, detail=f"{answer.shards_num} shards")
+        yield Setting(name="shards", weight=Weight.SETTING, detail=f"{plural(answer.shards_num, 'shard')}")
     consistency = cp.ConsistencyLevel.Name(answer.consistency_level)
     if consistency != DEFAULT_CONSISTENCY:
         yield Setting(name="consistency", weight=Weight.SETTING, detail=f"reads are {consistency} by default")

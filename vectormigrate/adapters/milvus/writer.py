@@ -19,6 +19,7 @@ from vectormigrate.adapters.milvus.reader import Reader, id_chunks
 from vectormigrate.adapters.milvus.schema import NOTE, note_text
 from vectormigrate.adapters.milvus.session import Session
 from vectormigrate.errors import AlreadyExists, InvalidRequest, TimedOut
+from vectormigrate.figures import duration
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, kind_fits
 from vectormigrate.model.schema import CollectionSchema, Json
@@ -172,9 +173,8 @@ class Writer:
             if not left or not wait:
                 return left
             if time.monotonic() > deadline:
-                message = (
-                    f"the indexes of {layout.name!r} were not built within {self._session.config.ready_timeout:g} s"
-                )
+                waited = duration(self._session.config.ready_timeout)
+                message = f"the indexes of {layout.name!r} were not built within {waited}"
                 raise TimedOut(message, adapter=NAME, operation="finalize")
             await anyio.sleep(POLL_SECONDS)
 

@@ -13,6 +13,7 @@ from vectormigrate.adapters.pinecone.encode import AMBIGUOUS, OUTSIDE
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.layout import Layout
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.figures import counted
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import VectorField
@@ -65,7 +66,9 @@ def _column(rows: Sequence[Mapping[str, Any]], item: VectorField, layout: Layout
     for row, values in enumerate(given):
         if values is not None:
             if len(values) != item.dim:
-                raise ValueError(f"a vector {item.name!r} of {len(values)} components instead of {item.dim}")
+                raise ValueError(
+                    f"a vector {item.name!r} of {counted(len(values))} components instead of {counted(item.dim)}"
+                )
             doubles[row] = values
     return DenseColumn(_rounded(doubles), valid=None if valid.all() else valid)
 

@@ -21,6 +21,7 @@ from vectormigrate.adapters.pinecone.capabilities import INT_MAX, MAX_ID, MAX_RE
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.layout import Layout
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.figures import counted, plural
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, Value
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import VectorField
@@ -107,7 +108,10 @@ def _dense_problems(column: DenseColumn | None, item: VectorField, count: int, c
     if column is None or not count:
         return
     if column.values.shape[1] != item.dim or column.values.dtype != np.float32:
-        reason = f"the vector {item.name!r} has {column.values.shape[1]} components, the index takes {item.dim} float32"
+        reason = (
+            f"the vector {item.name!r} has {counted(column.values.shape[1])} components, "
+            f"the index takes {counted(item.dim)} float32"
+        )
         yield every[present], "dimension", reason
         return
     finite = np.isfinite(column.values).all(axis=1)
@@ -125,7 +129,7 @@ def _sparse_problems(column: SparseColumn | None, item: VectorField, count: int,
     lengths = np.diff(column.offsets)
     yield every[present & (lengths == 0)], "empty_vector", f"the sparse vector {item.name!r} has no entries"
     most = caps.max_sparse or 0
-    yield every[lengths > most], "vector_size", f"the sparse vector {item.name!r} has more than {most} entries"
+    yield every[lengths > most], "vector_size", f"the sparse vector {item.name!r} has more than {counted(most)} entries"
     owners = np.repeat(every, lengths)
     yield np.unique(owners[~np.isfinite(column.values)]), "nan", f"the vector {item.name!r} holds NaN or infinity"
     again = (np.diff(owners) == 0) & (column.indices[1:] <= column.indices[:-1])
@@ -167,11 +171,11 @@ def _metadata(metadata: Metadata, layout: Layout, caps: Capabilities) -> tuple[b
         data = orjson.dumps(renamed)
     except orjson.JSONEncodeError:
         return b"", ("value", "a text is not valid Unicode")
-    counted = {key: value for key, value in renamed.items() if not _is_text(layout, key)} if layout.documents else None
-    size = len(data if counted is None else orjson.dumps(counted))
+    weighed = {key: value for key, value in renamed.items() if not _is_text(layout, key)} if layout.documents else None
+    size = len(data if weighed is None else orjson.dumps(weighed))
     most = caps.max_metadata_bytes or size
     if size > most:
-        return b"", ("size", f"metadata of {size} bytes, at most {most} are allowed")
+        return b"", ("size", f"metadata of {plural(size, 'byte')}, at most {counted(most)} are allowed")
     return data, None
 
 

@@ -18,6 +18,7 @@ from vectormigrate.adapters.pinecone.layout import Layout
 from vectormigrate.adapters.pinecone.reading import listed_count, stats_count
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
 from vectormigrate.errors import TimedOut
+from vectormigrate.figures import duration
 
 BARRIER_ID = "_vm_barrier"
 """Deleted, though it never exists: the LSN of that delete lies above all earlier writes of the namespace."""
@@ -31,7 +32,7 @@ class Poll:
 
     def __init__(self, session: Session, what: str) -> None:
         self._deadline = time.monotonic() + session.config.fresh_timeout
-        self._message = f"{what} within {session.config.fresh_timeout:g} s"
+        self._message = f"{what} within {duration(session.config.fresh_timeout)}"
         self._pause = POLL_FIRST
 
     async def pause(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.errors import InvalidRequest
+from vectormigrate.figures import counted
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import (
     CollectionSchema,
@@ -159,7 +160,7 @@ def settings_of(layout: Layout) -> tuple[Setting, ...]:
     if given["read_capacity"].get("mode") == "Dedicated":
         nodes = given["read_capacity"].get("dedicated") or {}
         kind, manual = nodes.get("node_type", "?"), nodes.get("manual") or {}
-        size = f", {manual['shards']} shards with {manual['replicas']} replicas" if manual else ""
+        size = f", {counted(manual['shards'])} shards with {manual['replicas']} replicas" if manual else ""
         add("read-capacity", Weight.SETTING, f"reads are served by nodes of the index's own ({kind}{size})")
     if given["tags"]:
         add("tags", Weight.SETTING, f"the index has tags: {', '.join(sorted(given['tags']))}")

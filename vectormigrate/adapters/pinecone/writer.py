@@ -20,6 +20,7 @@ from vectormigrate.adapters.pinecone.reader import Reader
 from vectormigrate.adapters.pinecone.reading import FETCHES
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
 from vectormigrate.errors import AlreadyExists, InvalidRequest, Unavailable
+from vectormigrate.figures import counted
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json
@@ -73,7 +74,9 @@ class Writer:
             # Without a count nothing was acknowledged: proto JSON leaves a zero out.
             taken = reply.json.get("upserted_count" if layout.documents else "upsertedCount", 0)
             if taken != count:
-                raise Unavailable(f"{taken} of {count} records were acknowledged", adapter=NAME, operation="upsert")
+                raise Unavailable(
+                    f"{counted(taken)} of {counted(count)} records were acknowledged", adapter=NAME, operation="upsert"
+                )
         return encoded.rejects
 
     async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:

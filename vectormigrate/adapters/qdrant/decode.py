@@ -15,6 +15,7 @@ import numpy as np
 
 from vectormigrate.adapters.qdrant.encode import dense_prefix
 from vectormigrate.adapters.qdrant.ids import from_message
+from vectormigrate.figures import counted
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
     BoolMask,
@@ -111,7 +112,9 @@ def _dense(item: VectorField, vectors: list[Any], valid: BoolMask | None) -> Den
         dense = vector.dense if vector.HasField("dense") else vector
         packed = dense.SerializeToString()
         if len(packed) != whole:
-            raise ValueError(f"vector {item.name!r} came with {len(dense.data)} components, not {dim}")
+            raise ValueError(
+                f"vector {item.name!r} came with {counted(len(dense.data))} components, not {counted(dim)}"
+            )
         parts.append(packed[-size:])
     values = np.frombuffer(bytearray(b"".join(parts)), "<f4").reshape(len(vectors), dim)
     return DenseColumn(values.astype(NUMPY_DTYPE[item.dtype], copy=False), item.dtype, valid)
@@ -153,7 +156,9 @@ def _multi(item: VectorField, vectors: list[Any], valid: BoolMask | None) -> Mul
             for row in rows:
                 length = len(row.data)
                 if not length or length % dim:
-                    raise ValueError(f"multivector {item.name!r} came with a row of {length} components, not {dim}")
+                    raise ValueError(
+                        f"multivector {item.name!r} came with a row of {counted(length)} components, not {counted(dim)}"
+                    )
                 parts.append(_floats(row, length))
                 count += length // dim
         offsets.append(offsets[-1] + count)

@@ -18,6 +18,7 @@ from vectormigrate.adapters.qdrant.transport import Queries, Records
 from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.exact_floats import EXACT_FIELD, restore
+from vectormigrate.figures import counted
 from vectormigrate.model.batch import Metadata, RecordBatch, VectorColumn
 from vectormigrate.model.ids import RecordId, id_key, parse_id_key
 from vectormigrate.model.position import Cursor, Page, Partition
@@ -76,7 +77,9 @@ class Reader:
             if len(counts) < limit or limit > total:
                 return counts
             if limit >= most:
-                message = f"the collection has {limit} namespaces or more, and max_query_limit hides the others"
+                message = (
+                    f"the collection has {counted(limit)} namespaces or more, and max_query_limit hides the others"
+                )
                 raise InvalidRequest(message, adapter=NAME)
             limit = min(most, limit * 10)
 

@@ -17,6 +17,7 @@ from vectormigrate.adapters.qdrant.capabilities import CAPABILITIES
 from vectormigrate.adapters.qdrant.config import NAMESPACE_FIELD
 from vectormigrate.adapters.qdrant.layout import DATATYPES, FIELD, NOTE_KEY, OWN_KEYS, Layout
 from vectormigrate.adapters.qdrant.settings import settings_of
+from vectormigrate.figures import counted
 from vectormigrate.model.schema import CollectionSchema, FieldType, Json, MetadataField, VectorKind
 
 EXTRAS = "qdrant"
@@ -207,7 +208,7 @@ def _warnings(layout: Layout, payload: Mapping[str, Any]) -> list[str]:
     if unknown:
         warnings.append(f"payload indexes of a type that is not known here: {', '.join(map(repr, unknown))}")
     if layout.deferred:
-        warnings.append(f"{layout.deferred} records are hidden until the server has optimised them")
+        warnings.append(f"{counted(layout.deferred)} records are hidden until the server has optimised them")
     own = [
         path
         for path, item in payload.items()

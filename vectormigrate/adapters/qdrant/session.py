@@ -20,6 +20,7 @@ from vectormigrate.adapters.qdrant.rest_points import RestPoints
 from vectormigrate.adapters.qdrant.transport import Transport
 from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.errors import InvalidRequest, Unavailable
+from vectormigrate.figures import counted
 
 
 class Session:
@@ -132,7 +133,7 @@ class Session:
         """What the collection is like now. Raises Unavailable while reads do not show every record."""
         layout = await self.layout(fresh=True)
         if layout.deferred:
-            message = f"{layout.deferred} records are hidden until the server has optimised them"
+            message = f"{counted(layout.deferred)} records are hidden until the server has optimised them"
             raise Unavailable(message, adapter=NAME)
         return layout
 

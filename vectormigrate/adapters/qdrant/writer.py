@@ -23,6 +23,7 @@ from vectormigrate.adapters.qdrant.session import Session, shard_of
 from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.errors import AlreadyExists, InvalidRequest, TerminalError, TimedOut
 from vectormigrate.exact_floats import protect
+from vectormigrate.figures import duration
 from vectormigrate.half_units import as_sent
 from vectormigrate.model.batch import Metadata, RecordBatch
 from vectormigrate.model.ids import RecordId
@@ -179,7 +180,7 @@ class Writer:
                 nudged = True
             if time.monotonic() > deadline:
                 seconds = self._session.config.ready_timeout
-                message = f"collection {layout.name!r} is still {status} after {seconds:g} s"
+                message = f"collection {layout.name!r} is still {status} after {duration(seconds)}"
                 raise TimedOut(message, adapter=NAME, operation="finalize")
             await anyio.sleep(pause)
             pause = min(POLL_MOST, pause * 1.5)

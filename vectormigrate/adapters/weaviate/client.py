@@ -16,6 +16,7 @@ from vectormigrate.adapters.weaviate.capabilities import OLDEST, Server, server_
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, classify, translated
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+from vectormigrate.figures import duration
 from vectormigrate.model.schema import Json
 from vectormigrate.server_access import grpc_channel, header_values, http_options
 
@@ -141,7 +142,7 @@ async def _greet(client: Client, config: WeaviateConfig) -> Server:
                 ) from error
             raise
         except httpx.TimeoutException as error:
-            message = f"no answer from {config.rest()} within {config.connect_timeout:g} s"
+            message = f"no answer from {config.rest()} within {duration(config.connect_timeout)}"
             raise Unavailable(message, adapter=NAME, operation="open") from error
         except ValueError as error:
             raise InvalidRequest(

@@ -16,6 +16,7 @@ from vectormigrate.adapters.weaviate.identity import Identity
 from vectormigrate.adapters.weaviate.layout import Layout, layout_of
 from vectormigrate.adapters.weaviate.proto import tenants
 from vectormigrate.errors import CollectionNotFound, InvalidRequest, TimedOut
+from vectormigrate.figures import duration
 
 HOT = "HOT"
 POLL_SECONDS = 0.05
@@ -185,7 +186,7 @@ class Session:
                 if time.monotonic() > deadline:
                     message = (
                         f"tenant {name!r} was switched on over REST, but not active over gRPC within "
-                        f"{self.config.ready_timeout:g} s; do both lead to one server?"
+                        f"{duration(self.config.ready_timeout)}; do both lead to one server?"
                     )
                     raise TimedOut(message, adapter=NAME, operation="tenant")
                 await anyio.sleep(POLL_SECONDS)

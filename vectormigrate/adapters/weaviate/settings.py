@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vectormigrate.adapters.weaviate.layout import Layout
+from vectormigrate.figures import counted, duration, plural
 from vectormigrate.model.schema import Json, Setting, Weight
 
 TENANT_STATES = "tenant-states"
@@ -67,9 +68,8 @@ def _weighty(layout: Layout) -> Iterator[Setting]:
         yield Setting(name="property-modules", weight=Weight.BEHAVIOUR, detail=detail)
     ttl: Mapping[str, Json] = raw.get("objectTtlConfig") or {}
     if ttl.get("enabled"):
-        detail = (
-            f"objects expire {ttl.get('defaultTtl')} s after {ttl.get('deleteOn')}; a copy gets the rule switched off"
-        )
+        after = duration(ttl.get("defaultTtl"))
+        detail = f"objects expire {after} after {ttl.get('deleteOn')}; a copy gets the rule switched off"
         yield Setting(name="ttl", weight=Weight.BEHAVIOUR, detail=detail)
     if (raw.get("invertedIndexConfig") or {}).get("indexTimestamps"):
         detail = "objects are filtered by creation and update times, which are those of the copying on the copy"
@@ -108,7 +108,7 @@ def _tenants(around: Around) -> Iterator[Setting]:
 def _listed(states: Mapping[str, str]) -> str:
     """However many there are, a few names."""
     some = ", ".join(f"{name!r} is {state}" for name, state in list(states.items())[:5])
-    return f"{len(states):,} tenants are not active ({some}{', …' if len(states) > 5 else ''})"
+    return f"{counted(len(states))} tenants are not active ({some}{', …' if len(states) > 5 else ''})"
 
 
 def _notices(layout: Layout, around: Around) -> Iterator[Setting]:
@@ -136,7 +136,7 @@ def _plain(raw: Mapping[str, Any], description: str) -> Iterator[Setting]:
     told = {
         "inverted-index": f"inverted index: {', '.join(sorted(changed))}" if changed else "",
         "replication": f"{factor} replicas" if factor > 1 else "",
-        "shards": f"{shards} shards" if shards > 1 else "",
+        "shards": f"{plural(shards, 'shard')}" if shards > 1 else "",
         "tenancy": f"tenants: {', '.join(automatic)}" if automatic else "",
         "description": "the class has a description" if description else "",
     }

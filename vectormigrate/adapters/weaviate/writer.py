@@ -28,6 +28,7 @@ from vectormigrate.adapters.weaviate.proto import removal
 from vectormigrate.adapters.weaviate.references import References
 from vectormigrate.adapters.weaviate.session import TENANTS_PER_CALL, Session
 from vectormigrate.errors import AlreadyExists, TimedOut
+from vectormigrate.figures import counted, duration, plural
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json
@@ -170,7 +171,9 @@ class Writer:
         for index, item in enumerate(encoded.objects):
             length = item.ByteSize() + 8
             if length > most:
-                refused[index] = f"the record has {length:,} bytes, the server takes messages of {most:,}"
+                refused[index] = (
+                    f"the record has {plural(length, 'byte')}, the server takes messages of {counted(most)}"
+                )
                 continue
             if piece and size + length > most:
                 refused |= await self._send_piece(encoded, piece)
@@ -255,7 +258,9 @@ class Writer:
             if not waiting or (not wait and not any(item.get("status") == "LOADING" for item in waiting)):
                 return left
             if time.monotonic() > deadline:
-                message = f"{len(waiting)} shards of {layout.name!r} were not indexed within {seconds:g} s"
+                message = (
+                    f"{counted(len(waiting))} shards of {layout.name!r} were not indexed within {duration(seconds)}"
+                )
                 raise TimedOut(message, adapter=NAME, operation="finalize")
             await anyio.sleep(POLL_SECONDS)
 

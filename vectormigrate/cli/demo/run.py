@@ -28,6 +28,7 @@ from vectormigrate.cli.progress import display
 from vectormigrate.cli.render_plan import show_plan
 from vectormigrate.cli.render_report import show_report
 from vectormigrate.errors import ConfigError, LossNotAccepted, MigrationFailed
+from vectormigrate.figures import counted, duration, plural
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.service import MigrationRequest, Service, open_service
 from vectormigrate.settings import Endpoint, load_settings
@@ -153,8 +154,8 @@ class Demo:
         with _bar("writing the source", len(found)) as advance:
             counts = await build(self._place.source, found, advance)
         if not self._json:
-            words = ", ".join(f"{n:,} in {name or '(default)'}" for name, n in counts.items())
-            show(f"{sum(counts.values()):,} records: {words}; 256-d embedding, sparse terms, nested metadata")
+            words = ", ".join(f"{counted(n)} in {name or '(default)'}" for name, n in counts.items())
+            show(f"{plural(sum(counts.values()), 'record')}: {words}; 256-d embedding, sparse terms, nested metadata")
         return counts
 
     async def _copy_and_kill(self, service: Service) -> MigrationStatus:
@@ -173,8 +174,8 @@ class Demo:
             await anyio.to_thread.run_sync(child.wait)
         if not self._json:
             show(
-                f"SIGKILL sent to process {child.pid} at {status.migrated_records:,} of "
-                f"{status.total_records:,} records; it ended with code {child.returncode}"
+                f"SIGKILL sent to process {child.pid} at {counted(status.migrated_records)} of "
+                f"{counted(status.total_records)} records; it ended with code {child.returncode}"
             )
         return await service.status(MIGRATION)
 
@@ -206,7 +207,10 @@ class Demo:
             raise MigrationFailed(f"the demo's resume ended with code {code}")
         status = await service.status(MIGRATION)
         if not self._json:
-            show(f"{status.migrated_records:,} of {status.total_records:,} records, {status.checked_records} read back")
+            show(
+                f"{counted(status.migrated_records)} of {counted(status.total_records)} records, "
+                f"{counted(status.checked_records)} read back"
+            )
         return status
 
     def _farewell(self, killed: MigrationStatus, status: MigrationStatus, page: Path) -> None:
@@ -215,8 +219,8 @@ class Demo:
         seconds = time.monotonic() - self._started
         show(
             Text(
-                f"\nKilled at {killed.migrated_records:,}, resumed, {status.migrated_records:,} of "
-                f"{status.total_records:,} migrated; all of it in {seconds:.0f} s.",
+                f"\nKilled at {counted(killed.migrated_records)}, resumed, {counted(status.migrated_records)} of "
+                f"{counted(status.total_records)} migrated; all of it in {duration(seconds)}.",
                 style="bold",
             )
         )
