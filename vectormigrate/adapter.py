@@ -216,10 +216,17 @@ class Source(Protocol):
         """Exact number of records that a scan would return now (strong read); None = all namespaces."""
         ...
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | None = None) -> list[Partition]:
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]:
+        """As `count` for each of these namespaces, in as few calls as the server allows."""
+        ...
+
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None = None
+    ) -> list[Partition]:
         """Disjoint partitions that together hold every record of these namespaces (None = all), about `target_n` in
         all and at least one per namespace. The first partition of a namespace has no lower bound and the last no upper
-        bound, so that records added later outside today's range still belong to exactly one. Ids are deterministic."""
+        bound, so that records added later outside today's range still belong to exactly one. Ids are deterministic.
+        Namespaces may come with their counts of a moment ago, so that they need not be counted again."""
         ...
 
     def scan(
@@ -254,6 +261,11 @@ class Target(Source, Protocol):
     async def create(self, schema: CollectionSchema) -> None:
         """Make the empty collection with this shape (name from the config), with `schema.note` stored on it. Raises
         AlreadyExists. Metadata indexes are made here or in `finalize`."""
+        ...
+
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None:
+        """Make these namespaces where many at once cost less than each with its first record; elsewhere, and for those
+        that exist or have no legal name, do nothing. `upsert` makes what is missing in any case."""
         ...
 
     async def set_note(self, note: Json) -> None:

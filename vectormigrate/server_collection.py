@@ -7,7 +7,7 @@ and what they raise becomes an error of vectormigrate.errors, by the adapter's e
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
 from typing import Protocol
 
@@ -30,7 +30,11 @@ class Reader(Protocol):
 
     async def count(self, namespace: str | None) -> int: ...
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | None) -> list[Partition]: ...
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]: ...
+
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None
+    ) -> list[Partition]: ...
 
     def scan(
         self, partition: Partition, after: Cursor | None, *, vectors: bool, page_rows: int
@@ -45,6 +49,8 @@ class Writer(Protocol):
     """The writing calls of Target; see there."""
 
     async def create(self, schema: CollectionSchema) -> None: ...
+
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None: ...
 
     async def set_note(self, note: Json) -> None: ...
 
@@ -94,7 +100,13 @@ class ServerCollection(ABC):
         with self._translated("count"):
             return await self._reader.count(namespace)
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | None = None) -> list[Partition]:
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]:
+        with self._translated("count"):
+            return await self._reader.counts(namespaces)
+
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None = None
+    ) -> list[Partition]:
         with self._translated("partitions"):
             return await self._reader.partitions(target_n, namespaces)
 
@@ -121,6 +133,10 @@ class ServerCollection(ABC):
     async def create(self, schema: CollectionSchema) -> None:
         with self._translated("create"):
             await self._writer.create(schema)
+
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None:
+        with self._translated("make_namespaces"):
+            await self._writer.make_namespaces(namespaces)
 
     async def set_note(self, note: Json) -> None:
         with self._translated("set_note"):

@@ -384,7 +384,7 @@ class Service:
         async with open_endpoint(endpoint) as opened:
             source = RetryingSource(opened, RetryPolicy(), end_of(endpoint))
             schema = await source.describe()
-            namespaces = {name: await source.count(name) for name in await source.namespaces()}
+            namespaces = await source.counts(await source.namespaces())
             found = await sample_source(source, sample)
             # Seen through its own database: nothing needs converting, so the mappings say what the fields are.
             seen = await anyio.to_thread.run_sync(decide_for, endpoint.type, endpoint.type, schema, namespaces, found)
@@ -405,7 +405,7 @@ class Service:
         async with open_endpoint(source) as opened:
             reading = RetryingSource(opened, RetryPolicy(), end_of(source))
             schema = await reading.describe()
-            namespaces = {name: await reading.count(name) for name in await reading.namespaces()}
+            namespaces = await reading.counts(await reading.namespaces())
             rules = decide_for(source.type, target_type, schema, namespaces, None).rules
             found = await sample_source(reading, sample, rules)
             columns = await anyio.to_thread.run_sync(column_rules, source.type, target_type, schema, namespaces, found)

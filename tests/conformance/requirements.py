@@ -41,6 +41,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     "namespaces:listed": R("Every namespace that holds records is listed once, sorted."),
     "namespaces:isolated": R("Scan, count, fetch and delete of one namespace do not touch another."),
     "namespaces:same-id": R("Where ids are per namespace, one id in two namespaces is two records."),
+    "namespaces:made-ahead": R("Making namespaces ahead is repeatable, changes none and skips what has no legal name."),
     "count:exact": R("Counts are exact at once after writing and deleting, in all and per namespace."),
     "partitions:disjoint-and-complete": R("The partitions together hold every record once."),
     "partitions:deterministic": R("Asking again, or after reopening, gives the same partitions."),

@@ -55,9 +55,26 @@ async def test_namespaces_and_their_counts_are_exact(harness: Harness) -> None:
         for name in names:
             assert await target.count(name) == len(written[name])
         assert await target.count("no such namespace") == 0
+        every = {name: len(ids) for name, ids in written.items()} | {"no such namespace": 0}
+        assert await target.counts([*every]) == every
+        there = {name: len(ids) for name, ids in written.items()}
+        assert await target.partitions(3, there) == await target.partitions(3, names)
         await target.delete(written[names[-1]][:2], names[-1])
         assert await target.count(names[-1]) == len(written[names[-1]]) - 2
         assert await target.count() == sum(len(ids) for ids in written.values()) - 2
+
+
+@requirement("namespaces:made-ahead")
+async def test_namespaces_that_are_made_ahead_take_records_and_keep_those_they_have(harness: Harness) -> None:
+    schema = divided(harness)
+    async with harness.fresh(schema) as target:
+        names = namespaces(target, 3)
+        await fill(target, schema, {names[0]: 2})
+        await target.make_namespaces([*names, "no name:\n", ""])
+        await target.make_namespaces(names)
+        for number, name in enumerate(names):
+            await write(target, batch(schema, ids_of(schema, [10 * number, 10 * number + 1]), namespace=name))
+        assert await target.counts(names) == {**dict.fromkeys(names, 2), names[0]: 4}
 
 
 @requirement("namespaces:isolated")

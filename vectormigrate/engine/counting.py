@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import anyio
 
-from vectormigrate.engine.groups import task_group
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.errors import MigrationFailed
 from vectormigrate.figures import changed, counted
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.state.store import Store
-
-AT_ONCE = 8
-"""Namespaces counted at the same time."""
 
 LOOKS = 5
 """How often a count that does not agree is taken again, a little later each time, before it is believed."""
@@ -48,22 +43,6 @@ class Foreign:
     examples: list[RecordId] = field(default_factory=list[RecordId])
 
 
-async def count_namespaces(source: RetryingSource, names: Sequence[str]) -> dict[str, int]:
-    """Exact counts of these namespaces, several at a time."""
-    waiting = list(names)
-    counts: dict[str, int] = {}
-
-    async def counter() -> None:
-        while waiting:
-            name = waiting.pop()
-            counts[name] = await source.count(name)
-
-    async with task_group() as tasks:
-        for _ in range(min(AT_ONCE, len(waiting))):
-            tasks.start_soon(counter)
-    return {name: counts[name] for name in names}
-
-
 async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget, *, shared: bool) -> list[str]:
     """Compare, per namespace, what the target holds with what the state file says was written there.
 
@@ -77,7 +56,7 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
     names = sorted({*written, *await target.namespaces()})
     if plan.target_exists:
         names = [name for name in names if name in written]
-    counts = await count_namespaces(target, names)
+    counts = await target.counts(names)
     # A migration that an older version began into an existing collection knows no counts from before.
     known = not plan.target_exists or bool(held)
     # What a crash or a repair left unsettled may make up for what is missing.
@@ -114,7 +93,7 @@ async def count_source(store: Store, plan: MigrationPlan, source: RetryingSource
         read[item.partition.namespace] = read.get(item.partition.namespace, 0) + item.read
     there = await source.namespaces()
     wanted = [name for name in there if plan.spec.namespaces is None or name in plan.spec.namespaces]
-    counts = {**dict.fromkeys(read, 0), **await count_namespaces(source, wanted)}
+    counts = {**dict.fromkeys(read, 0), **await source.counts(wanted)}
     return _summed_up(
         [
             f"the source changed while it was copied: its {_name(name)} holds {counted(counts[name])} records, of "

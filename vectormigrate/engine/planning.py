@@ -12,7 +12,6 @@ import anyio
 
 from vectormigrate.engine.collisions import Collisions, count_collisions, refuse_doubles
 from vectormigrate.engine.connect import Ends
-from vectormigrate.engine.counting import count_namespaces
 from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.ownership import with_token
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
@@ -77,7 +76,7 @@ async def make_plan(
 
     total = sum(namespaces.values())
     wanted = spec.partitions or ends.source.capabilities.readers
-    partitions = await ends.source.partitions(wanted, list(namespaces))
+    partitions = await ends.source.partitions(wanted, namespaces)
     looks = _Looks(ends.source, partitions, total, profile_limit, listener)
     first = decision(None, None).rules
     keys = TargetKeys(per_namespace=ends.target.capabilities.ids_per_namespace) if schema.note is not None else None
@@ -139,7 +138,7 @@ async def _count_namespaces(source: RetryingSource, spec: MigrationSpec) -> dict
             f"{did_you_mean(unknown[0], known)}"
         )
     wanted = [name for name in known if spec.namespaces is None or name in spec.namespaces]
-    return await count_namespaces(source, wanted)
+    return await source.counts(wanted)
 
 
 async def _existing_target(target: RetryingTarget, spec: MigrationSpec) -> CollectionSchema | None:

@@ -5,7 +5,7 @@ Adapters classify, vendor clients do not retry, and everything above reads and w
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -26,6 +26,9 @@ from vectormigrate.model.position import Cursor, Page, Partition
 from vectormigrate.model.schema import CollectionSchema, Json
 
 T = TypeVar("T")
+
+COUNTED_AT_ONCE = 1_000
+"""Namespaces in one call of `counts`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +147,17 @@ class RetryingSource:
     async def count(self, namespace: str | None = None) -> int:
         return await self._call("count", lambda: self._source.count(namespace))
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | None = None) -> list[Partition]:
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]:
+        """As Source.counts, in parts, so that a failure does not begin again with thousands."""
+        found: dict[str, int] = {}
+        for start in range(0, len(namespaces), COUNTED_AT_ONCE):
+            part = namespaces[start : start + COUNTED_AT_ONCE]
+            found |= await self._call("count", lambda part=part: self._source.counts(part))
+        return found
+
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None = None
+    ) -> list[Partition]:
         return await self._call("partitions", lambda: self._source.partitions(target_n, namespaces))
 
     async def scan(
@@ -201,6 +214,9 @@ class RetryingTarget(RetryingSource):
         # Not retried: after an unknown outcome the next try would say "exists"; a resume sorts that out.
         with located(self._end):
             await self._target.create(schema)
+
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None:
+        await self._call("make_namespaces", lambda: self._target.make_namespaces(namespaces))
 
     async def set_note(self, note: Json) -> None:
         await self._call("set_note", lambda: self._target.set_note(note))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
 
 from vectormigrate.engine.copy import CopyContext, PartitionTask, copy_partition
-from vectormigrate.engine.counting import count_namespaces, count_source, count_target
+from vectormigrate.engine.counting import count_source, count_target
 from vectormigrate.engine.events import Indexing, Listener, PhaseChanged, Warned
 from vectormigrate.engine.executor import run_local
 from vectormigrate.engine.failpoints import failpoint
@@ -34,6 +34,8 @@ from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.status import Phase, Status
 from vectormigrate.state.records import Lease
 from vectormigrate.state.store import Store
+
+MANY_PARTITIONS = 32
 
 PAGE_BYTES = 4 * 1024 * 1024
 """Aim for the size of a page in memory."""
@@ -117,7 +119,7 @@ class Run:
         """Make the target collection, or recognise the one that an interrupted run of this migration made. Of an
         existing collection note how much it holds."""
         if self.plan.target_exists:
-            counts = await count_namespaces(self.target, await self.target.namespaces())
+            counts = await self.target.counts(await self.target.namespaces())
             await self.store.set_held(self.lease, counts)
             return
         schema = self.plan.target_schema
@@ -155,7 +157,9 @@ class Run:
                 await copy_partition(context, task)
 
         if tasks:
-            await run_local(tasks, work, self._partitions_at_once())
+            names = {context.mapper.target_namespace(task.partition.namespace) for task in tasks}
+            await self.target.make_namespaces(sorted(names))
+            await run_local(tasks, work, self._partitions_at_once(tasks))
         if not all(item.done for item in await self.store.partitions(self.migration_id)):
             return False
         if self.options.retry_rejects:
@@ -164,11 +168,15 @@ class Run:
         self._require_few_rejects((await self.store.load(self.migration_id)).counters.rejected)
         return True
 
-    def _partitions_at_once(self) -> int:
+    def _partitions_at_once(self, tasks: Sequence[PartitionTask]) -> int:
         """As many as the operator asked for, else one per two processors: a copy is limited by its writes, and more
         readers than that only take time and memory from them (measured on 2 cores: 10.3k/s with four, 13.8k/s with
-        one, at half the memory)."""
-        wanted = self.plan.spec.partitions or max(1, (os.cpu_count() or 1) // 2)
+        one, at half the memory). With many partitions of less than one batch the time goes into waiting for answers,
+        so there as many as the source takes."""
+        rows = sum(task.partition.rows for task in tasks)
+        small = len(tasks) > MANY_PARTITIONS and rows < len(tasks) * self.options.batch_size
+        few = self.source.capabilities.readers if small else max(1, (os.cpu_count() or 1) // 2)
+        wanted = self.plan.spec.partitions or few
         return min(self.source.capabilities.readers, wanted)
 
     async def _check_target(self) -> None:

@@ -45,7 +45,7 @@ async def count_check(
     groups: dict[str, list[str]] = {}
     for name in sorted(wanted):
         groups.setdefault(mapper.target_namespace(name), []).append(name)
-    ours = {name: await source.count(name) if name in existing else 0 for name in sorted(wanted)}
+    ours = {**dict.fromkeys(sorted(wanted), 0), **await source.counts(sorted(wanted & existing))}
     lost = {name: await _rejects_left(source, name, rejected, page_rows) for name in sorted(wanted & existing)}
     theirs = await _target_counts(source, target, mapper, plan, scope, rejected, which_written, page_rows)
     if plan.source_schema.note is not None and theirs.keys() - groups.keys():
@@ -93,7 +93,7 @@ async def _target_counts(
 ) -> dict[str, int]:
     if not scope.ours_only:
         names = [name for name in await target.namespaces() if scope.target is None or name in scope.target]
-        return {name: await target.count(name) for name in names}
+        return await target.counts(names)
     counts: dict[str, int] = {}
 
     async def count_ours(page: Page) -> None:

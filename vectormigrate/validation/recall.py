@@ -86,7 +86,7 @@ async def _sizes(source: Source, plan: MigrationPlan) -> list[tuple[str, int]]:
     """The namespaces to search with their sizes, the largest first, without the empty ones."""
     wanted = plan.spec.namespaces
     names = [name for name in await source.namespaces() if wanted is None or name in wanted]
-    sizes = [(name, await source.count(name)) for name in names]
+    sizes = list((await source.counts(names)).items())
     return sorted((item for item in sizes if item[1]), key=lambda item: (-item[1], item[0]))
 
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from tests.adapters.weaviate.conftest import Place
 from tests.conformance.data import read_all
 from tests.emulators.weaviate import Emulator, Fault, emulator
-from vectormigrate.adapters.weaviate import SPEC, WeaviateConfig
+from vectormigrate.adapters.weaviate import SPEC, WeaviateConfig, session
 from vectormigrate.errors import (
     AuthFailed,
     CollectionNotFound,
@@ -53,8 +53,9 @@ def records(count: int, dim: int = 4, text: str = "x") -> RecordBatch:
     ],
 )
 async def test_each_failure_is_named_and_the_write_can_be_repeated(
-    near: Place, emulated: Emulator, fault: Fault, error: type[Exception]
+    near: Place, emulated: Emulator, fault: Fault, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(session, "FRESH_SECONDS", 0)
     name = near.create(properties=PROPERTIES)
     async with near.open(name) as target:
         emulated.knobs.faults = [fault]
@@ -145,7 +146,10 @@ async def test_finalize_waits_for_the_shards(near: Place, emulated: Emulator) ->
         assert told[0] > told[-1] == 0
 
 
-async def test_writing_to_a_class_that_is_gone_does_not_make_it_again(near: Place, emulated: Emulator) -> None:
+async def test_writing_to_a_class_that_is_gone_does_not_make_it_again(
+    near: Place, emulated: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "FRESH_SECONDS", 0)
     name = near.create(properties=PROPERTIES)
     async with near.open(name) as target:
         assert await target.upsert(records(1)) == []
@@ -154,6 +158,33 @@ async def test_writing_to_a_class_that_is_gone_does_not_make_it_again(near: Plac
         with pytest.raises(CollectionNotFound):
             await target.upsert(records(1))
         assert emulated.calls()["BatchObjects"] == 0
+
+
+async def test_a_class_that_came_in_the_place_of_the_one_that_was_opened_is_not_written(
+    near: Place, emulated: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = near.create(properties=PROPERTIES)
+    async with near.open(name) as target:
+        assert await target.upsert(records(1)) == []
+        near.rest("DELETE", f"/schema/{name}")
+        # As Weaviate would, for a record that came before anybody noticed.
+        near.rest("POST", "/schema", {"class": name})
+        monkeypatch.setattr(session, "FRESH_SECONDS", 0)
+        emulated.calls()
+        with pytest.raises(CollectionNotFound, match="another one of this name now"):
+            await target.upsert(records(1))
+        assert emulated.calls()["BatchObjects"] == 0
+
+
+async def test_a_property_that_was_added_meanwhile_does_not_make_it_another_class(
+    near: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "FRESH_SECONDS", 0)
+    name = near.create(properties=PROPERTIES)
+    async with near.open(name) as target:
+        assert await target.upsert(records(1)) == []
+        near.rest("POST", f"/schema/{name}/properties", {"name": "more", "dataType": ["int"]})
+        assert await target.upsert(records(1)) == []
 
 
 async def test_an_alias_is_read_as_its_class(place: Place) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.adapters.weaviate.conftest import Place
+from tests.conformance.data import read_all
 from tests.emulators.weaviate import Emulator, Fault, emulator
 from vectormigrate.adapters.weaviate import SPEC, WeaviateConfig
 from vectormigrate.errors import TerminalError, TimedOut
@@ -178,6 +179,25 @@ async def test_one_server_is_known_as_one_and_keeps_no_trace_of_the_question(
         assert await target.count() == 1
     assert list(near.store.classes) == ["C"]
     assert list(near.store.classes["C"].states) == ([namespace] if namespace else [])
+
+
+async def test_an_empty_tenant_is_compared_once_and_again_when_it_holds_records(near: Emulator, far: Emulator) -> None:
+    names = [f"t{number:02}" for number in range(12)]
+    for server in (near, far):
+        rest(server, "POST", "/schema", {"class": "C", "multiTenancyConfig": {"enabled": True}})
+        rest(server, "POST", "/schema/C/tenants", [{"name": name} for name in names])
+    async with SPEC.open(crossed(near, far)) as source:
+        near.calls()
+        assert await source.counts(names) == dict.fromkeys(names, 0)
+        assert near.calls()["GET /objects"] == len(names)
+        assert await source.counts(names) == dict.fromkeys(names, 0)
+        assert near.calls()["GET /objects"] == 0
+        for server in (near, far):
+            rest(server, "POST", "/objects", {"class": "C", "id": str(KEY), "properties": {}, "tenant": names[3]})
+        far.store.classes["C"].spaces[names[3]].objects[KEY.int].created -= 1
+        for read in (source.count(names[3]), source.fetch([KEY], names[3]), read_all(source)):
+            with pytest.raises(TerminalError, match="other times"):
+                await read
 
 
 async def test_every_tenant_is_compared_before_it_is_read_until_one_tells(near: Emulator, far: Emulator) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +64,9 @@ class MemoryCollection:
     async def describe(self) -> CollectionSchema:
         return (await self._enter("describe")).schema
 
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None:
+        await self._enter("make_namespaces")
+
     async def set_note(self, note: Json) -> None:
         collection = await self._enter("set_note")
         collection.schema = replace(collection.schema, note=note)
@@ -83,7 +86,12 @@ class MemoryCollection:
         found = (await self._enter("count")).namespaces
         return sum(len(rows.by_key) for name, rows in found.items() if namespace in (None, name))
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | None = None) -> list[Partition]:
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]:
+        return {name: await self.count(name) for name in namespaces}
+
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None = None
+    ) -> list[Partition]:
         collection = await self._enter("partitions")
         wanted = await self.namespaces() if namespaces is None else sorted(set(namespaces))
         rows = {name: collection.namespaces.get(name, Rows()) for name in wanted}

@@ -65,6 +65,9 @@ class Writer:
             self._session.forget()
             raise
 
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None:
+        """Partitions are made one by one, with their first record."""
+
     async def set_note(self, note: Json) -> None:
         """Replace the origin note."""
         layout = await self._session.layout(fresh=True)

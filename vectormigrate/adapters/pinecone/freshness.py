@@ -15,7 +15,7 @@ import anyio
 from vectormigrate.adapters.pinecone.client import Reply
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.layout import Layout
-from vectormigrate.adapters.pinecone.reading import listed_count, stats_count
+from vectormigrate.adapters.pinecone.reading import listed_count, stats_counts
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
 from vectormigrate.errors import TimedOut
 from vectormigrate.figures import duration
@@ -59,7 +59,7 @@ async def settle(session: Session, namespace: str, *, by_counts: bool = False) -
             return
         await poll.pause()
     if by_counts:
-        while await stats_count(session, namespace) != await listed_count(session, namespace):
+        while (await stats_counts(session)).get(namespace, 0) != await listed_count(session, namespace):
             await poll.pause()
         _done(session, namespace, target)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
 
 from vectormigrate.adapter import Hits
-from vectormigrate.adapters.pinecone.concurrency import gather
 from vectormigrate.adapters.pinecone.decode import batch_of
 from vectormigrate.adapters.pinecone.encode import legal_id
 from vectormigrate.adapters.pinecone.freshness import settle
@@ -19,10 +18,11 @@ from vectormigrate.adapters.pinecone.reading import (
     list_ids,
     list_namespaces,
     listed_count,
-    stats_count,
+    stats_counts,
 )
 from vectormigrate.adapters.pinecone.search import search
 from vectormigrate.adapters.pinecone.session import Session
+from vectormigrate.at_once import gather
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
@@ -54,23 +54,31 @@ class Reader:
 
     async def count(self, namespace: str | None) -> int:
         """Records that a scan would return."""
-        await self._session.layout()
         names = await self.namespaces() if namespace is None else [namespace]
-        return sum(await gather([lambda name=name: self._count(name) for name in names], FETCHES))
+        return sum((await self.counts(names)).values())
+
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]:
+        """Records that scans would return."""
+        await self._session.layout()
+        found = await gather([lambda name=name: self._count(name) for name in namespaces], FETCHES)
+        counts = dict(zip(namespaces, found, strict=True))
+        if not self._session.config.count_by_stats:
+            return counts
+        told = await stats_counts(self._session)
+        return {name: told.get(name, 0) for name in namespaces}
 
     async def _count(self, namespace: str) -> int:
+        """By listing; where the statistics count, only wait until they can."""
         await settle(self._session, namespace)
-        if self._session.config.count_by_stats:
-            return await stats_count(self._session, namespace)
-        return await listed_count(self._session, namespace)
+        return 0 if self._session.config.count_by_stats else await listed_count(self._session, namespace)
 
     async def search(self, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
         """Top-k per query by the index."""
         return await search(self._session, vector, queries, k, namespace)
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | None) -> list[Partition]:
+    async def partitions(self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None) -> list[Partition]:
         """One per namespace: ids are listed one page after the other and cannot be cut without knowing their form."""
-        counts = await list_namespaces(self._session)
+        counts = namespaces if isinstance(namespaces, Mapping) else await list_namespaces(self._session)
         names = await self.namespaces() if namespaces is None else sorted(set(namespaces))
         return [Partition(id=f"{name}/0", namespace=name, bounds={}, rows=counts.get(name, 0)) for name in names]
 

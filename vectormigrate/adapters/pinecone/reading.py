@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from vectormigrate.adapters.pinecone.capabilities import NOTE_NAMESPACE
-from vectormigrate.adapters.pinecone.concurrency import gather
 from vectormigrate.adapters.pinecone.errors import NAME, HttpError
 from vectormigrate.adapters.pinecone.layout import Layout
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path, namespace_of
+from vectormigrate.at_once import gather
 from vectormigrate.errors import InvalidRequest
 
 PAGE = 100
@@ -141,11 +141,10 @@ async def list_namespaces(session: Session) -> dict[str, int]:
             return found
 
 
-async def stats_count(session: Session, namespace: str) -> int:
-    """Records of the namespace according to the index statistics, which lag."""
+async def stats_counts(session: Session) -> dict[str, int]:
+    """Records per namespace according to the index statistics, which lag."""
     data = (await session.post("/describe_index_stats", {})).json
-    counts = {namespace_of(name): item for name, item in data.get("namespaces", {}).items()}
-    return int(counts.get(namespace, {}).get("vectorCount") or 0)
+    return {namespace_of(name): int(item.get("vectorCount") or 0) for name, item in data.get("namespaces", {}).items()}
 
 
 async def listed_count(session: Session, namespace: str) -> int:

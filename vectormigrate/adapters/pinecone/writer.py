@@ -9,7 +9,6 @@ import orjson
 
 from vectormigrate.adapter import IndexReport, Reject, unreported
 from vectormigrate.adapters.pinecone.capabilities import MAX_RECORDS
-from vectormigrate.adapters.pinecone.concurrency import gather
 from vectormigrate.adapters.pinecone.ddl import creation, protected
 from vectormigrate.adapters.pinecone.encode import encode, legal_id, requests
 from vectormigrate.adapters.pinecone.errors import NAME
@@ -19,6 +18,7 @@ from vectormigrate.adapters.pinecone.note import write_note
 from vectormigrate.adapters.pinecone.reader import Reader
 from vectormigrate.adapters.pinecone.reading import FETCHES
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
+from vectormigrate.at_once import gather
 from vectormigrate.errors import AlreadyExists, InvalidRequest, Unavailable
 from vectormigrate.figures import counted
 from vectormigrate.model.batch import RecordBatch
@@ -55,6 +55,9 @@ class Writer:
                 await session.control.delete()
             session.forget()
             raise
+
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None:
+        """They are made by their first record, as cheaply."""
 
     async def set_note(self, note: Json) -> None:
         """Replace the origin note."""

@@ -46,6 +46,13 @@ class Reader:
             return sum((await self._counts(layout)).values())
         return await self._session.points.count(Where(shard=self._session.config.shard_key))
 
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]:
+        """Exact, of many at once."""
+        if len(namespaces) == 1:
+            return {namespaces[0]: await self.count(namespaces[0])}
+        found = await self._counts(await self._session.readable())
+        return {name: found.get(name, 0) for name in namespaces}
+
     async def namespaces(self) -> list[str]:
         """Those that hold records, and shard keys even without any."""
         layout = await self._session.readable()
@@ -87,10 +94,10 @@ class Reader:
         message = f"some records hold {what} in {layout.namespace_field!r}, so it cannot be read as their namespace"
         return InvalidRequest(message, adapter=NAME)
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | None) -> list[Partition]:
+    async def partitions(self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None) -> list[Partition]:
         """Ranges of ids per namespace."""
         layout = await self._session.readable()
-        counts = await self._counts(layout)
+        counts = dict(namespaces) if isinstance(namespaces, Mapping) else await self._counts(layout)
         existing = sorted(name for name, count in counts.items() if count) or [""]
         wanted = existing if namespaces is None else sorted(set(namespaces))
         return await cut(self._session, layout, counts, wanted, target_n)

@@ -90,6 +90,9 @@ class Writer:
             if "already exists" not in error.text:
                 raise
 
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None:
+        """Shard keys are made one by one, with their first record; other namespaces need nothing."""
+
     async def set_note(self, note: Json) -> None:
         """Replace the origin note."""
         await self._session.layout(fresh=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -75,6 +75,9 @@ class EdgeCollection:
 
         await self._blocking("create", call)
 
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None:
+        """Nothing: a namespace is a value in its records."""
+
     async def set_note(self, note: Json) -> None:
         def call() -> None:
             self._schema("set_note")
@@ -112,7 +115,13 @@ class EdgeCollection:
         answer, _ = await self._blocking("count", lambda: self._shared.exchange(request))
         return answer["count"]
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | None = None) -> list[Partition]:
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]:
+        answer, _ = await self._blocking("count", lambda: self._shared.exchange({"op": "namespaces"}))
+        return {name: answer["counts"].get(name, 0) for name in namespaces}
+
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None = None
+    ) -> list[Partition]:
         def call() -> list[Partition]:
             counts: dict[str, int] = self._shared.exchange({"op": "namespaces"})[0]["counts"]
             existing = sorted(name for name, count in counts.items() if count) or [""]

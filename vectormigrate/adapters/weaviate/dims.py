@@ -16,6 +16,9 @@ from vectormigrate.adapters.weaviate.proto import search
 from vectormigrate.adapters.weaviate.session import HOT, Session
 from vectormigrate.model.schema import VectorKind
 
+FEW = 8
+"""Namespaces that are looked into before many are counted."""
+
 FIRST_ROWS = 100
 MORE_ROWS = 1_000
 
@@ -39,22 +42,30 @@ async def find_dims(session: Session) -> dict[str, int | None]:
     found = await known_dims(session)
     missing = [item for item in layout.vectors if found[item.name] is None]
     if missing:
-        names = await _tenants(session, layout)
-        await _look(session, layout, missing, names)
+        names, inactive = await _tenants(session, layout)
+        missing = await _look(session, layout, missing, names[:FEW])
+        # Thousands of empty tenants are counted faster than they are looked into one after the other.
+        counts = await session.counts(names[FEW:]) if missing else {}
+        missing = await _look(session, layout, missing, [name for name, count in counts.items() if count])
+        await _look(session, layout, missing, inactive)
     return await known_dims(session)
 
 
-async def _tenants(session: Session, layout: Layout) -> list[str]:
-    """The namespaces to look at, those that need no switching on first."""
+async def _tenants(session: Session, layout: Layout) -> tuple[list[str], list[str]]:
+    """The namespaces to look at, and those that would have to be switched on first."""
     names = await session.namespaces()
     if not layout.divided:
-        return names
+        return names, []
     states = await session.states()
-    return sorted(names, key=lambda name: (states.get(name) != HOT, name))
+    active = [name for name in names if states.get(name) == HOT]
+    return active, [name for name in names if states.get(name) != HOT]
 
 
-async def _look(session: Session, layout: Layout, missing: list[Vector], names: list[str]) -> None:
+async def _look(session: Session, layout: Layout, missing: list[Vector], names: list[str]) -> list[Vector]:
+    """Note what these tenants tell; returns the vectors of which none tells."""
     for name in names:
+        if not missing:
+            break
         if not await session.has(name):
             continue
         after = await _read(session, layout, missing, name, "", FIRST_ROWS)
@@ -66,8 +77,7 @@ async def _look(session: Session, layout: Layout, missing: list[Vector], names: 
             after = await _read(session, layout, rest, name, after, MORE_ROWS)
             rest = [item for item in rest if item.name not in session.dims]
         missing = [item for item in missing if item.name not in session.dims]
-        if not missing:
-            return
+    return missing
 
 
 async def _read(session: Session, layout: Layout, missing: list[Vector], namespace: str, after: str, rows: int) -> str:
@@ -88,7 +98,9 @@ async def _read(session: Session, layout: Layout, missing: list[Vector], namespa
     )
     if after:
         request.after = after
-    answer = await session.client.call("Search", request, search.SearchReply)
+    answer = await session.ask(namespace, "Search", request, search.SearchReply)
+    if answer.results:
+        await session.held(namespace)
     for result in answer.results:
         for name, dim in held(result.metadata, layout).items():
             session.dims.setdefault(name, dim)

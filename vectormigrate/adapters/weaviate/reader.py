@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,6 @@ from vectormigrate.adapters.weaviate.dims import held, known_dims
 from vectormigrate.adapters.weaviate.errors import too_large, window_of
 from vectormigrate.adapters.weaviate.filters import ids_filter
 from vectormigrate.adapters.weaviate.layout import Layout
-from vectormigrate.adapters.weaviate.proto import aggregate
 from vectormigrate.adapters.weaviate.proto import search as pb
 from vectormigrate.adapters.weaviate.references import References
 from vectormigrate.adapters.weaviate.search import search
@@ -65,29 +64,18 @@ class Reader:
 
     async def count(self, namespace: str | None) -> int:
         """Records of the namespace, or of all that can be read."""
-        layout = await self._session.layout()
-        names = await self._session.namespaces() if namespace is None else [namespace]
-        total = 0
-        for name in names:
-            if await self._session.has(name):
-                request = aggregate.AggregateRequest(collection=layout.name, tenant=name, objects_count=True)
-                answer = await self._call(name, "Aggregate", request, aggregate.AggregateReply)
-                total += answer.single_result.objects_count
-        return total
+        if namespace is not None:
+            return await self._session.count(namespace)
+        return sum((await self.counts(await self._session.namespaces())).values())
 
-    async def _call(self, namespace: str, rpc: str, request: Any, answer: Any) -> Any:
-        """A call on one tenant, repeated when the tenant had to be switched on again."""
-        try:
-            return await self._session.client.call(rpc, request, answer)
-        except Exception as error:
-            if not await self._session.again(namespace, error):
-                raise
-        return await self._session.client.call(rpc, request, answer)
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]:
+        """Records of each of these namespaces."""
+        return await self._session.counts(namespaces)
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | None) -> list[Partition]:
+    async def partitions(self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None) -> list[Partition]:
         """Ranges of the id space, each with about as many records."""
         wanted = await self._session.namespaces() if namespaces is None else sorted(set(namespaces))
-        counts = {name: await self.count(name) for name in wanted}
+        counts = namespaces if isinstance(namespaces, Mapping) else await self.counts(wanted)
         total = sum(counts.values()) or 1
         found: list[Partition] = []
         for name in wanted:
@@ -190,13 +178,15 @@ class Reader:
             if after is not None:
                 request.after = str(after)
             try:
-                answer = await self._call(namespace, "Search", request, pb.SearchReply)
+                answer = await self._session.ask(namespace, "Search", request, pb.SearchReply)
                 break
             except Exception as error:
                 self._window = min(self._window, window_of(error) or self._window)
                 if rows == 1 or not (too_large(error) or rows > self._window):
                     raise
                 rows = max(1, min(rows // 2, self._window))
+        if answer.results:
+            await self._session.held(namespace)
         if answer.results and not ids_only:
             # Half the old guess stays, so that a run of small records does not lead to a page too large.
             self._row_bytes = max(256, answer.ByteSize() // len(answer.results), self._row_bytes // 2)
@@ -258,11 +248,13 @@ class Reader:
         request.limit = len(texts)
         request.filters.CopyFrom(ids_filter(texts))
         try:
-            answer = await self._call(namespace, "Search", request, pb.SearchReply)
+            answer = await self._session.ask(namespace, "Search", request, pb.SearchReply)
         except Exception as error:
             if len(texts) == 1 or not (too_large(error) or window_of(error)):
                 raise
             middle = len(texts) // 2
             found = await self._among(layout, namespace, texts[:middle], vectors=vectors)
             return found | await self._among(layout, namespace, texts[middle:], vectors=vectors)
+        if answer.results:
+            await self._session.held(namespace)
         return {id_of(result): result for result in answer.results}

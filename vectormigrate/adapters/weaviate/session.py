@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import anyio
+import grpc
 
 from vectormigrate.adapters.weaviate.capabilities import TENANT_NAME, narrowed
 from vectormigrate.adapters.weaviate.client import Client, class_path
@@ -14,13 +16,22 @@ from vectormigrate.adapters.weaviate.config import WeaviateConfig
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, inactive_tenant, unknown_tenant
 from vectormigrate.adapters.weaviate.identity import Identity
 from vectormigrate.adapters.weaviate.layout import Layout, layout_of
-from vectormigrate.adapters.weaviate.proto import tenants
+from vectormigrate.adapters.weaviate.proto import aggregate, tenants
+from vectormigrate.at_once import gather
 from vectormigrate.errors import CollectionNotFound, InvalidRequest, TimedOut
 from vectormigrate.figures import duration
+
+R = TypeVar("R")
 
 HOT = "HOT"
 POLL_SECONDS = 0.05
 TENANTS_PER_CALL = 100
+COUNTS = 8
+"""Tenants counted at once."""
+
+FRESH_SECONDS = 1.0
+"""How old the layout may be that a write relies on. Weaviate invents a class that is gone for a record that comes, so a
+writer must not rely on it for long; asking for each batch would cost as much as a small batch."""
 
 SWITCHABLE = frozenset({"COLD", "FROZEN", "UNFREEZING", "FREEZING", "INACTIVE", "OFFLOADED"})
 """States that `activate_tenants` turns into HOT."""
@@ -31,7 +42,8 @@ STATES = {"ACTIVE": HOT, "INACTIVE": "COLD", "OFFLOADED": "FROZEN", "OFFLOADING"
 
 class Session:
     """State shared by reader and writer. Nothing here is remembered across `forget`. `dims`: vector name -> dimension,
-    as far as it is known (dims.py)."""
+    as far as it is known (dims.py). `_hot`: tenants that were active when the server was last asked; `_empty`: those
+    that held nothing on both interfaces when they were compared."""
 
     def __init__(self, client: Client, config: WeaviateConfig) -> None:
         self.client = client
@@ -40,7 +52,9 @@ class Session:
         self.capabilities = narrowed(client.server, activate_tenants=config.activate_tenants)
         self.consistency = f"CONSISTENCY_LEVEL_{config.consistency.value}"
         self._layout: Layout | None = None
-        self._active: set[str] = set()
+        self._asked = 0.0
+        self._hot: set[str] = set()
+        self._empty: set[str] = set()
         self._was: dict[str, str] = {}
         self.dims: dict[str, int] = {}
         self._lock = anyio.Lock()
@@ -48,7 +62,7 @@ class Session:
     def forget(self) -> None:
         """The collection changed: ask again."""
         self._layout = None
-        self._active.clear()
+        self.forget_tenants()
         self._was.clear()
         self.dims.clear()
 
@@ -60,14 +74,30 @@ class Session:
                 self.forget()
                 message = f"no collection {self.config.collection!r}"
                 raise CollectionNotFound(message, adapter=NAME, operation="describe")
-            self._layout = found
-        elif not self._layout.divided:
+            return found
+        if not self._layout.divided:
             await self.identity.shared(self._layout)
         return self._layout
 
+    async def to_write(self) -> Layout:
+        """The layout for a write, which is not old. Raises CollectionNotFound when the class is gone, also when there
+        is another one of its name by now."""
+        known = self._layout
+        if known is None or time.monotonic() - self._asked < FRESH_SECONDS:
+            return await self.layout()
+        found = await self.layout(fresh=True)
+        if replaced(known, found):
+            self.forget()
+            message = (
+                f"collection {found.name!r} was removed; there is another one of this name now, which Weaviate may "
+                "have invented for a record that came too late"
+            )
+            raise CollectionNotFound(message, adapter=NAME, operation="upsert")
+        return found
+
     async def find(self) -> Layout | None:
-        """The layout, or None for a collection that does not exist. Raises TerminalError where gRPC leads to another
-        server."""
+        """The layout, asked anew and remembered; None for a collection that does not exist. Raises TerminalError where
+        gRPC leads to another server."""
         try:
             found = layout_of(await self.client.rest("GET", class_path(self.config.collection)))
         except RestError as error:
@@ -75,6 +105,7 @@ class Session:
                 raise
             return None
         await self.identity.shared(found)
+        self._layout, self._asked = found, time.monotonic()
         return found
 
     async def own(self, layout: Layout) -> None:
@@ -91,8 +122,11 @@ class Session:
         answer = await self.client.call("TenantsGet", request, tenants.TenantsGetReply)
         label = tenants.TenantActivityStatus.Name
         prefix = "TENANT_ACTIVITY_STATUS_"
-        found = {item.name: label(item.activity_status).removeprefix(prefix) for item in answer.tenants}
-        return {name: STATES.get(state, state) for name, state in found.items()}
+        texts = {item.name: label(item.activity_status).removeprefix(prefix) for item in answer.tenants}
+        found = {name: STATES.get(state, state) for name, state in texts.items()}
+        self._hot -= self._hot.copy() if names is None else set(names)
+        self._hot |= {name for name, state in found.items() if state == HOT}
+        return found
 
     async def namespaces(self) -> list[str]:
         """The tenants that can be read; `[""]` for a collection without multi-tenancy."""
@@ -136,39 +170,84 @@ class Session:
         layout = await self.layout()
         if not layout.divided or not namespace:
             return not layout.divided and not namespace
-        if namespace in self._active:
-            return True
-        if re.fullmatch(TENANT_NAME, namespace) is None:
-            return False
-        state = (await self.states([namespace])).get(namespace)
-        if state is None:
-            return False
-        if state != HOT:
-            await self._activate(layout, namespace, state)
-        await self.identity.shared(layout, namespace)
-        if self.identity.known:
-            self._active.add(namespace)
+        if namespace not in self._hot:
+            if re.fullmatch(TENANT_NAME, namespace) is None:
+                return False
+            state = (await self.states([namespace])).get(namespace)
+            if state is None:
+                return False
+            if state != HOT:
+                await self._activate(layout, namespace, state)
+        if not self.identity.known and namespace not in self._empty:
+            await self.identity.shared(layout, namespace)
+            self._empty.add(namespace)
         return True
 
-    async def make(self, namespace: str) -> None:
-        """Create the tenant unless it exists; the caller knows that the name is legal."""
-        if namespace in self._active or await self.has(namespace):
-            return
+    async def ask(self, namespace: str, rpc: str, request: Any, answer: type[R]) -> R:
+        """A call on one tenant that `has`, repeated when it had to be switched on again."""
+        try:
+            return await self.client.call(rpc, request, answer)
+        except Exception as error:
+            if not await self._again(namespace, error):
+                raise
+        return await self.client.call(rpc, request, answer)
+
+    async def held(self, namespace: str) -> None:
+        """An answer that holds records came from a tenant that was empty on both interfaces: now it tells whether they
+        are one server."""
+        if namespace in self._empty and not self.identity.known:
+            await self.identity.shared(await self.layout(), namespace)
+
+    async def count(self, namespace: str) -> int:
+        """Records of the namespace, 0 when it does not exist."""
+        if not await self.has(namespace):
+            return 0
+        request = aggregate.AggregateRequest(
+            collection=(await self.layout()).name, tenant=namespace, objects_count=True
+        )
+        try:
+            answer = await self.ask(namespace, "Aggregate", request, aggregate.AggregateReply)
+        except grpc.RpcError as error:
+            if not unknown_tenant(error):
+                raise
+            return 0
+        if answer.single_result.objects_count:
+            await self.held(namespace)
+        return answer.single_result.objects_count
+
+    async def counts(self, namespaces: Sequence[str]) -> dict[str, int]:
+        """The same of many, several at a time."""
+        found = await gather([lambda name=name: self.count(name) for name in namespaces], COUNTS)
+        return dict(zip(namespaces, found, strict=True))
+
+    async def make(self, namespaces: Sequence[str]) -> None:
+        """Create those tenants that do not exist; a name that no tenant can have is left out."""
         layout = await self.layout()
-        # Creating one that exists changes nothing.
-        await self.client.rest("POST", class_path(layout.name, "tenants"), [{"name": namespace}])
-        self._active.add(namespace)
+        wanted = [name for name in namespaces if re.fullmatch(TENANT_NAME, name) and name not in self._hot]
+        if wanted and layout.divided:
+            existing = await self.states()
+            await self.create([name for name in wanted if name not in existing])
+
+    async def create(self, names: Sequence[str]) -> None:
+        """Create tenants, many per call; the caller knows that the names are legal. Creating one that exists changes
+        nothing."""
+        path = class_path((await self.layout()).name, "tenants")
+        for start in range(0, len(names), TENANTS_PER_CALL):
+            part = names[start : start + TENANTS_PER_CALL]
+            await self.client.rest("POST", path, [{"name": name} for name in part])
+            self._hot |= set(part)
 
     def forget_tenants(self) -> None:
         """Somebody may have switched tenants off or removed them: ask again."""
-        self._active.clear()
+        self._hot.clear()
+        self._empty.clear()
 
-    async def again(self, namespace: str, error: BaseException) -> bool:
+    async def _again(self, namespace: str, error: BaseException) -> bool:
         """Whether a call that failed for its tenant is worth another one: somebody switched the tenant off, and we may
         switch it on."""
         if not namespace or not (inactive_tenant(error) or unknown_tenant(error)):
             return False
-        self._active.discard(namespace)
+        self._hot.discard(namespace)
         return inactive_tenant(error) and self.config.activate_tenants and await self.has(namespace)
 
     async def _activate(self, layout: Layout, name: str, state: str) -> None:
@@ -201,7 +280,7 @@ class Session:
         """Give these tenants (as far as they exist) their states."""
         existing = await self.states()
         await self._switch(layout.name, {name: state for name, state in wanted.items() if name in existing})
-        self._active -= wanted.keys()
+        self._hot -= wanted.keys()
 
     def kept_on(self, names: Iterable[str]) -> None:
         """We write to these tenants, so they stay as they are now."""
@@ -214,4 +293,12 @@ class Session:
             existing = await self.states(list(self._was))
             wanted, self._was = {name: state for name, state in self._was.items() if name in existing}, {}
             await self._switch(self._layout.name, wanted)
-            self._active -= wanted.keys()
+            self._hot -= wanted.keys()
+
+
+def replaced(known: Layout, found: Layout) -> bool:
+    """Whether a class lost what no class loses: vectors, properties, tenants, or the dimensions in our marker."""
+    vectors = {item.name for item in known.vectors} <= {item.name for item in found.vectors} | set(found.dropped)
+    properties = known.properties.keys() <= found.properties.keys()
+    marked = known.marker.dims is None or found.marker.dims is not None
+    return not (vectors and properties and marked and known.divided == found.divided)

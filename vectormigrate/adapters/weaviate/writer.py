@@ -118,10 +118,16 @@ class Writer:
         await self._session.client.rest("PUT", class_path(layout.name), body)
         await self._changed(await self._session.layout(fresh=True))
 
+    async def make_namespaces(self, namespaces: Sequence[str]) -> None:
+        """Make these tenants unless they exist."""
+        layout = await self._session.to_write()
+        if layout.divided:
+            await self._session.own(layout)
+            await self._session.make(namespaces)
+
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         """Write whole records, then their references."""
-        # Asked anew, because Weaviate would invent a class that is gone.
-        layout = await self._session.layout(fresh=True)
+        layout = await self._session.to_write()
         if not len(batch):
             return []
         wrong = _wrong_namespace(batch.namespace, layout)
@@ -131,7 +137,8 @@ class Writer:
         if encoded.objects:
             await self._session.own(layout)
             if batch.namespace:
-                await self._session.make(batch.namespace)
+                if not await self._session.has(batch.namespace):
+                    await self._session.create([batch.namespace])
                 self._session.kept_on([batch.namespace])
             owners = [UUID(item.uuid) for item in encoded.objects]
             await self._references.forget(layout, batch.namespace, owners)
