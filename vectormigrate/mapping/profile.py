@@ -61,24 +61,37 @@ class FieldProfile:
         return len(self._hashes)
 
     def add(self, value: Value) -> None:
-        """Count one value."""
+        """Count one value. Every value of a source comes by here, so the frequent types are asked for first."""
         kind = kind_of(value)
         self.kinds[kind] += 1
-        if isinstance(value, list):
-            self.longest_list = max(self.longest_list, len(value))
-            self.nested_lists += any(isinstance(item, list | dict) for item in value)
-            self.elements.update({kind_of(item) for item in value})
-            return
-        if isinstance(value, dict):
-            return
         if isinstance(value, str):
-            self.max_bytes = max(self.max_bytes, len(value) if value.isascii() else _utf8_length(value))
+            size = len(value) if value.isascii() else _utf8_length(value)
+            if size > self.max_bytes:
+                self.max_bytes = size
+        elif isinstance(value, list):
+            self._add_list(value, kind)
+            return
+        elif isinstance(value, dict):
+            return
         elif kind == "int" and isinstance(value, int):
-            self.min_int = value if self.min_int is None else min(self.min_int, value)
-            self.max_int = value if self.max_int is None else max(self.max_int, value)
-            self.wide_ints += abs(value) > 2**53
+            self._add_int(value)
         if len(self._hashes) < MAX_DISTINCT:
             self._hashes.add(hash(value))
+
+    def _add_list(self, items: list[Any], kind: str) -> None:
+        if len(items) > self.longest_list:
+            self.longest_list = len(items)
+        kinds = {kind_of(item) for item in items} if kind == "list" else {"string"} if items else ()
+        for found in kinds:
+            self.elements[found] += 1
+        self.nested_lists += any(found in _CONTAINERS for found in kinds)
+
+    def _add_int(self, value: int) -> None:
+        if self.min_int is None or value < self.min_int:
+            self.min_int = value
+        if self.max_int is None or value > self.max_int:
+            self.max_int = value
+        self.wide_ints += not -(2**53) <= value <= 2**53
 
 
 @dataclass(slots=True)
@@ -95,13 +108,20 @@ class VectorProfile:
 
 def kind_of(value: Value) -> str:
     """The ValueKind word of a value; `other` for what is no metadata value."""
+    kind = _KINDS.get(type(value))
+    if kind is not None:
+        return kind
     if isinstance(value, float):
         return "float" if math.isfinite(value) else "nonfinite"
     if isinstance(value, list):
-        return "list_of_strings" if all(type(item) is str for item in value) else "list"
-    return _KINDS.get(type(value), "other")
+        for item in value:
+            if type(item) is not str:
+                return "list"
+        return "list_of_strings"
+    return "other"
 
 
+_CONTAINERS = frozenset({"list", "list_of_strings", "object"})
 _KINDS: dict[type, str] = {
     type(None): "null",
     bool: "bool",
@@ -111,6 +131,14 @@ _KINDS: dict[type, str] = {
     datetime: "datetime",
     dict: "object",
 }
+
+
+@dataclass(slots=True)
+class _Node:
+    """A field's place in the tree of paths: to find it by its last key is much cheaper than to write its path."""
+
+    found: FieldProfile
+    children: dict[str, _Node] = field(default_factory=dict[str, "_Node"])
 
 
 def _utf8_length(text: str) -> int:
@@ -136,6 +164,7 @@ class Profile:
         """By path (mapping/paths.py)."""
         self.more_paths = False
         """Some paths beyond MAX_PATHS are not in `fields`."""
+        self._nodes: dict[str, _Node] = {}
         self.vectors: dict[str, VectorProfile] = {}
 
     def add(self, batch: RecordBatch) -> None:
@@ -153,8 +182,7 @@ class Profile:
             self._add_id(record_id)
         for metadata in original.batch.metadata:
             self.metadata_bytes += _size(metadata)
-            for key, value in metadata.items():
-                self._add_value((key,), value)
+            self._add_fields(self._nodes, (), metadata)
         self.add_vectors(original.batch)
 
     def _add_id(self, record_id: RecordId) -> None:
@@ -168,18 +196,18 @@ class Profile:
             self.id_kinds[IdKind.INT64 if record_id < 2**63 else IdKind.UINT64] += 1
             self.negative_ids += record_id < 0
 
-    def _add_value(self, path: tuple[str, ...], value: Value) -> None:
-        name = format_path(path)
-        found = self.fields.get(name)
-        if found is None:
-            if len(self.fields) >= MAX_PATHS:
-                self.more_paths = True
-                return
-            found = self.fields[name] = FieldProfile()
-        found.add(value)
-        if isinstance(value, dict) and len(path) < MAX_NESTING:
-            for key, item in value.items():
-                self._add_value((*path, key), item)
+    def _add_fields(self, nodes: dict[str, _Node], path: tuple[str, ...], fields: Metadata) -> None:
+        for key, value in fields.items():
+            node = nodes.get(key)
+            if node is None:
+                if len(self.fields) >= MAX_PATHS:
+                    self.more_paths = True
+                    continue
+                found = self.fields[format_path((*path, key))] = FieldProfile()
+                node = nodes[key] = _Node(found)
+            node.found.add(value)
+            if isinstance(value, dict) and len(path) + 1 < MAX_NESTING:
+                self._add_fields(node.children, (*path, key), value)
 
     def add_vectors(self, batch: RecordBatch) -> None:
         """Count only the vectors of a batch."""
