@@ -17,6 +17,7 @@
         RecordsRejected(rejects)                these records are refused, the others are not at fault
       StateError                            1   the state file
         StateCorrupt · StateTooNew · LeaseLost · StateUnwritable
+        StateBusy                           75  another process keeps it locked; try again later
       MigrationFailed                       1   the run gave up; resumable
       ValidationFailed(report)              3   source and target differ
       Interrupted                           130 stopped on request; resumable
@@ -247,6 +248,12 @@ class StateTooNew(StateError):
 
 class StateUnwritable(StateError):
     """The file or its disk cannot be written."""
+
+
+class StateBusy(StateError):
+    """Another process kept the file locked for as long as we could wait. Nothing was done; another try may succeed."""
+
+    exit_code = 75
 
 
 class LeaseLost(StateError):

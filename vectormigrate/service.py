@@ -81,9 +81,13 @@ START_SECONDS = 5.0
 class Service:
     """Bound to one set of settings, hence to one state file and one connections file. Open with `open_service`."""
 
-    def __init__(self, settings: Settings, reader: SharedReader | None = None) -> None:
-        """`reader`: read the state file through it, instead of opening the file for each verb."""
+    def __init__(
+        self, settings: Settings, reader: SharedReader | None = None, *, patience: float | None = None
+    ) -> None:
+        """`reader`: read the state file through it, instead of opening the file for each verb. `patience`: seconds to
+        wait for the lock of another process on it, default a minute; then StateBusy."""
         self.settings = settings
+        self._patience = patience
         self._reader = reader
         self._stop_now = False
 
@@ -462,7 +466,7 @@ class Service:
         if read_only and self._reader is not None:
             return self._reader.store()
         secrets = [end.api_key.get_secret_value() for end in endpoints if end.api_key is not None]
-        return open_store(self.settings.state, read_only=read_only, secrets=secrets)
+        return open_store(self.settings.state, read_only=read_only, secrets=secrets, patience=self._patience)
 
     def _stored_endpoints(
         self, spec: MigrationSpec, store: Store, source_key: str | None, target_key: str | None

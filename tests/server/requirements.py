@@ -60,6 +60,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     "jobs:disconnect": R("A migration goes on when the client that started it is gone."),
     "jobs:kill": R("A killed server loses nothing: the next one goes on, with --resume-on-start by itself."),
     "jobs:next-step": R("From every state the next step is named, can be taken, and leads to an end."),
+    "jobs:busy-state": R("A state file that is kept locked is answered with `try again` in time; nothing is begun."),
     "jobs:stop": R("A migration can be stopped and resumed."),
     "jobs:two-agents": R("Two agents work at once and see the same; one migration has one runner."),
     "jobs:shared-with-cli": R("Migrations of the command line are seen by the tools and the other way round."),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vectormigrate.errors import StateCorrupt, StateError, StateUnwritable
+from vectormigrate.errors import StateBusy, StateCorrupt, StateError, StateUnwritable
 from vectormigrate.state.faults import is_busy, state_error
 
 PATH = Path("/somewhere/state.db")
@@ -31,7 +31,7 @@ def refusal(code: int | None) -> sqlite3.Error:
         (sqlite3.SQLITE_READONLY_DIRECTORY, StateUnwritable, "is read-only"),
         (sqlite3.SQLITE_PERM, StateUnwritable, "not permitted"),
         (sqlite3.SQLITE_CANTOPEN, StateUnwritable, "cannot be opened"),
-        (sqlite3.SQLITE_BUSY_RECOVERY, StateError, "locked by another process"),
+        (sqlite3.SQLITE_BUSY_RECOVERY, StateBusy, "locked by another process; try again"),
         (sqlite3.SQLITE_CONSTRAINT_CHECK, StateError, "refused an operation"),
         (None, StateError, "refused an operation"),
     ],

@@ -20,7 +20,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ServerCapabilities
 
 from vectormigrate.server.access import Access
 from vectormigrate.server.auth import KeyVerifier, auth_settings
-from vectormigrate.server.desk import Deed, Desk
+from vectormigrate.server.desk import CALL_SECONDS, Deed, Desk
 from vectormigrate.server.feed import Bus, Feed
 from vectormigrate.server.operations import Operations, closing, mcp_middleware
 from vectormigrate.server.resources import add_completions, add_prompts, add_resources
@@ -95,12 +95,14 @@ def build(
     resume_on_start: bool = False,
     unattended: frozenset[Deed] = frozenset(),
     own_only: bool = False,
+    call_seconds: float = CALL_SECONDS,
 ) -> App:
     """The server over these settings. `local`: on stdio or in memory, for who started the process; otherwise on HTTP,
     where `operations` knows the keys. `inline`: tools take `TYPE=URL` for a connection, only on stdio.
 
     `unattended`: what is done without a person's consent for clients that cannot ask one. `own_only`: keys without the
-    scope of an admin know of no migration but those that they began.
+    scope of an admin know of no migration but those that they began. `call_seconds`: how long a call waits for a state
+    file that another process keeps locked.
 
     Raises ConfigError for a connections file that cannot be read.
     """
@@ -109,6 +111,7 @@ def build(
         read_only=read_only,
         unattended=unattended,
         own_only=own_only,
+        call_seconds=call_seconds,
     )
     desk.access.keep_secrets()
     tools = {tool.name: tool for tool in all_tools(desk)}

@@ -34,6 +34,10 @@ READY_SECONDS = 2.0
 CALCULATIONS = 2
 """Calculations for callers that run at once, each on a thread: the loop answers others meanwhile."""
 
+CALL_SECONDS = 4.0
+"""How long a call waits for the state file while another process keeps it locked; work in the background waits as long
+as a run of the command line."""
+
 HIDDEN = "not open to agents"
 
 Deed = Literal["rollback", "overwrite"]
@@ -59,6 +63,7 @@ class Desk:
     unattended: frozenset[Deed] = frozenset()
     own_only: bool = False
     """Callers without the scope of an admin know of no migration but those that they began."""
+    call_seconds: float = CALL_SECONDS
     _reader: SharedReader | None = None
     _calculating: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(CALCULATIONS))
     _asking: anyio.Lock = field(default_factory=anyio.Lock)
@@ -75,11 +80,18 @@ class Desk:
         return await anyio.to_thread.run_sync(work, limiter=self._calculating)
 
     def service(self) -> Service:
-        """A service of its own for each piece of work: asking one to stop stops no other."""
+        """What answers a call. Raises StateBusy, in time for the caller to hear of it."""
+        return self._service(self.call_seconds)
+
+    def worker(self) -> Service:
+        """A service of its own for each piece of work in the background: asking one to stop stops no other."""
+        return self._service(None)
+
+    def _service(self, patience: float | None) -> Service:
         # It loads numpy and the whole engine, which the first answer to a client need not wait for.
         from vectormigrate.service import Service
 
-        return Service(self.settings, self.reader())
+        return Service(self.settings, self.reader(), patience=patience)
 
     def reader(self) -> SharedReader:
         """What all reading of the state file in this process goes through."""
@@ -157,7 +169,7 @@ class Desk:
         return self.jobs.start("run", migration_id, owner, lambda job: self._run(job, retry_rejects))
 
     async def _run(self, job: Job, retry_rejects: bool) -> MigrationStatus:
-        service = self.service()
+        service = self.worker()
         job.stop = service.stop_now
         await self._note(job, running=True)
         try:
@@ -199,7 +211,7 @@ class Desk:
                     job.stage, job.done, job.total = event.stage, event.done, event.total
 
             job.stop = job.scope.cancel
-            return await self.service().validate(migration_id, listener=listen, **wanted)
+            return await self.worker().validate(migration_id, listener=listen, **wanted)
 
         return self.jobs.start("validate", migration_id, owner, work)
 
@@ -208,7 +220,7 @@ class Desk:
 
         async def work(job: Job) -> Any:
             job.stop = job.scope.cancel
-            result = await self.service().rollback(migration_id, listener=self.listen)
+            result = await self.worker().rollback(migration_id, listener=self.listen)
             await self._note(job, running=False)
             return result
 

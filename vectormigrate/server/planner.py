@@ -50,7 +50,7 @@ class Planner:
                     job.stage, job.done, job.total = "reading the source", event.records, event.total
 
             job.stop = job.scope.cancel
-            plan = await self.desk.service().plan(request, listen)
+            plan = await self.desk.worker().plan(request, listen)
             made = Proposal(id=job.migration_id, owner=owner, plan=plan, options=options, made_at=utc_text())
             store: Store
             async with self.desk.store(read_only=False) as store:

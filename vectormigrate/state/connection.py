@@ -19,18 +19,21 @@ from vectormigrate.state.queries import MIGRATIONS, QUERIES
 from vectormigrate.state.schema import check_owner, newest_version, upgrade
 from vectormigrate.state.secrets import SecretGuard
 
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 4.0
 """How long SQLite itself waits for the lock of another process."""
 
-BUSY_TRIES = 12
-"""How often a transaction is started anew after that."""
+PATIENCE = 60.0
+"""How long a transaction is started anew after that: a run must not end because somebody copies its state file."""
 
 
 class Session:
     """Named statements on one connection. Every written value passes the guard first."""
 
-    def __init__(self, connection: aiosqlite.Connection, path: Path, guard: SecretGuard) -> None:
+    def __init__(
+        self, connection: aiosqlite.Connection, path: Path, guard: SecretGuard, patience: float | None = None
+    ) -> None:
         self.connection = connection
+        self._tries = _tries(patience)
         self.path = path
         self.guard = guard
         self._file = file_identity(path)
@@ -76,16 +79,17 @@ class Session:
             await self.connection.execute_fetchall(statement)
 
     async def begin(self) -> None:
-        """Take the write lock, however long other processes keep it within reason. Raises StateError after that, and
-        for a file that is no longer the one that was opened: SQLite would go on writing where nobody ever looks."""
+        """Take the write lock, however long other processes keep it within reason. Raises StateBusy after that, and
+        StateError for a file that is no longer the one that was opened: SQLite would go on writing where nobody ever
+        looks."""
         if file_identity(self.path) != self._file:
             raise file_gone(self.path)
         with self._translated():
-            for attempt in range(BUSY_TRIES):
+            for attempt in range(self._tries):
                 try:
                     await self.connection.execute_fetchall("BEGIN IMMEDIATE")
                 except sqlite3.OperationalError as error:
-                    if not is_busy(error) or attempt == BUSY_TRIES - 1:
+                    if not is_busy(error) or attempt == self._tries - 1:
                         raise
                 else:
                     return
@@ -103,19 +107,22 @@ class Session:
 
 
 @asynccontextmanager
-async def open_writer(path: Path, guard: SecretGuard, migrations: Traversable = MIGRATIONS) -> AsyncGenerator[Session]:
-    """A connection that may write; the file is made (0600, missing folders 0700) or brought to the newest version."""
+async def open_writer(
+    path: Path, guard: SecretGuard, migrations: Traversable = MIGRATIONS, patience: float | None = None
+) -> AsyncGenerator[Session]:
+    """A connection that may write; the file is made (0600, missing folders 0700) or brought to the newest version.
+    `patience`: seconds to wait for the lock of another process, default PATIENCE."""
     _make_file(path)
-    async with _connect(str(path), path) as connection:
+    async with _connect(str(path), path, patience) as connection:
         with translated(path):
             version = await check_owner(connection, path, migrations)
-            await _use_wal(connection, path)
+            await _use_wal(connection, path, _tries(patience))
             # An up-to-date file is not written to: it can be looked at even when its disk is full.
             if version < newest_version(migrations):
                 await upgrade(connection, path, migrations)
             await connection.execute_fetchall("PRAGMA synchronous = FULL")
             await connection.execute_fetchall("PRAGMA foreign_keys = ON")
-        yield Session(connection, path, guard)
+        yield Session(connection, path, guard, patience)
 
 
 async def is_outdated(path: Path) -> bool:
@@ -145,8 +152,11 @@ async def open_empty(path: Path, guard: SecretGuard) -> AsyncGenerator[Session]:
 
 
 @asynccontextmanager
-async def _connect(database: str, path: Path, **options: Any) -> AsyncGenerator[aiosqlite.Connection]:
-    connection = aiosqlite.connect(database, isolation_level=None, timeout=BUSY_SECONDS, **options)
+async def _connect(
+    database: str, path: Path, patience: float | None = None, **options: Any
+) -> AsyncGenerator[aiosqlite.Connection]:
+    timeout = BUSY_SECONDS if patience is None else min(BUSY_SECONDS, patience)
+    connection = aiosqlite.connect(database, isolation_level=None, timeout=timeout, **options)
     # Shielded: a cancellation between the thread's start and its first answer would leave the thread behind.
     with anyio.CancelScope(shield=True), translated(path):
         await connection
@@ -158,13 +168,18 @@ async def _connect(database: str, path: Path, **options: Any) -> AsyncGenerator[
             await connection.close()
 
 
-async def _use_wal(connection: aiosqlite.Connection, path: Path) -> None:
+def _tries(patience: float | None) -> int:
+    """How often a transaction is started anew, each time for BUSY_SECONDS."""
+    return max(1, round((PATIENCE if patience is None else patience) / BUSY_SECONDS))
+
+
+async def _use_wal(connection: aiosqlite.Connection, path: Path, tries: int) -> None:
     """Switching the mode does not wait for other processes by itself."""
-    for attempt in range(BUSY_TRIES):
+    for attempt in range(tries):
         try:
             rows = list(await connection.execute_fetchall("PRAGMA journal_mode = WAL"))
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or attempt == BUSY_TRIES - 1:
+            if not is_busy(error) or attempt == tries - 1:
                 raise
             await anyio.sleep(0.05 * (attempt + 1))
         else:

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vectormigrate.errors import StateCorrupt, StateError, StateUnwritable
+from vectormigrate.errors import StateBusy, StateCorrupt, StateError, StateUnwritable
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _UNWRITABLE = {
@@ -43,7 +43,7 @@ def state_error(error: sqlite3.Error, path: Path | str) -> StateError:
     if (way_out := _UNWRITABLE.get(primary)) is not None:
         return StateUnwritable(f"the state file {str(path)!r}: {way_out} ({error})")
     if primary in _BUSY:
-        return StateError(f"the state file {str(path)!r} is kept locked by another process; try again when it is done")
+        return StateBusy(f"the state file {str(path)!r} is busy: it is kept locked by another process; try again later")
     return StateError(f"the state file {str(path)!r} refused an operation: {error}")
 
 

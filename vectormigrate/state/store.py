@@ -413,11 +413,14 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(path: Path, *, read_only: bool = False, secrets: Iterable[str] = ()) -> AsyncGenerator[Store]:
+async def open_store(
+    path: Path, *, read_only: bool = False, secrets: Iterable[str] = (), patience: float | None = None
+) -> AsyncGenerator[Store]:
     """Open the state file; it is made, or brought to the newest format, unless `read_only`. A missing file that is only
-    read looks empty. `secrets` are credentials that must never be stored.
+    read looks empty. `secrets` are credentials that must never be stored. `patience`: seconds that a write waits for
+    the lock of another process, default a minute.
 
-    Raises StateCorrupt, StateTooNew or StateUnwritable.
+    Raises StateCorrupt, StateTooNew, StateUnwritable or StateBusy; a write raises the last one too.
     """
     guard = SecretGuard(secrets)
     async with AsyncExitStack() as stack:
@@ -433,7 +436,7 @@ async def open_store(path: Path, *, read_only: bool = False, secrets: Iterable[s
                     pass
             yield Store(path, await stack.enter_async_context(open_reader(path, guard)), None, guard)
             return
-        writer = Writer(await stack.enter_async_context(open_writer(path, guard)))
+        writer = Writer(await stack.enter_async_context(open_writer(path, guard, patience=patience)))
         stack.push_async_callback(_close, writer)
         reader = await stack.enter_async_context(open_reader(path, guard))
         yield Store(path, reader, writer, guard)
