@@ -34,6 +34,7 @@ REQUIREMENTS: dict[str, Requirement] = {
     "serve:end": R("The end of stdin, SIGTERM and SIGINT stop jobs with a checkpoint; the exit code is 0."),
     "serve:read-only": R("--read-only leaves out every tool that changes something."),
     "serve:never-frozen": R("No call keeps other callers waiting for longer than a blink."),
+    "serve:any-system": R("Nothing that serve loads, nor the audit log, needs what only POSIX has."),
     "serve:hosts": R("Unknown Host headers and foreign Origins are refused on every route."),
     "serve:health": R("/healthz tells life, /readyz usability, without a key; /metrics needs one."),
     "tools:schemas": R("Every tool has a description, typed input and output, and all four annotations.", MCP),

@@ -16,19 +16,28 @@ import json
 import os
 import re
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vectormigrate.errors import ConfigError, VectorMigrateError
+from vectormigrate.filelock import lock, unlock
 from vectormigrate.model.schema import Json
-from vectormigrate.server.filelock import lock, unlock
 from vectormigrate.settings import Settings
 
 ROTATE_BYTES = 16 * 1024 * 1024
 LONGEST_LINE = 64 * 1024
 GENESIS = "0" * 64
+
+LOCK_SECONDS = 1.0
+"""How long another process may hold the log; each holds it for one line. Nobody is answered meanwhile."""
+
+RENAMES_OPEN = os.name != "nt"
+"""Whether a file can be renamed while somebody has it open."""
+
+# Without O_BINARY Windows would write two bytes for each end of a line.
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _ROTATED = re.compile(r"\.(\d{6,})$")
 
@@ -139,9 +148,9 @@ class AuditLog:
         """Alone with the newest file of the log: another process may have moved the one that was open."""
         while True:
             if self._file < 0:
-                self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._file = os.open(self.path, _FLAGS, 0o600)
                 self._size = -1
-            lock(self._file)
+            lock(self._file, LOCK_SECONDS)
             if self._is_current():
                 break
             os.close(self._file)
@@ -191,12 +200,19 @@ class AuditLog:
     def _rotate(self) -> None:
         full = rotated_files(self.path)
         number = 1 + (int(full[-1].name.removesuffix(self.path.suffix).rpartition(".")[2]) if full else 0)
+        target = self.path.with_name(f"{self.path.stem}.{number:06d}{self.path.suffix}")
         os.fsync(self._file)
         old = self._file
-        os.rename(self.path, self.path.with_name(f"{self.path.stem}.{number:06d}{self.path.suffix}"))
-        self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        lock(self._file)
+        if RENAMES_OPEN:
+            os.rename(self.path, target)
+        self._file = -1
         os.close(old)
+        if not RENAMES_OPEN:
+            # Put off while another process has it open (PermissionError), done where one was quicker (FileExistsError).
+            with suppress(PermissionError, FileExistsError):
+                os.rename(self.path, target)
+        self._file = os.open(self.path, _FLAGS, 0o600)
+        lock(self._file, LOCK_SECONDS)
         # Another process may have been quicker with the new file.
         self._size = -1
         self._catch_up()
@@ -205,7 +221,8 @@ class AuditLog:
 def _tail(file: int, size: int) -> bytes:
     """The last bytes, at least one whole line and its predecessor's end."""
     length = min(size, 2 * LONGEST_LINE)
-    return os.pread(file, length, size - length)
+    os.lseek(file, size - length, os.SEEK_SET)
+    return os.read(file, length)
 
 
 def _tip(line: bytes) -> Tip:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vectormigrate.errors import InvalidRequest, TerminalError
+from vectormigrate.filelock import lock
 from vectormigrate.model.schema import Json
 
 MARKER = "vectormigrate-edge.json"
@@ -115,7 +115,7 @@ class Entry:
         """One creator at a time, over all processes; the lock ends with the process."""
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / ".create.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file.fileno())
             yield
 
 
