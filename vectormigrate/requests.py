@@ -28,6 +28,8 @@ class MigrationRequest:
     accepted_losses: tuple[str, ...] = ()
     min_similarity: float = 0.98
     profile_limit: int | None = None
+    fresh: bool = False
+    """Read the source's metadata also where a plan of today did, and nothing seems to have changed since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,8 @@ from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.option_help import option_lines
 from vectormigrate.engine.outcomes import known, outcome_table
 from vectormigrate.engine.planning import make_plan
-from vectormigrate.engine.planning_watch import planning_shown
+from vectormigrate.engine.planning_watch import OpenStore, planning_shown
+from vectormigrate.engine.remembered import Memory
 from vectormigrate.engine.retry import RetryingSource, RetryPolicy
 from vectormigrate.engine.rollback import plan_removal
 from vectormigrate.engine.running import require_same_source, run_migration, undo
@@ -94,8 +95,10 @@ class Service:
     # -- copying
 
     async def plan(self, request: MigrationRequest, listener: Listener = ignore) -> MigrationPlan:
-        """Decide everything and write nothing."""
+        """Decide everything and write nothing to either database. What the source's metadata told is kept in the state
+        file, if that can be written, for the plan that follows."""
         spec, source, target = self._spec(request)
+        memory = self._memory(request, partial(self._store, source, target))
         notes = [await self._remembered_note(end.location) for end in (spec.source, spec.target)]
         async with open_ends(source, target, RunOptions(), listener, self._stopping) as ends:
             return await make_plan(
@@ -105,6 +108,7 @@ class Service:
                 source_note=notes[0],
                 target_note=notes[1],
                 profile_limit=request.profile_limit,
+                memory=memory,
             )
 
     async def migrate(
@@ -141,6 +145,7 @@ class Service:
                     source_note=notes[0],
                     target_note=notes[1],
                     profile_limit=request.profile_limit,
+                    memory=self._memory(request),
                 )
             if plan.unaccepted:
                 raise LossNotAccepted(plan.refused)
@@ -467,6 +472,9 @@ class Service:
             return self._reader.store()
         secrets = [end.api_key.get_secret_value() for end in endpoints if end.api_key is not None]
         return open_store(self.settings.state, read_only=read_only, secrets=secrets, patience=self._patience)
+
+    def _memory(self, request: MigrationRequest, writer: OpenStore | None = None) -> Memory:
+        return Memory(reader=None if request.fresh else partial(self._store, read_only=True), writer=writer)
 
     def _stored_endpoints(
         self, spec: MigrationSpec, store: Store, source_key: str | None, target_key: str | None

@@ -30,7 +30,7 @@ def clean(ended: Ended) -> bool:
     )
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(shell: Shell) -> None:
+def test_a_dry_run_prints_the_plan_and_writes_to_neither_database(shell: Shell) -> None:
     seed(shell.folder / "source", "docs", RECORDS)
     before = sorted(shell.folder.iterdir())
     ended = shell.run("migrate", "docs", *ends(), "--dry-run")
@@ -43,7 +43,12 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(shell: Shell) -> None:
     assert document["total_records"] == RECORDS
     assert document["unaccepted"] == []
     assert [item["source_field"] for item in document["field_mappings"]] == ["deep.n", "title"]
-    assert sorted(shell.folder.iterdir()) == before
+    assert {path.name.partition("-")[0] for path in {*shell.folder.iterdir()} - {*before}} == {"state.db"}
+    said = f"planned from the profile of .* UTC \\({RECORDS} records\\)"
+    assert re.search(said, str(document["warnings"]))
+    again = shell.run("migrate", "docs", *ends(), "--dry-run", "--fresh", "--json").document
+    assert not re.search(said, str(again["warnings"]))
+    assert re.search(said, shell.run("migrate", "docs", *ends()).out.replace("\n", " "))
 
 
 def test_a_migration_prints_its_plan_its_end_and_the_next_commands(finished: tuple[Shell, Ended]) -> None:

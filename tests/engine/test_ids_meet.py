@@ -94,8 +94,9 @@ async def test_a_payload_copied_on_the_way_is_a_record_of_its_own_at_home(
         assert [[key for key in row if key.startswith("_vm_")] for row in added.metadata] == [[], []]
 
 
-async def test_a_record_under_the_original_id_of_another_is_refused_by_name(
-    engines: dict[str, Harness], tmp_path: Path
+@pytest.mark.parametrize("limit", [None, 1])
+async def test_a_record_under_the_original_id_of_another_is_refused_by_name_however_few_are_read_for_the_plan(
+    engines: dict[str, Harness], tmp_path: Path, limit: int | None
 ) -> None:
     qdrant, weaviate = engines["qdrant"], engines["weaviate"]
     ends = [endpoint(harness, harness.new_name()) for harness in (qdrant, weaviate, qdrant)]
@@ -108,6 +109,6 @@ async def test_a_record_under_the_original_id_of_another_is_refused_by_name(
             (partition,) = await there.partitions(1)
             one = (await first_page(there, partition)).take([0])
             await there.upsert(replace(one, ids=[UUID(int=7)], metadata=[{}]))
-        request = MigrationRequest(id="back", source=ends[1], target=ends[2])
+        request = MigrationRequest(id="back", source=ends[1], target=ends[2], partitions=1, profile_limit=limit)
         with pytest.raises(IncompatibleSchema, match=r"1 ids more than once.*00000007"):
             await service.plan(request)

@@ -111,6 +111,7 @@ async def test_who_began_a_migration_of_an_earlier_version_is_learned_from_the_r
     for statement in (
         "ALTER TABLE migration DROP COLUMN owner",
         "ALTER TABLE request DROP COLUMN plan_id",
+        "DROP TABLE profile",
         "PRAGMA user_version = 3",
     ):
         sql(path, statement)

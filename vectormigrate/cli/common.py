@@ -67,4 +67,5 @@ def request_of(settings: Settings, migration_id: str, source: Place, target: Pla
         accepted_losses=what.accepted_losses,
         min_similarity=what.min_similarity,
         profile_limit=what.profile_limit,
+        fresh=what.fresh,
     )

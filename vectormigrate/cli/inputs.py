@@ -75,6 +75,7 @@ class What:
     overwrite: bool
     min_similarity: float
     profile_limit: int | None
+    fresh: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

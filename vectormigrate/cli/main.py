@@ -83,6 +83,7 @@ def migrate(
     overwrite: opt.Overwrite = False,
     min_similarity: opt.MinSimilarity = 0.98,
     profile_limit: opt.ProfileLimit = None,
+    fresh: opt.Fresh = False,
     partitions: opt.Partitions = None,
     dry_run: opt.DryRun = False,
     detach: opt.Detach = False,
@@ -141,6 +142,7 @@ def migrate(
             overwrite=overwrite,
             min_similarity=min_similarity,
             profile_limit=profile_limit,
+            fresh=fresh,
         ),
         Pace(
             batch_size=batch_size,

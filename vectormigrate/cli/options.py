@@ -210,6 +210,15 @@ ProfileLimit = Annotated[
     ),
 ]
 
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        rich_help_panel=WHAT,
+        help="Read the source's metadata again, although a dry run of today did.",
+    ),
+]
+
 # How to run. None keeps what is stored (resume) or the default (migrate).
 BatchSize = Annotated[
     int | None,

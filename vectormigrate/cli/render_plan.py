@@ -153,7 +153,7 @@ def show_plan(plan: MigrationPlan) -> None:
         show("", losses_table(plan.losses, plan.spec.accepted_losses))
     show("")
     _warnings(plan.warnings)
-    show(_verdict(plan), "Nothing was written.")
+    show(_verdict(plan), "Nothing was written to either database.")
 
 
 def show_short_plan(plan: MigrationPlan) -> None:

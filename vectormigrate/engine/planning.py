@@ -14,6 +14,7 @@ from vectormigrate.engine.collisions import Collisions, count_collisions, refuse
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.ownership import with_token
+from vectormigrate.engine.remembered import Evidence, Memory, source_key
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.engine.source_pages import SourcePages
 from vectormigrate.engine.way_home import lost_on_the_way_home
@@ -40,10 +41,12 @@ async def make_plan(
     source_note: Json = None,
     target_note: Json = None,
     profile_limit: int | None = None,
+    memory: Memory | None = None,
 ) -> MigrationPlan:
     """The whole decision. `source_note`, `target_note`: the origin notes of collections that cannot carry them.
     `profile_limit`: read about so many records (default: all) to decide and to count losses. A loss that only unread
     records need makes these rejects; a field that only they hold gets neither index nor column, which a warning says.
+    `memory`: what an earlier plan learned from the same source is used instead of reading, and kept for a later one.
 
     Raises PlanError and its kin for anything that cannot be done as asked, CollectionNotFound for a missing source.
     """
@@ -77,9 +80,12 @@ async def make_plan(
     total = sum(namespaces.values())
     wanted = spec.partitions or ends.source.capabilities.readers
     partitions = await ends.source.partitions(wanted, namespaces)
+    key = source_key(spec, schema, namespaces, partitions, profile_limit)
     looks = _Looks(ends.source, partitions, total, profile_limit, listener)
     first = decision(None, None).rules
     keys = TargetKeys(per_namespace=ends.target.capabilities.ids_per_namespace) if schema.note is not None else None
+    if memory is not None and keys is None:
+        looks.remembered = await memory.recall(key)
     losses = await looks.first(first, keys)
     profile = looks.profile
     ids_meet = bool(keys.doubles()) if keys is not None and profile.records >= total else None
@@ -89,12 +95,16 @@ async def make_plan(
         losses = await looks.losses(columns)
     final = decision(profile, losses, ids_meet)
     if keys is not None or profile.restored:
-        known = keys if same_keys(first, final.rules) else None
+        known = keys if same_keys(first, final.rules) and profile.records >= total else None
         await refuse_doubles(looks.pages, Mapper(final.rules), ends.target.capabilities, known)
     collisions = Collisions()
     if existing is not None and await ends.target.count():
         collisions = await count_collisions(looks.pages, Mapper(final.rules), ends.target)
-    rate, bytes_per_record = await _time_reading(ends.source, partitions, profile)
+    evidence = looks.evidence()
+    if looks.remembered is None:
+        evidence.rate, evidence.bytes_per_record = await _time_reading(ends.source, partitions, profile)
+        if memory is not None:
+            await memory.keep(key, evidence)
     return MigrationPlan(
         spec=spec,
         source_schema=schema,
@@ -106,21 +116,12 @@ async def make_plan(
         namespaces=namespaces,
         partitions=tuple(partitions),
         total_records=total,
-        bytes_per_record=bytes_per_record,
+        bytes_per_record=evidence.bytes_per_record,
         profiled_records=profile.records,
-        seconds_estimate=total / rate if rate else None,
-        warnings=(*final.warnings, *_unread(profile.records, total), *collisions.warnings(spec.overwrite)),
+        seconds_estimate=total / evidence.rate if evidence.rate else None,
+        warnings=(*final.warnings, *looks.told(), *collisions.warnings(spec.overwrite)),
         collisions=collisions.found,
     )
-
-
-def _unread(read: int, total: int) -> Iterator[str]:
-    if read < total:
-        yield (
-            f"the plan rests on {counted(read)} of {counted(total)} records: losses are counted in these "
-            "only; a record that needs a loss that none of them needs becomes a reject; a field that none of them "
-            "holds gets no index, and of a target with typed columns no column: only the sidecar keeps it"
-        )
 
 
 def _owned(schema: CollectionSchema, existing: CollectionSchema | None) -> CollectionSchema:
@@ -182,6 +183,9 @@ class _Looks:
     ) -> None:
         """`limit`: learn from about so many records; None = from every one."""
         self.profile = Profile()
+        self.remembered: Evidence | None = None
+        """What an earlier plan learned; None as soon as it does not answer what is asked."""
+        self._counted: list[tuple[MappingRules, Counter[str]]] = []
         self.pages = SourcePages(source, partitions, lambda: self.profile.metadata_bytes)
         self._total = total
         self._limit = limit
@@ -189,6 +193,10 @@ class _Looks:
 
     async def first(self, rules: MappingRules, keys: TargetKeys | None) -> Counter[str]:
         """Fill the profile, and `keys` with the keys that the records would get; returns the losses."""
+        if self.remembered is not None and self.remembered.counted(rules) is not None:
+            self.profile = self.remembered.profile
+        else:
+            self.remembered = None
 
         def add(batch: RecordBatch, parts: list[Mapped]) -> None:
             self.profile.add(batch)
@@ -202,6 +210,9 @@ class _Looks:
         self, rules: MappingRules, also: Callable[[RecordBatch, list[Mapped]], None] = lambda batch, parts: None
     ) -> Counter[str]:
         """Losses by name, counted by running the real mapping: the code that will meet them counts them."""
+        known = None if self.remembered is None else self.remembered.counted(rules)
+        if known is not None:
+            return known
         losses: Counter[str] = Counter()
         mapper = Mapper(rules)
 
@@ -214,7 +225,29 @@ class _Looks:
                 losses.update(reject.code for reject in mapped.rejects)
 
         await self.pages.each(handle, limit=self._limit)
+        self._counted.append((rules, losses))
         return losses
+
+    def evidence(self) -> Evidence:
+        """What was learned here or remembered."""
+        if self.remembered is not None:
+            return self.remembered
+        found = Evidence(profile=self.profile)
+        for rules, losses in self._counted:
+            found.count(rules, losses)
+        return found
+
+    def told(self) -> Iterator[str]:
+        """What the operator should know about what the plan rests on."""
+        if self.remembered is not None:
+            yield self.remembered.told()
+        read = self.profile.records
+        if read < self._total:
+            yield (
+                f"the plan rests on {counted(read)} of {counted(self._total)} records: losses are counted in these "
+                "only; a record that needs a loss that none of them needs becomes a reject; a field that none of them "
+                "holds gets no index, and of a target with typed columns no column: only the sidecar keeps it"
+            )
 
 
 def _check_way_home(batch: RecordBatch, mapped: Mapped, rules: MappingRules) -> None:

@@ -40,6 +40,24 @@ class FieldProfile:
     elements: Counter[str] = field(default_factory=Counter[str])
     """Kinds of the elements of lists: how many lists hold one of this kind."""
     _hashes: set[int] = field(default_factory=set[int])
+    _counted: int = 0
+    """Different values of a profile that came from JSON, whose hashes are gone."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON that `from_json` reads back."""
+        names = ("max_bytes", "min_int", "max_int", "wide_ints", "longest_list", "nested_lists", "distinct")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "kinds": dict(self.kinds),
+            "elements": dict(self.elements),
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> FieldProfile:
+        """The profile that `to_json` wrote, to be looked at; more values would count their likes again."""
+        rest = {name: value for name, value in data.items() if name not in ("kinds", "elements", "distinct")}
+        kinds, elements = Counter[str](data["kinds"]), Counter[str](data["elements"])
+        return FieldProfile(kinds=kinds, elements=elements, _counted=data["distinct"], **rest)
 
     @property
     def values(self) -> int:
@@ -58,7 +76,7 @@ class FieldProfile:
     @property
     def distinct(self) -> int:
         """Number of different scalar values, at most MAX_DISTINCT."""
-        return len(self._hashes)
+        return self._counted or len(self._hashes)
 
     def add(self, value: Value) -> None:
         """Count one value. Every value of a source comes by here, so the frequent types are asked for first."""
@@ -145,6 +163,9 @@ def _utf8_length(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
+_NUMBERS = ("records", "restored", "metadata_bytes", "negative_ids", "max_id_bytes", "strange_ids", "more_paths")
+
+
 class Profile:
     """Accumulates batches as the source returns them. Sidecars are undone first, so it shows the original records."""
 
@@ -166,6 +187,26 @@ class Profile:
         """Some paths beyond MAX_PATHS are not in `fields`."""
         self._nodes: dict[str, _Node] = {}
         self.vectors: dict[str, VectorProfile] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """What the ids and metadata told, as JSON that `from_json` reads back; without vectors."""
+        return {
+            **{name: getattr(self, name) for name in _NUMBERS},
+            "namespaces": dict(self.namespaces),
+            "id_kinds": {kind.value: count for kind, count in self.id_kinds.items()},
+            "fields": {path: found.to_json() for path, found in self.fields.items()},
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Profile:
+        """The profile that `to_json` wrote."""
+        profile = Profile()
+        for name in _NUMBERS:
+            setattr(profile, name, data[name])
+        profile.namespaces = Counter(data["namespaces"])
+        profile.id_kinds = Counter({IdKind(kind): count for kind, count in data["id_kinds"].items()})
+        profile.fields = {path: FieldProfile.from_json(found) for path, found in data["fields"].items()}
+        return profile
 
     def add(self, batch: RecordBatch) -> None:
         """Count a batch, and its vectors if it was read with them."""

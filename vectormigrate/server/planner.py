@@ -108,6 +108,7 @@ class Planner:
             accepted_losses=tuple(given.get("accept_losses", ())),
             min_similarity=given.get("min_similarity", 0.98),
             profile_limit=given.get("profile_limit"),
+            fresh=given.get("fresh", False),
         )
         return request, _options(given)
 

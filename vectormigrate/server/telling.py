@@ -44,6 +44,7 @@ _WORDS: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(r"--exclude\b"), "excludes"),
     (re.compile(r"--map\b"), "renames"),
     (re.compile(r"--plain\b"), "plain=true"),
+    (re.compile(r"--fresh\b"), "fresh=true"),
 ]
 _LOSSES = re.compile(r"--accept-loss ([\w.:-]+)")
 

@@ -70,6 +70,7 @@ class PlanTools:
         profile_limit: Annotated[
             int | None, Field(ge=1, description="Read about so many records to plan; default all.")
         ] = None,
+        fresh: Annotated[bool | None, Field(description="Read the source again, although a plan of today did.")] = None,
         batch_size: Annotated[int | None, Field(ge=1, le=100_000, description="Records per write; 100.")] = None,
         max_retries: Annotated[int | None, Field(ge=0, le=100, description="Tries after the first; 3.")] = None,
         concurrency: Annotated[int | None, Field(ge=1, le=64, description="Most writes in flight.")] = None,
@@ -97,6 +98,7 @@ class PlanTools:
             "overwrite": overwrite,
             "min_similarity": min_similarity,
             "profile_limit": profile_limit,
+            "fresh": fresh,
             "batch_size": batch_size,
             "max_retries": max_retries,
             "concurrency": concurrency,

@@ -17,9 +17,10 @@ from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status
-from vectormigrate.state import journal, leases, migrations, planning, proposals, rechecks, rejects
+from vectormigrate.state import journal, leases, migrations, planning, profiles, proposals, rechecks, rejects
 from vectormigrate.state.connection import Session, is_outdated, open_empty, open_reader, open_writer
 from vectormigrate.state.pages import prepare_page, require_lease
+from vectormigrate.state.profiles import KeptProfile
 from vectormigrate.state.proposals import Mark, Proposal, Starter
 from vectormigrate.state.records import (
     Lease,
@@ -349,6 +350,14 @@ class Store:
     async def save_proposal(self, proposal: Proposal) -> None:
         """Keep a plan that was shown, for a day."""
         await self._write(lambda session: proposals.save(session, proposal))
+
+    async def save_profile(self, key: str, profile: KeptProfile) -> None:
+        """Keep what a dry run learned; see profiles.save."""
+        await self._write(lambda session: profiles.save(session, key, profile))
+
+    async def profile(self, key: str) -> KeptProfile | None:
+        """What a dry run of today learned about what this key stands for."""
+        return await profiles.find(self._reader, key)
 
     async def proposal(self, proposal_id: str) -> Proposal | None:
         """A plan that was shown, or None."""

@@ -266,6 +266,17 @@ DELETE FROM proposal WHERE made_at < :before;
 -- name: proposal
 SELECT id, owner, plan, options, made_at FROM proposal WHERE id = :id;
 
+-- name: save_profile
+INSERT INTO profile (key, made_at, evidence) VALUES (:key, :made_at, :evidence)
+ON CONFLICT (key) DO UPDATE SET made_at = excluded.made_at, evidence = excluded.evidence;
+
+-- name: trim_profiles
+DELETE FROM profile WHERE made_at < :before
+   OR key NOT IN (SELECT key FROM profile ORDER BY made_at DESC, rowid DESC LIMIT :most);
+
+-- name: profile
+SELECT made_at, evidence FROM profile WHERE key = :key AND made_at >= :since;
+
 -- name: find_request
 SELECT migration_id, plan_id FROM request WHERE owner = :owner AND request_id = :request_id;
 
