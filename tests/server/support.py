@@ -11,6 +11,7 @@ from vectormigrate.server.auth import KeyRing
 from vectormigrate.server.keys import parse_key
 from vectormigrate.server.limiter import Limiter
 from vectormigrate.server.operations import Operations
+from vectormigrate.server.sessions import Sessions
 
 ALICE = "alice-key-" + "a" * 30
 ALICE_NEXT = "alice-next-" + "n" * 30
@@ -25,12 +26,13 @@ def ring(*texts: str) -> KeyRing:
 
 
 def operations(
-    folder: Path | None = None, *, keys: KeyRing | None = None, calls: int = 1000, streams: int = 32
+    folder: Path | None = None, *, keys: KeyRing | None = None, calls: int = 1000, streams: int = 32, sessions: int = 64
 ) -> Operations:
     return Operations(
         ring=ring() if keys is None else keys,
         limiter=Limiter(calls_per_minute=calls, open_streams=streams),
         audit=None if folder is None else AuditLog(folder / "audit.jsonl"),
+        sessions=Sessions(sessions),
     )
 
 

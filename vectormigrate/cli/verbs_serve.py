@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("mcp", "limits", "prometheus_client")
 SERVER_KEYS = (
-    *("keys", "audit", "calls_per_minute", "open_streams", "connections"),
+    *("keys", "audit", "calls_per_minute", "open_streams", "sessions", "connections"),
     *("allowed_hosts", "allowed_origins", "trusted_proxies", "unattended", "own_migrations_only"),
 )
 
@@ -151,10 +151,11 @@ def _operations(asked: Serve, table: Mapping[str, Json], settings: Settings, *, 
     from vectormigrate.server.auth import KeyRing
     from vectormigrate.server.limiter import CALLS_PER_MINUTE, OPEN_STREAMS, Limiter
     from vectormigrate.server.operations import Operations
+    from vectormigrate.server.sessions import SESSIONS, Sessions
 
     table = settings.connections.server
     calls = asked.calls_per_minute if asked.calls_per_minute is not None else _number(table, "calls_per_minute")
-    streams = _number(table, "open_streams")
+    streams, sessions = _number(table, "open_streams"), _number(table, "sessions")
     ring = None
     if not local:
         ring = KeyRing.open(asked.api_keys, settings.config, insecure_short_key=asked.insecure_short_key)
@@ -165,6 +166,7 @@ def _operations(asked: Serve, table: Mapping[str, Json], settings: Settings, *, 
             open_streams=OPEN_STREAMS if streams is None else streams,
         ),
         audit=AuditLog(asked.audit or default_log(settings)),
+        sessions=Sessions(SESSIONS if sessions is None else sessions),
     )
 
 

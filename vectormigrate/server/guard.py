@@ -11,13 +11,14 @@ import json
 import re
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import anyio
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS as OLDER
 from pydantic_core import from_json
 from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
@@ -39,6 +40,8 @@ from vectormigrate.server.operations import (
     Operations,
 )
 from vectormigrate.server.peers import Proxies, peer_of
+from vectormigrate.server.sessions import HEADER as SESSION
+from vectormigrate.server.sessions import end_session, noting
 
 BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 30.0
@@ -156,7 +159,7 @@ class Guard:
             send = _shared(send, origin)
         # For everyone below: what the proxy says of the client, if it is trusted.
         scope["client"] = (self.proxies.client(scope), 0)
-        with ExitStack() as held:
+        async with AsyncExitStack() as held:
             try:
                 self._check_hosts(Headers(scope=scope))
                 if origin is not None and self.hosts.shares_with(origin) and _is_preflight(scope):
@@ -168,6 +171,7 @@ class Guard:
                 if scope["method"] in ("POST", "PUT", "PATCH"):
                     receive = await self._with_body(scope, caller, receive)
                 held.enter_context(self._stream_of(scope, caller))
+                send = await self._in_session(held, scope, send, caller, key)
             except (Refused, LimitReached) as error:
                 refused = error if isinstance(error, Refused) else _beyond(error)
                 await self._refuse(refused, scope, send, caller, time.perf_counter() - began)
@@ -220,6 +224,28 @@ class Guard:
         if scope["method"] == "GET" and scope["path"] in (self.paths.mcp, self.paths.sse):
             return self.operations.open_stream(caller)
         return nullcontext()
+
+    async def _in_session(
+        self, held: AsyncExitStack, scope: Scope, send: Send, caller: Caller, key: Key | None
+    ) -> Send:
+        """Count the request to its session, or make room for the one that it opens. Raises LimitReached."""
+        sessions, headers = self.operations.sessions, Headers(scope=scope)
+        if scope["path"] != self.paths.mcp:
+            return send
+        name = headers.get(SESSION)
+        if name is not None:
+            held.enter_context(sessions.used(caller.name, name))
+            if scope["method"] == "DELETE":
+                return noting(send, lambda _: sessions.ended(caller.name, name))
+        elif scope["method"] == "POST" and headers.get("mcp-protocol-version", OLDER[0]) in OLDER:
+
+            async def end(idle: str) -> None:
+                with _identity(scope, caller, key):
+                    await end_session(self.app, scope, idle)
+
+            await held.enter_async_context(sessions.room(caller.name, end))
+            return noting(send, lambda answer: sessions.opened(caller.name, answer.get(SESSION)))
+        return send
 
     async def _with_body(self, scope: Scope, caller: Caller, receive: Receive) -> Receive:
         """The body, read whole; what gives it to the application. Raises Refused, LimitReached. A refused message of an

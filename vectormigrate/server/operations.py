@@ -24,6 +24,7 @@ from vectormigrate.server.audit import AuditLog, AuditUnwritable
 from vectormigrate.server.auth import LOCAL, NOBODY, Caller, Forbidden, KeyRing, as_caller
 from vectormigrate.server.limiter import CHATTER, Limiter, LimitReached
 from vectormigrate.server.metrics import Metrics
+from vectormigrate.server.sessions import Sessions
 
 CALLER_KEY = "vectormigrate.caller"
 """Where guard.py leaves the caller in the ASGI scope of a request, for the messages in its body."""
@@ -107,6 +108,7 @@ class Operations:
         limiter: Limiter | None = None,
         metrics: Metrics | None = None,
         audit: AuditLog | None = None,
+        sessions: Sessions | None = None,
         arguments_of: Callable[[str], frozenset[str] | None] = lambda _: None,
     ) -> None:
         """`arguments_of` names the arguments that a tool knows; the audit log shows the values of no others."""
@@ -114,6 +116,7 @@ class Operations:
         self.limiter = limiter or Limiter()
         self.metrics = metrics or Metrics()
         self.audit = audit
+        self.sessions = sessions or Sessions()
         self.arguments_of = arguments_of
         self._unwritten: deque[Mapping[str, Json]] = deque(maxlen=LINES_KEPT)
 
