@@ -6,12 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import anyio
-
 from vectormigrate.errors import TerminalError
+from vectormigrate.polling import Poll
 
-LOOKS = 20
-PAUSE_SECONDS = 0.1
+SECONDS = 2.0
 """Nodes of a cluster learn of changes one after another, and records change while we look."""
 
 T = TypeVar("T")
@@ -37,17 +35,13 @@ class Interfaces:
     async def compared(self, look: Callable[[], Awaitable[T]]) -> T:
         """What `look` returns. Raises TerminalError for a difference that stays: no record of a batch is to blame, so
         it is no InvalidRequest, for which the engine would try every record alone."""
-        for _ in range(LOOKS - 1):
+        poll = Poll(SECONDS)
+        while True:
             try:
                 return await look()
             except Differs as error:
-                if not error.passing:
+                if not error.passing or not await poll.again():
                     raise self._two_servers(error) from None
-            await anyio.sleep(PAUSE_SECONDS)
-        try:
-            return await look()
-        except Differs as error:
-            raise self._two_servers(error) from None
 
     def _two_servers(self, why: Differs) -> TerminalError:
         message = f"gRPC at {self.grpc} is another server than REST at {self.rest}: {why}. {self.advice}"

@@ -94,9 +94,9 @@ async def test_a_payload_copied_on_the_way_is_a_record_of_its_own_at_home(
         assert [[key for key in row if key.startswith("_vm_")] for row in added.metadata] == [[], []]
 
 
-@pytest.mark.parametrize("limit", [None, 1])
+@pytest.mark.parametrize(("limit", "home"), [(None, True), (1, True), (1, False)])
 async def test_a_record_under_the_original_id_of_another_is_refused_by_name_however_few_are_read_for_the_plan(
-    engines: dict[str, Harness], tmp_path: Path, limit: int | None
+    engines: dict[str, Harness], tmp_path: Path, limit: int | None, home: bool
 ) -> None:
     qdrant, weaviate = engines["qdrant"], engines["weaviate"]
     ends = [endpoint(harness, harness.new_name()) for harness in (qdrant, weaviate, qdrant)]
@@ -109,6 +109,8 @@ async def test_a_record_under_the_original_id_of_another_is_refused_by_name_howe
             (partition,) = await there.partitions(1)
             one = (await first_page(there, partition)).take([0])
             await there.upsert(replace(one, ids=[UUID(int=7)], metadata=[{}]))
-        request = MigrationRequest(id="back", source=ends[1], target=ends[2], partitions=1, profile_limit=limit)
+        away = Endpoint(type="memory", url=f"memory://{tmp_path.name}", collection="away")
+        place = ends[2] if home else away
+        request = MigrationRequest(id="on", source=ends[1], target=place, partitions=1, profile_limit=limit)
         with pytest.raises(IncompatibleSchema, match=r"1 ids more than once.*00000007"):
             await service.plan(request)

@@ -134,10 +134,13 @@ async def test_finalize_waits_for_the_shards(near: Place, emulated: Emulator) ->
         emulated.calls()
         await target.finalize()
         assert emulated.calls()["GET /schema"] >= 4
-    async with near.open(name, ready_timeout=0.01) as target:
+    async with near.open(name, ready_timeout=1) as target:
         emulated.knobs.busy = 10_000
+        emulated.calls()
         with pytest.raises(TimedOut):
             await target.finalize()
+        # The class, and its shards at once, after 100, 300, 700 ms and at the end.
+        assert emulated.calls()["GET /schema"] <= 6
     told: list[int] = []
     async with near.open(name, ready_timeout=30) as target:
         assert await target.finalize(wait=False, report=told.append) > 0

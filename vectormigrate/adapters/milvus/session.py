@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,12 +18,12 @@ from vectormigrate.adapters.milvus.layout import Layout, layout_of
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.errors import AuthFailed, CollectionNotFound, InvalidRequest, TimedOut
 from vectormigrate.figures import duration
+from vectormigrate.polling import Poll
 
 DEFAULT_PARTITION = "_default"
 ALL = "*"
 NOT_LOADED = 101
 UNEXPECTED = 1
-POLL_SECONDS = 0.05
 INDEX_FILE_SECONDS = 10.0
 """For how long an index file that Lite cannot read may be one that it is still writing in the background."""
 
@@ -217,17 +216,16 @@ class Session:
         names = dict(zip(shown.partitionIDs, shown.partition_names, strict=True))
         stored = pb.GetPersistentSegmentInfoRequest(collectionName=collection)
         served = pb.GetQuerySegmentInfoRequest(collectionName=collection)
-        deadline = time.monotonic() + self.config.ready_timeout
+        poll = Poll(self.config.ready_timeout)
         while True:
             kept = (await self.client.call(stored, pb.GetPersistentSegmentInfoResponse)).infos
             here = {item.segmentID for item in (await self.client.call(served, pb.GetQuerySegmentInfoResponse)).infos}
             left = [item for item in kept if names.get(item.partitionID) in partitions and item.num_rows]
             if all(item.segmentID in here for item in left if item.state == cp.SegmentState.Flushed):
                 return
-            if time.monotonic() > deadline:
+            if not await poll.again():
                 message = f"the segments of {collection!r} were not loaded within {duration(self.config.ready_timeout)}"
                 raise TimedOut(message, adapter=NAME, operation="load")
-            await anyio.sleep(POLL_SECONDS)
 
     async def _whole(self, state: int) -> None:
         """Load the collection when none of it is loaded."""
@@ -258,7 +256,7 @@ class Session:
         # 0 lets newer servers choose; 2.3 wants a number.
         replicas = 1 if self.server.version < (2, 4) else 0
         request = pb.LoadCollectionRequest(collection_name=layout.name, replica_number=replicas)
-        deadline = time.monotonic() + INDEX_FILE_SECONDS
+        poll = Poll(INDEX_FILE_SECONDS)
         while True:
             try:
                 await self.client.call(request, cp.Status)
@@ -266,19 +264,17 @@ class Session:
             except StatusError as error:
                 if not self.server.lite or error.code != UNEXPECTED:
                     raise
-                if time.monotonic() > deadline:
+                if not await poll.again():
                     raise _unreadable_index(layout.name, self.config.url, error) from error
-            await anyio.sleep(POLL_SECONDS)
         await self._until_loaded()
 
     async def _until_loaded(self, partition: str = "") -> None:
         layout = await self.layout()
-        deadline = time.monotonic() + self.config.ready_timeout
+        poll = Poll(self.config.ready_timeout)
         while await self._state(partition) != cp.LoadState.LoadStateLoaded:
-            if time.monotonic() > deadline:
+            if not await poll.again():
                 message = f"collection {layout.name!r} was not loaded within {duration(self.config.ready_timeout)}"
                 raise TimedOut(message, adapter=NAME, operation="load")
-            await anyio.sleep(POLL_SECONDS)
 
     async def _state(self, partition: str = "") -> int:
         layout = await self.layout()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import anyio
@@ -23,10 +22,10 @@ from vectormigrate.figures import duration
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, kind_fits
 from vectormigrate.model.schema import CollectionSchema, Json
+from vectormigrate.polling import Poll
 
 DELETE_IDS = 5_000
 RATE_LIMIT = 8
-POLL_SECONDS = 0.1
 PARTITION_NOT_FOUND = 200
 
 
@@ -103,18 +102,17 @@ class Writer:
             num_rows=encoded.count,
         )
         self._session.keep_loaded()
-        deadline = time.monotonic() + self._session.config.ready_timeout
+        poll = Poll(self._session.config.ready_timeout)
         while True:
             try:
                 await self._session.client.call(request, pb.MutationResult)
             except StatusError as error:
                 # A partition that another client is just making is listed a moment before it can be written to.
                 made = error.code == PARTITION_NOT_FOUND and partition in await self._session.partitions()
-                if not made or time.monotonic() > deadline:
+                if not made or not await poll.again():
                     raise
             else:
                 return
-            await anyio.sleep(POLL_SECONDS)
 
     def _check_auto_id(self, layout: Layout) -> None:
         """Servers refuse ids for such a collection, or (2.6 and later, where `allow_insert_auto_id` is set) take them
@@ -164,7 +162,7 @@ class Writer:
     async def _indexed(self, layout: Layout, wait: bool, report: IndexReport) -> int:
         """How many rows an index is being built of; none, if `wait`. Raises InvalidRequest when one failed."""
         busy = (cp.IndexState.Unissued, cp.IndexState.InProgress, cp.IndexState.Retry)
-        deadline = time.monotonic() + self._session.config.ready_timeout
+        poll = Poll(self._session.config.ready_timeout)
         while True:
             indexes = await self._session.indexes()
             failed = next((item for item in indexes if item.state == cp.IndexState.Failed), None)
@@ -175,11 +173,10 @@ class Writer:
             report(left)
             if not left or not wait:
                 return left
-            if time.monotonic() > deadline:
+            if not await poll.again():
                 waited = duration(self._session.config.ready_timeout)
                 message = f"the indexes of {layout.name!r} were not built within {waited}"
                 raise TimedOut(message, adapter=NAME, operation="finalize")
-            await anyio.sleep(POLL_SECONDS)
 
     async def drop(self) -> None:
         """Remove the collection, if it exists."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-import anyio
 import msgspec
 from pinecone import AsyncPinecone, NotFoundError, RetryConfig
 from pinecone.models.indexes.index import IndexModel
@@ -13,10 +11,8 @@ from pinecone.models.indexes.index import IndexModel
 from vectormigrate.adapters.pinecone.config import PineconeConfig
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+from vectormigrate.polling import Poll
 from vectormigrate.server_access import environment_proxy, header_values, tls_context
-
-POLL_FIRST = 0.05
-POLL_LAST = 5.0
 
 
 class Control:
@@ -72,8 +68,7 @@ class Control:
         await self._until(gone=True)
 
     async def _until(self, *, gone: bool) -> None:
-        deadline = time.monotonic() + self._ready_timeout
-        pause = POLL_FIRST
+        poll = Poll(self._ready_timeout)
         while True:
             found = await self.describe()
             if gone and found is None:
@@ -83,11 +78,9 @@ class Control:
                     return
                 if found["status"]["state"] == "InitializationFailed":
                     raise InvalidRequest(f"the index {self._name!r} failed to start", adapter=NAME, operation="create")
-            if time.monotonic() > deadline:
+            if not await poll.again():
                 done = "gone" if gone else "ready"
                 raise TimedOut(f"the index {self._name!r} was not {done} in time", adapter=NAME)
-            await anyio.sleep(pause)
-            pause = min(2 * pause, POLL_LAST)
 
     def _check_open(self) -> None:
         if not self._open:

@@ -7,10 +7,7 @@ the service allows; fetch and list have no promise of their own.
 
 from __future__ import annotations
 
-import time
 from typing import Any
-
-import anyio
 
 from vectormigrate.adapters.pinecone.client import Reply
 from vectormigrate.adapters.pinecone.errors import NAME
@@ -19,28 +16,13 @@ from vectormigrate.adapters.pinecone.reading import listed_count, stats_counts
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
 from vectormigrate.errors import TimedOut
 from vectormigrate.figures import duration
+from vectormigrate.polling import Poll
 
 BARRIER_ID = "_vm_barrier"
 """Deleted, though it never exists: the LSN of that delete lies above all earlier writes of the namespace."""
 
-POLL_FIRST = 0.02
-POLL_LAST = 2.0
-
-
-class Poll:
-    """Pauses that grow, until a deadline."""
-
-    def __init__(self, session: Session, what: str) -> None:
-        self._deadline = time.monotonic() + session.config.fresh_timeout
-        self._message = f"{what} within {duration(session.config.fresh_timeout)}"
-        self._pause = POLL_FIRST
-
-    async def pause(self) -> None:
-        """Raises TimedOut after the deadline."""
-        if time.monotonic() > self._deadline:
-            raise TimedOut(self._message, adapter=NAME)
-        await anyio.sleep(self._pause)
-        self._pause = min(2 * self._pause, POLL_LAST)
+FIRST = 0.02
+"""Seconds until the second question: most writes are indexed at once."""
 
 
 async def settle(session: Session, namespace: str, *, by_counts: bool = False) -> None:
@@ -49,7 +31,7 @@ async def settle(session: Session, namespace: str, *, by_counts: bool = False) -
     if namespace not in session.pending:
         return
     target = session.pending[namespace]
-    poll = Poll(session, f"writes to namespace {namespace!r} did not show up")
+    poll, what = fresh_poll(session), f"writes to namespace {namespace!r} did not show up"
     while True:
         seen = await _indexed(session, namespace) if target is not None else None
         if seen is None:
@@ -57,11 +39,22 @@ async def settle(session: Session, namespace: str, *, by_counts: bool = False) -
         if target is not None and seen >= target:
             _done(session, namespace, target)
             return
-        await poll.pause()
+        await again(session, poll, what)
     if by_counts:
         while (await stats_counts(session)).get(namespace, 0) != await listed_count(session, namespace):
-            await poll.pause()
+            await again(session, poll, what)
         _done(session, namespace, target)
+
+
+def fresh_poll(session: Session) -> Poll:
+    """For as long as a write may take to show up."""
+    return Poll(session.config.fresh_timeout, first=FIRST)
+
+
+async def again(session: Session, poll: Poll, what: str) -> None:
+    """Wait before the next look. Raises TimedOut, saying `what` did not happen."""
+    if not await poll.again():
+        raise TimedOut(f"{what} within {duration(session.config.fresh_timeout)}", adapter=NAME)
 
 
 def _done(session: Session, namespace: str, target: int | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from vectormigrate.adapters.pinecone.capabilities import NOTE_NAMESPACE
 from vectormigrate.adapters.pinecone.errors import NAME
-from vectormigrate.adapters.pinecone.freshness import Poll, delete_ids
+from vectormigrate.adapters.pinecone.freshness import again, delete_ids, fresh_poll
 from vectormigrate.adapters.pinecone.layout import Layout
 from vectormigrate.adapters.pinecone.reading import Raw, fetch, listed_count
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path, segment
@@ -56,11 +56,11 @@ def _field(found: Raw, record_id: str, name: str) -> Json:
 async def write_note(session: Session, note: Json) -> None:
     """Replace the note and wait until it can be read; None removes it."""
     layout = await session.layout(fresh=True)
-    poll = Poll(session, "the origin note did not show up")
+    poll, what = fresh_poll(session), "the origin note did not show up"
     if note is None:
         await _remove(session)
         while await listed_count(session, NOTE_NAMESPACE):
-            await poll.pause()
+            await again(session, poll, what)
         return
     if not layout.vectors:
         message = f"the index {layout.name!r} takes no vectors of its own, so that the origin note has no place there"
@@ -78,7 +78,7 @@ async def write_note(session: Session, note: Json) -> None:
         found = await fetch(session, NOTE_NAMESPACE, ids)
         if len(found) == len(ids) and _field(found, HEAD, _HEAD) == head:
             break
-        await poll.pause()
+        await again(session, poll, what)
     if old is not None:
         former, count, _ = str(old).split(":")
         await delete_ids(session, NOTE_NAMESPACE, [f"{former}-{number}" for number in range(int(count))])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,12 +27,10 @@ from vectormigrate.half_units import as_sent
 from vectormigrate.model.batch import Metadata, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json
+from vectormigrate.polling import Poll
 from vectormigrate.record_checks import check_columns
 
 DELETE_IDS = 1_000
-POLL_SECONDS = 0.1
-POLL_MOST = 2.0
-
 WAIT = {"wait": "true"}
 
 
@@ -164,8 +161,8 @@ class Writer:
         return await self._ready(wait, report)
 
     async def _ready(self, wait: bool, report: IndexReport) -> int:
-        deadline = time.monotonic() + self._session.config.ready_timeout
-        pause, nudged = POLL_SECONDS, False
+        poll = Poll(self._session.config.ready_timeout)
+        nudged = False
         while True:
             layout = await self._session.layout(fresh=True)
             status = layout.info["status"]
@@ -181,12 +178,10 @@ class Writer:
                 # After a restart the optimisers wait for a change of the settings.
                 await self._session.rest.call("PATCH", self._session.path, {"optimizers_config": {}})
                 nudged = True
-            if time.monotonic() > deadline:
+            if not await poll.again():
                 seconds = self._session.config.ready_timeout
                 message = f"collection {layout.name!r} is still {status} after {duration(seconds)}"
                 raise TimedOut(message, adapter=NAME, operation="finalize")
-            await anyio.sleep(pause)
-            pause = min(POLL_MOST, pause * 1.5)
 
     async def drop(self) -> None:
         """Remove the collection, if it exists."""

@@ -20,11 +20,11 @@ from vectormigrate.adapters.weaviate.proto import aggregate, tenants
 from vectormigrate.at_once import gather
 from vectormigrate.errors import CollectionNotFound, InvalidRequest, TimedOut
 from vectormigrate.figures import duration
+from vectormigrate.polling import Poll
 
 R = TypeVar("R")
 
 HOT = "HOT"
-POLL_SECONDS = 0.05
 TENANTS_PER_CALL = 100
 COUNTS = 8
 """Tenants counted at once."""
@@ -260,15 +260,14 @@ class Session:
         async with self._lock:
             self._was.setdefault(name, {"UNFREEZING": "FROZEN", "FREEZING": "FROZEN"}.get(state, state))
             await self._switch(layout.name, {name: HOT})
-            deadline = time.monotonic() + self.config.ready_timeout
+            poll = Poll(self.config.ready_timeout)
             while (await self.states([name])).get(name, HOT) != HOT:
-                if time.monotonic() > deadline:
+                if not await poll.again():
                     message = (
                         f"tenant {name!r} was switched on over REST, but not active over gRPC within "
                         f"{duration(self.config.ready_timeout)}; do both lead to one server?"
                     )
                     raise TimedOut(message, adapter=NAME, operation="tenant")
-                await anyio.sleep(POLL_SECONDS)
 
     async def _switch(self, collection: str, wanted: dict[str, str]) -> None:
         body = [{"name": name, "activityStatus": state} for name, state in wanted.items()]

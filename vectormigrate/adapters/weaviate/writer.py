@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,9 +31,9 @@ from vectormigrate.figures import counted, duration, plural
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json
+from vectormigrate.polling import Poll
 
 DELETE_IDS = 1_000
-POLL_SECONDS = 0.1
 CHANGE_SECONDS = 5.0
 HEADROOM = 64 * 1024
 """Left free in a message for what the protocol adds."""
@@ -255,7 +254,7 @@ class Writer:
 
     async def _indexed(self, layout: Layout, wait: bool, report: IndexReport) -> int:
         seconds = self._session.config.ready_timeout
-        deadline = time.monotonic() + seconds
+        poll = Poll(seconds)
         busy = {"INDEXING", "LOADING"}
         while True:
             shards: list[dict[str, Any]] = await self._session.client.rest("GET", class_path(layout.name, "shards"))
@@ -264,21 +263,19 @@ class Writer:
             report(left)
             if not waiting or (not wait and not any(item.get("status") == "LOADING" for item in waiting)):
                 return left
-            if time.monotonic() > deadline:
+            if not await poll.again():
                 message = (
                     f"{counted(len(waiting))} shards of {layout.name!r} were not indexed within {duration(seconds)}"
                 )
                 raise TimedOut(message, adapter=NAME, operation="finalize")
-            await anyio.sleep(POLL_SECONDS)
 
     async def _changed(self, layout: Layout) -> None:
         """Wait a moment for shards that take no writes while the class is being changed."""
-        with anyio.move_on_after(CHANGE_SECONDS):
-            while True:
-                shards: list[dict[str, Any]] = await self._session.client.rest("GET", class_path(layout.name, "shards"))
-                if all(item.get("status") != "READONLY" for item in shards):
-                    return
-                await anyio.sleep(POLL_SECONDS)
+        poll = Poll(CHANGE_SECONDS)
+        asking = True
+        while asking:
+            shards: list[dict[str, Any]] = await self._session.client.rest("GET", class_path(layout.name, "shards"))
+            asking = any(item.get("status") == "READONLY" for item in shards) and await poll.again()
 
     async def drop(self) -> None:
         """Remove the class and what waits for it; missing ones are fine."""
