@@ -111,6 +111,17 @@ async def test_a_limit_of_records_is_kept_and_said(service: Service, request_: M
     assert "becomes a reject" in warning
 
 
+async def test_a_limit_below_the_number_of_namespaces_leaves_some_of_them_unread(
+    service: Service, request_: MigrationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = Faults()
+    inject(monkeypatch, "source", faults)
+    plan = await service.plan(replace(request_, profile_limit=4))
+    assert plan.profiled_records == 4
+    read = {item.source_field for item in plan.field_mappings} - {"wide"}
+    assert read == {"field 0", "field 3", "field 6", "field 9"}
+
+
 async def test_a_field_of_unread_records_alone_is_in_the_sidecar_as_the_plan_says(
     service: Service, request_: MigrationRequest
 ) -> None:

@@ -45,9 +45,10 @@ class SourcePages:
             return
         keeping: list[RecordBatch] | None = [] if limit is None else None
         rows = 0
-        share = None if limit is None else -(-limit // max(1, len(self._partitions)))
-        streams = [anyio.create_memory_object_stream[RecordBatch](AHEAD) for _ in self._partitions]
-        waiting = [(partition, send) for partition, (send, _) in zip(self._partitions, streams, strict=True)]
+        partitions = self._partitions if limit is None else _some(self._partitions, limit)
+        share = None if limit is None else -(-limit // max(1, len(partitions)))
+        streams = [anyio.create_memory_object_stream[RecordBatch](AHEAD) for _ in partitions]
+        waiting = [(partition, send) for partition, (send, _) in zip(partitions, streams, strict=True)]
 
         async def reader() -> None:
             while waiting:
@@ -80,3 +81,9 @@ class SourcePages:
                 read += len(page.batch)
                 if share is not None and read >= share:
                     return
+
+
+def _some(partitions: Sequence[Partition], most: int) -> Sequence[Partition]:
+    """At most so many of them, evenly spread: of thousands of small namespaces not even one record each is wanted."""
+    count = len(partitions)
+    return partitions if count <= most else [partitions[number * count // most] for number in range(most)]
