@@ -10,15 +10,18 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from vectormigrate.state.faults import file_identity
+from vectormigrate.state.faults import file_identity, is_busy
 from vectormigrate.state.processes import steady_now
 from vectormigrate.state.queries import QUERIES
 from vectormigrate.state.records import Lease, utc_text
+
+BUSY_SECONDS = 0.001
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +67,7 @@ class Heartbeat:
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: a file that was removed must not come back empty
         uri = f"{self._path.absolute().as_uri()}?mode=rw"
-        return sqlite3.connect(uri, uri=True, timeout=self._interval, isolation_level=None)
+        return sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None)
 
     def _extend(self, connection: sqlite3.Connection) -> bool:
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -75,4 +78,14 @@ class Heartbeat:
             "expires_at": expires_at,
             "steady_until": steady_now() + self._ttl,
         }
-        return connection.execute(QUERIES["extend_lease"], values).rowcount == 1
+        until = time.monotonic() + self._interval
+        while True:
+            try:
+                return connection.execute(QUERIES["extend_lease"], values).rowcount == 1
+            except sqlite3.OperationalError as error:
+                # A run that commits all the time leaves a short gap now and then (writer.py), which SQLite's own pauses
+                # of up to a tenth of a second would miss.
+                if not is_busy(error) or time.monotonic() > until:
+                    raise
+                if self._stop.wait(BUSY_SECONDS):
+                    return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,6 +15,11 @@ from typing import Any, TypeVar
 from vectormigrate.errors import StateError
 from vectormigrate.state.connection import Session
 from vectormigrate.state.pages import PreparedPage, apply_pages
+
+GAP_EVERY = 1.0
+GAP_SECONDS = 0.01
+"""Between transactions that follow one another without a pause: whoever else writes to the file, such as the heartbeat
+of our own lease, would wait until the last one."""
 
 T = TypeVar("T")
 Operation = Callable[[Session], Awaitable[Any]]
@@ -63,6 +69,7 @@ class Writer:
 
     async def _serve(self) -> None:
         group: list[_Job] = []
+        gap = time.monotonic()
         try:
             while self._waiting or not self._closing:
                 await self._wake.wait()
@@ -70,6 +77,9 @@ class Writer:
                 group, self._waiting = self._waiting, []
                 if group:
                     await self._transact(group)
+                    if time.monotonic() - gap > GAP_EVERY:
+                        await asyncio.sleep(GAP_SECONDS)
+                        gap = time.monotonic()
         finally:
             for job in group + self._waiting:
                 job.done.cancel()
