@@ -19,7 +19,7 @@ from vectormigrate.engine.advice import column_rules, decide_for, declared_field
 from vectormigrate.engine.connect import Ends, configure, end_of, open_endpoint, open_ends, open_target
 from vectormigrate.engine.declared import recommend_fields
 from vectormigrate.engine.doctor import examine
-from vectormigrate.engine.events import Listener, Planned, ignore
+from vectormigrate.engine.events import Listener, PhaseChanged, Planned, ignore
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.holdings import holdings
 from vectormigrate.engine.lifecycle import Verb, next_state
@@ -283,7 +283,9 @@ class Service:
                 stored = await store.load(migration_id)
                 next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
                 removal = await plan_removal(stored, collection, store)
+                listener(PhaseChanged(migration_id=migration_id, phase=Phase.ROLLING_BACK))
                 removed = await undo(stored, removal, collection, store, lease)
+                listener(PhaseChanged(migration_id=migration_id, phase=Phase.ROLLED_BACK))
             overwritten = stored.counters.written - removed.journaled if stored.plan.spec.overwrite else 0
             return RollbackResult(
                 migration_id=migration_id,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +66,25 @@ class Shell:
             check=False,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def on_terminal(self, columns: int, *arguments: str, colour: bool = True) -> str:
+        """Run to the end on a terminal of this width: all that it is sent, control sequences included."""
+        screen, ours = pty.openpty()
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        environment = {name: value for name, value in self.environment.items() if name not in ("COLUMNS", "NO_COLOR")}
+        environment |= {"TERM": "xterm-256color"} | ({} if colour else {"NO_COLOR": "1"})
+        command = self.command(*arguments)
+        seen = b""
+        with subprocess.Popen(command, stdin=ours, stdout=ours, stderr=ours, env=environment, cwd=self.folder) as ran:
+            os.close(ours)
+            try:
+                while chunk := os.read(screen, 4096):
+                    seen += chunk
+            except OSError:  # how Linux says that nobody holds the other side any more
+                pass
+            ran.wait(TIMEOUT)
+        os.close(screen)
+        return seen.decode().replace("\r\n", "\n")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start and go on; the caller ends it."""

@@ -11,12 +11,16 @@ from typing import Any
 
 import orjson
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 PIPED_WIDTH = 200
 """Columns when stdout is no terminal: nothing is cut off or wrapped early for the program that reads it."""
+
+NARROW = 70
+"""Columns of a terminal below which a table becomes a block of lines per row: its cells would be torn to pieces."""
 
 PROGRAM = "vectormigrate"
 
@@ -50,6 +54,11 @@ def show(*parts: RenderableType) -> None:
         out().print(part, soft_wrap=isinstance(part, str | Text) and not out().is_terminal)
 
 
+def show_command(label: str, command: str) -> None:
+    """A command to be copied: the terminal may wrap it, we do not."""
+    out().print(Text(f"{label:<13}{command}"), soft_wrap=True)
+
+
 def notice(message: str, style: str = "") -> None:
     """One line for people, on stderr."""
     err().print(clean(message), style=style, soft_wrap=True)
@@ -65,10 +74,30 @@ def is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table; long cells fold, so nothing is lost. The columns named in `right` hold numbers."""
+class Rows(Table):
+    """A table; on a narrow terminal a block per row, headed by the first cell."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not console.is_terminal or options.max_width >= NARROW:
+            yield from super().__rich_console__(console, options)
+            return
+        if self.title:
+            yield Text(str(self.title), style="bold")
+        names = [str(column.header) for column in self.columns]
+        for head, *rest in zip(*(column.cells for column in self.columns), strict=True):
+            yield head
+            block = _grid()
+            for name, cell in zip(names[1:], rest, strict=True):
+                if str(cell):
+                    block.add_row(name, cell)
+            if block.row_count:
+                yield Padding(block, (0, 0, 0, 2))
+
+
+def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Rows:
+    """An empty table; long cells fold, so nothing is cut off. The columns named in `right` hold numbers."""
     style = box.SIMPLE_HEAD if out().is_terminal else None
-    made = Table(
+    made = Rows(
         title=title or None,
         title_justify="left",
         title_style="bold",
@@ -87,11 +116,16 @@ def pairs(rows: list[tuple[str, str]]) -> RenderableType:
     if not out().is_terminal:
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    made = _grid()
+    for name, value in rows:
+        made.add_row(name, value)
+    return made
+
+
+def _grid() -> Table:
     made = Table.grid(padding=(0, 2))
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
-    for name, value in rows:
-        made.add_row(name, value)
     return made
 
 

@@ -66,6 +66,7 @@ LIST = """[bold]Examples[/]
 VALIDATE = """[bold]Examples[/]
   vectormigrate validate docs
   vectormigrate validate docs --full --report docs.html
+  vectormigrate validate docs --full --details
   vectormigrate validate docs --full --repair"""
 
 ROLLBACK = """[bold]Examples[/]

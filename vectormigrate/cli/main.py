@@ -269,6 +269,9 @@ def validate(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE.html", help="Write a report with plots.", dir_okay=False)
     ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also what the comparison proves, and the figures of every vector field.")
+    ] = False,
     source_api_key: opt.SourceKey = None,
     target_api_key: opt.TargetKey = None,
     state: opt.State = None,
@@ -290,6 +293,7 @@ def validate(
         queries=queries,
         min_similarity=min_similarity,
         report=report,
+        details=details,
         source_key=source_api_key,
         target_key=target_api_key,
     )

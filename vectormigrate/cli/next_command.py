@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.text import Text
-
-from vectormigrate.cli.console import show
+from vectormigrate.cli.console import show, show_command
 from vectormigrate.cli.inputs import Common
 from vectormigrate.engine.lifecycle import Verb
 from vectormigrate.engine.next_step import Why, next_step
@@ -59,4 +57,4 @@ def show_next(lines: Sequence[tuple[str, str]]) -> None:
     if lines:
         show("")
     for label, command in lines:
-        show(Text(f"{label:<13}{command}"))
+        show_command(label, command)

@@ -174,12 +174,10 @@ def show_rollback(result: RollbackResult) -> None:
 
 def show_checks(checks: Sequence[DoctorCheck]) -> None:
     """`doctor`."""
-    made = Table.grid(padding=(0, 2))
-    made.add_column(no_wrap=True)
-    # Both may be long (a path, a reason): neither may push the other off a narrow terminal.
-    made.add_column(overflow="fold", ratio=2)
-    made.add_column(overflow="fold", ratio=3)
+    made = table("", "check", "found")
+    made.show_header = False
+    made.box = None
     for check in checks:
-        mark = Text("ok", style="green") if check.ok else Text("FAIL", style="bold red")
-        made.add_row(mark, clean(check.name), clean(check.detail))
+        mark = ("ok    ", "green") if check.ok else ("FAIL  ", "bold red")
+        made.add_row(Text.assemble(mark, clean(check.name)), clean(check.detail))
     show(made)

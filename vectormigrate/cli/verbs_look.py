@@ -106,6 +106,7 @@ async def validate(
     queries: int,
     min_similarity: float | None,
     report: Path | None,
+    details: bool,
     source_key: str | None,
     target_key: str | None,
 ) -> int:
@@ -127,15 +128,15 @@ async def validate(
                 target_key=target_key,
             )
         after = await service.status(migration_id)
+        plan = await service.stored_plan(migration_id)
         if report:
             from vectormigrate.validation.report import html_report
 
-            plan = await service.stored_plan(migration_id)
             await anyio.Path(report).write_text(html_report(verdict, after, plan), encoding="utf-8")
     if common.as_json:
         document(report_document(verdict))
     else:
-        show_report(verdict)
+        show_report(verdict, plan.losses, details=details)
         if report:
             show(f"report:  {report}")
         show_next(next_commands(common, after, validation=verdict))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from vectormigrate import registry
 from vectormigrate.adapter import AnySpec, ConnectionConfig, Listing, Target, lister
-from vectormigrate.engine.events import Listener
+from vectormigrate.engine.events import Connecting, Listener
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget, RetryPolicy, located
 from vectormigrate.engine.throttle import AdaptiveLimiter
 from vectormigrate.errors import CollectionNotFound, ConfigError, End, VectorMigrateError, did_you_mean
@@ -117,6 +117,16 @@ async def listing(endpoint: Endpoint) -> Listing:
 
 
 @asynccontextmanager
+async def _announced(endpoint: Endpoint, listener: Listener) -> AsyncGenerator[Target]:
+    """The open endpoint; the listener learns when connecting begins and ends."""
+    end = str(end_of(endpoint))
+    listener(Connecting(end=end))
+    async with open_endpoint(endpoint) as collection:
+        listener(Connecting(end=end, ready=True))
+        yield collection
+
+
+@asynccontextmanager
 async def open_ends(
     source: Endpoint,
     target: Endpoint,
@@ -127,7 +137,7 @@ async def open_ends(
     """Connect to both, with one retry policy over everything and one limiter over the writes. No wait outlasts
     `stopping`: it ends with Interrupted."""
     policy = RetryPolicy(max_retries=options.max_retries, listener=listener, stopping=stopping)
-    async with open_endpoint(source) as reading, open_endpoint(target) as writing:
+    async with _announced(source, listener) as reading, _announced(target, listener) as writing:
         writers = writing.capabilities.writers
         limiter = AdaptiveLimiter(min(options.concurrency or writers, writers))
         yield Ends(
@@ -143,7 +153,7 @@ async def open_target(
     endpoint: Endpoint, listener: Listener, stopping: Callable[[], bool] = lambda: False
 ) -> AsyncGenerator[RetryingTarget]:
     """Connect to one collection to change it."""
-    async with open_endpoint(endpoint) as writing:
+    async with _announced(endpoint, listener) as writing:
         limiter = AdaptiveLimiter(writing.capabilities.writers)
         policy = RetryPolicy(listener=listener, stopping=stopping)
         yield RetryingTarget(writing, policy, limiter, end_of(endpoint))

@@ -10,6 +10,14 @@ from vectormigrate.model.status import Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Connecting:
+    """A connection to this end is being opened, or with `ready` has been."""
+
+    end: str
+    ready: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseChanged:
     """The migration entered a phase."""
 
@@ -63,7 +71,8 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checking:
-    """A validation stage (`counts`, `diff`, `search`, `repair`) has handled `done` of `total` records or queries."""
+    """A validation stage (`counts`, `diff`, `search`, `repair`) has handled `done` of `total` records or queries; a run
+    counts, too, at its end. A `total` of 0 is not known."""
 
     stage: str
     done: int
@@ -77,7 +86,7 @@ class Warned:
     message: str
 
 
-Event = PhaseChanged | Profiled | Planned | PageCommitted | Indexing | Retrying | Checking | Warned
+Event = Connecting | PhaseChanged | Profiled | Planned | PageCommitted | Indexing | Retrying | Checking | Warned
 Listener = Callable[[Event], None]
 
 

@@ -10,7 +10,7 @@ import anyio
 
 from vectormigrate.engine.copy import CopyContext, PartitionTask, copy_partition
 from vectormigrate.engine.counting import count_source, count_target
-from vectormigrate.engine.events import Indexing, Listener, PhaseChanged, Warned
+from vectormigrate.engine.events import Checking, Indexing, Listener, PhaseChanged, Warned
 from vectormigrate.engine.executor import run_local
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.groups import task_group
@@ -241,6 +241,7 @@ class Run:
         checked = await settle_rechecks(self._context())
         if checked:
             await self.store.add_checked(self.lease, checked)
+        self.listener(Checking(stage="counts", done=0, total=0))
         shared = self.plan.target_exists or self.completed_before
         notices = [self._still_indexing()] if self._unindexed else []
         notices += await count_target(self.store, self.plan, self.target, shared=shared)
@@ -253,6 +254,7 @@ class Run:
     async def _index(self) -> None:
         wait = self.options.wait_for_index
         self._unindexed = await self.target.finalize(wait=wait, report=self._report_index)
+        self.listener(Indexing(left=self._unindexed))
 
     def _report_index(self, left: int) -> None:
         self._unindexed = left

@@ -9,7 +9,7 @@ from dataclasses import replace
 import anyio
 
 from vectormigrate.engine.connect import Ends
-from vectormigrate.engine.events import Listener
+from vectormigrate.engine.events import Listener, PhaseChanged
 from vectormigrate.engine.groups import task_group
 from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.ownership import is_ours
@@ -95,6 +95,7 @@ async def run_migration(
             raise
         if complete:
             await store.set_phase(migration_id, Phase.DONE, Status.COMPLETED, lease=lease)
+            listener(PhaseChanged(migration_id=migration_id, phase=Phase.DONE))
         else:
             phase = (await store.load(migration_id)).phase
             await store.set_phase(migration_id, phase, Status.STOPPED, lease=lease)

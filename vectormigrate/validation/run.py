@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from vectormigrate.engine.connect import Ends
-from vectormigrate.engine.events import Listener
+from vectormigrate.engine.events import Checking, Listener
 from vectormigrate.engine.writing import ReadBack
 from vectormigrate.errors import AdapterError
 from vectormigrate.mapping.apply import Mapper
@@ -128,6 +128,7 @@ class Validation:
         return await self._store.which_written(self._stored.id, namespace, ids)
 
     async def _counts(self) -> tuple[CountCheck, ...]:
+        self._listener(Checking(stage="counts", done=0, total=0))
         return await count_check(
             source=self._ends.source,
             target=self._ends.target,

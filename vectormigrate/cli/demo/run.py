@@ -139,7 +139,7 @@ class Demo:
                 }
             )
         else:
-            show_report(report)
+            show_report(report, plan.losses)
             self._farewell(killed, status, page)
         return 0 if report.passed else 3
 
