@@ -12,6 +12,7 @@ import pytest
 from tests.server.support import ALICE, ALICE_NEXT, BOB, audit_lines, operations
 from tests.server.test_identity import ACCEPT, HELLO
 from tests.server.toy import Seen, bearer, connected, serving, text_of
+from vectormigrate.server.sessions import Sessions
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +111,18 @@ async def test_a_limit_of_zero_is_none() -> None:
     ):
         sessions = [await opened(http) for _ in range(5)]
         assert [(await call(http, session)).status_code for session in sessions] == [200] * 5
+
+
+async def test_the_session_that_was_used_last_is_the_last_to_end() -> None:
+    sessions, ended = Sessions(2), list[str]()
+
+    async def end(name: str) -> None:
+        ended.append(name)
+
+    for name in ("a", "b"):
+        sessions.opened("alice", name)
+    with sessions.used("alice", "a"):
+        pass
+    async with sessions.room("alice", end):
+        sessions.opened("alice", "c")
+    assert ended == ["b"]

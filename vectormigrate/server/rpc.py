@@ -39,6 +39,9 @@ TOOL_FAILED = -32010
 _SHAPE = 'a request is {"jsonrpc": "2.0", "method": "NAME", "params": {...}, "id": 1}'
 
 MOST_IN_BATCH = 50
+LONG_BODY = 32 * 1024
+"""Bytes."""
+
 AT_ONCE = 4
 
 log = logging.getLogger(__name__)
@@ -68,9 +71,7 @@ class Rpc:
     async def serve(self, request: Request) -> Response:
         """Answer a message or a batch of them."""
         try:
-            body = json.loads(await request.body(), parse_constant=_no_constant, parse_float=_finite)
-            # Half a character, which JSON can write and nothing can be answered with.
-            json.dumps(body, ensure_ascii=False).encode()
+            body = await self._parsed(await request.body())
         except (ValueError, RecursionError):
             return JSONResponse(Failure(PARSE_ERROR, "the body is not JSON").document(None))
         if not isinstance(body, list):
@@ -82,6 +83,12 @@ class Rpc:
             return JSONResponse(Failure(INVALID_REQUEST, problem).document(None))
         answers = [answer for answer in await self._batch(messages, request) if answer is not None]
         return JSONResponse(answers) if answers else Response(status_code=204)
+
+    async def _parsed(self, text: bytes) -> Json:
+        """The body. A long one on a thread, for others to be answered meanwhile. Raises ValueError, RecursionError."""
+        if len(text) <= LONG_BODY:
+            return _parse(text)
+        return await self.app.desk.calculate(lambda: _parse(text))
 
     async def _batch(self, messages: list[Json], request: Request) -> list[dict[str, Json] | None]:
         answers: list[dict[str, Json] | None] = [None] * len(messages)
@@ -191,6 +198,13 @@ def _parts(message: Json) -> tuple[str, Mapping[str, Json] | None]:
     if found.get("id") is not None and _id(found) is None:
         raise Failure(INVALID_REQUEST, "the id must be a text or a number")
     return method, cast("dict[str, Json]", params) if isinstance(params, dict) else None
+
+
+def _parse(text: bytes) -> Json:
+    body = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+    # Half a character, which JSON can write and nothing can be answered with.
+    json.dumps(body, ensure_ascii=False).encode()
+    return body
 
 
 def _finite(text: str) -> float:
