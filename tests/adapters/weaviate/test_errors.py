@@ -34,6 +34,7 @@ RESTARTING = (
     "local AbC shard is not ready",
     "already shut or dropped",
     "node is shutting down",
+    "init shard: open /data/docs/t1/lsm/objects: too many open files",
 )
 
 

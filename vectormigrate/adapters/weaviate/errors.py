@@ -78,7 +78,8 @@ TEXTS: tuple[tuple[re.Pattern[str], type[AdapterError], str], ...] = tuple(
             "",
         ),
         (
-            r"shut ?down|shutting down|already shut|operational mode|maintenance mode|store is (being )?clos|try again",
+            r"shut ?down|shutting down|already shut|operational mode|maintenance mode|store is (being )?clos|try again|"
+            r"too many open files",
             Unavailable,
             "",
         ),
