@@ -140,3 +140,10 @@ def test_a_grpc_port_is_only_assumed_beside_the_default_rest_port() -> None:
         QdrantConfig(url="http://db:7333", collection="c")
     assert QdrantConfig(url="http://db:7333", collection="c", grpc_port=9).grpc_address() == "db:9"
     assert QdrantConfig(url="http://db:7333", collection="c", prefer_grpc=False).base() == "http://db:7333"
+
+
+async def test_a_neighbours_collection_that_goes_while_it_is_compared_stops_nobody(near: Emulator) -> None:
+    async with filled(near, "aaa", [1]):
+        near.fault("cluster", status=404, text="Not found: Collection `aaa` doesn't exist!")
+        async with filled(near, new_name(), [1, 2]) as target:
+            assert await target.count() == 2

@@ -94,7 +94,13 @@ class Identity:
         names = {item["name"] for item in listed["collections"]}
         others = {item.name for item in answer.collections}
         both = sorted(names & others)
-        same = await self._compare(both[0]) if both else None
+        try:
+            same = await self._compare(both[0]) if both else None
+        except HttpError as error:
+            if error.status != 404:
+                raise
+            # Others' collections come and go: list them again.
+            raise Differs(f"collection {both[0]!r} was removed while both were compared") from error
         if names != others and not same:
             raise Differs(f"only one of them has a collection {min(names ^ others)!r}")
         return same
