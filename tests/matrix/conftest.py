@@ -16,9 +16,10 @@ ENGINES = [harness for harness in all_harnesses() if harness.in_matrix or harnes
 """The memory adapter with another's limits belongs to the conformance suite: its limits cannot be stored in a plan."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[str, Harness], None, None]:
-    """All engines that can run here, started once."""
+    """All engines that can run here, started once a module: an idle Milvus server takes a seventh of a processor from
+    the tests that follow."""
     with ExitStack() as stack:
         running: dict[str, Harness] = {}
         for harness in ENGINES:
