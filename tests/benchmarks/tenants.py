@@ -25,6 +25,7 @@ import numpy as np
 from pydantic import SecretStr
 
 from tests.emulators import pinecone, qdrant, weaviate
+from tests.support.calls import since_last
 from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
@@ -70,15 +71,9 @@ def running(name: str) -> Generator[Database]:
                 yield Database(type=name, url=server.url, options={"grpc_url": server.grpc}, calls=server.calls)
         case "qdrant":
             with qdrant.emulator() as server:
-                before: Counter[str] = Counter()
-
-                def calls() -> Counter[str]:
-                    nonlocal before
-                    now = Counter(server.calls())
-                    since, before = now - before, now
-                    return since
-
-                yield Database(type=name, url=server.url, options={"grpc_port": server.grpc_port}, calls=calls)
+                yield Database(
+                    type=name, url=server.url, options={"grpc_port": server.grpc_port}, calls=since_last(server)
+                )
         case _:
             with pinecone.running() as server:
                 yield Database(

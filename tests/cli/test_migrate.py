@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.collections import count, ends, seed
 from tests.cli.process import Ended, Shell
+from tests.emulators import qdrant
 
 RECORDS = 250
 
@@ -62,6 +63,25 @@ def test_a_migration_prints_its_plan_its_end_and_the_next_commands(finished: tup
     assert said[0] == f"planned: {RECORDS} records"
     assert f"100 %: {RECORDS} of {RECORDS} records" in said
     assert count(shell.folder / "target") == RECORDS
+
+
+def test_the_index_of_the_target_is_shown_while_it_is_waited_for_and_need_not_be_waited_for(shell: Shell) -> None:
+    seed(shell.folder / "source", "docs", RECORDS)
+    with qdrant.emulator() as server:  # it says once that it is still indexing
+        to = ["--target-type", "qdrant", "--target-url", server.url, "--target-option", f"grpc_port={server.grpc_port}"]
+        waited = shell.run("migrate", "waited", *ends()[:6], *to, "--target-index", "a")
+        assert waited.code == 0
+        shown = [line[20:] for line in waited.err.splitlines()]
+        assert [line for line in shown if "index" in line][-2:] == [
+            "all records are written; index 0 %",
+            "all records are written; index 100 %",
+        ]
+        assert "still building" not in waited.out + waited.err
+        left = shell.run("migrate", "left", *ends()[:6], *to, "--target-index", "b", "--no-wait")
+        assert left.code == 0
+        assert f"still building its index: {RECORDS} vectors to go" in left.out.replace("\n", " ")
+        assert "100 %" in left.out
+        assert shell.run("validate", "left", "--full").code == 0
 
 
 def test_the_status_is_there_for_people_and_as_one_document(finished: tuple[Shell, Ended]) -> None:

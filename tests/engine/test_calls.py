@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.emulators import pinecone, qdrant, weaviate
+from tests.support.calls import since_last
 from vectormigrate import Endpoint, MigrationRequest, RunOptions, Service, Status, open_service
 from vectormigrate.adapters.weaviate import session
 from vectormigrate.engine.connect import open_endpoint
@@ -52,19 +53,6 @@ def servers() -> Generator[dict[str, list[Server]]]:
             end = Endpoint(type="qdrant", url=quad.url, collection="", options={"grpc_port": quad.grpc_port})
             found["qdrant"].append(Server(end, since_last(quad)))
         yield found
-
-
-def since_last(server: qdrant.Emulator) -> Callable[[], Counter[str]]:
-    """Counts since the last call, of an emulator that counts from its start."""
-    before: Counter[str] = Counter()
-
-    def calls() -> Counter[str]:
-        nonlocal before
-        now = Counter(server.calls())
-        since, before = now - before, now
-        return since
-
-    return calls
 
 
 @pytest.fixture
