@@ -9,10 +9,12 @@ import anyio
 FIRST = 0.1
 LONGEST = 3.0
 """Seconds between two questions: what takes minutes need not be asked for a thousand times."""
+GROWTH = 1.3
+"""From one pause to the next. At the end up to a quarter of the wait is in vain; doubling would make that half."""
 
 
 class Poll:
-    """The pauses between questions: `first` seconds, then twice as long each, up to LONGEST."""
+    """The pauses between questions: `first` seconds, then each GROWTH times as long, up to LONGEST."""
 
     def __init__(self, seconds: float, *, first: float = FIRST) -> None:
         """From now on for so many seconds."""
@@ -24,6 +26,6 @@ class Poll:
         left = self._deadline - time.monotonic()
         if left <= 0:
             return False
-        pause, self._pause = self._pause, min(2 * self._pause, LONGEST)
+        pause, self._pause = self._pause, min(GROWTH * self._pause, LONGEST)
         await anyio.sleep(min(pause, left))
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -21,6 +21,13 @@ from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.schema import CollectionSchema
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def released(harness: Harness) -> Generator[None, None, None]:
+    """Closing and other processes are the subject here."""
+    with harness.released():
+        yield
 
 
 @asynccontextmanager

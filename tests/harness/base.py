@@ -120,6 +120,12 @@ class Harness(ABC):
         del folder
         yield
 
+    @contextmanager
+    def released(self) -> Generator[None, None, None]:
+        """Nothing of the running instance stays open between two opens of a collection: for tests of what closing
+        does and of what other processes see. Otherwise an embedded engine is kept open: its start costs a second."""
+        yield
+
     @abstractmethod
     def config(self, collection: str) -> ConnectionConfig:
         """How to reach this collection of the running instance."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 from pydantic import SecretStr
 
 from tests.harness.base import Deviation, DeviationKind, Harness
@@ -18,6 +19,7 @@ from tests.harness.milvus_server import free_ports, standalone
 from vectormigrate.adapter import Capabilities
 from vectormigrate.adapters.milvus import MilvusConfig
 from vectormigrate.adapters.milvus.capabilities import narrowed, server_of
+from vectormigrate.adapters.milvus.lite import served
 from vectormigrate.model.ids import IdKind
 
 URL = os.environ.get("VECTORMIGRATE_TEST_MILVUS_URL")
@@ -43,10 +45,26 @@ class LiteHarness(Harness):
     @contextmanager
     def running(self, folder: Path) -> Generator[None, None, None]:
         self._folder = folder
-        yield
+        with start_blocking_portal() as portal, ExitStack() as self._open:
+            self._portal = portal
+            self._keep_open()
+            yield
+
+    @contextmanager
+    def released(self) -> Generator[None, None, None]:
+        self._open.close()
+        try:
+            yield
+        finally:
+            self._keep_open()
+
+    def _keep_open(self) -> None:
+        """Be one more user of the database, so that its process does not end with every test."""
+        config = self.config("any")
+        self._open.enter_context(self._portal.wrap_async_context_manager(served(config.path(), config.lock_wait)))
 
     def config(self, collection: str) -> MilvusConfig:
-        return MilvusConfig(url=str(self._folder / "lite.db"), collection=collection)
+        return MilvusConfig(url=str(self._folder / "lite.db"), collection=collection, lock_wait=3)
 
 
 class ServerHarness(Harness):

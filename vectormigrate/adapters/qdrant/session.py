@@ -191,5 +191,7 @@ async def opened(config: QdrantConfig) -> AsyncGenerator[Session, None]:
 
 async def _checked(session: Session) -> Session:
     with translated("open"):
-        await session.exists()
+        if not await session.exists():
+            # Two servers are to be told apart before a plan is made and kept, where they can be.
+            await session.meet()
     return session

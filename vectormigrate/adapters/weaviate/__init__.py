@@ -63,7 +63,7 @@ class WeaviateSpec:
             session = Session(client, config)
             with errors.translated("open"):
                 # The first answer that needs a right: `/meta` is open to everybody on many servers.
-                await session.find()
+                await session.opened()
             try:
                 yield WeaviateCollection(session)
             finally:

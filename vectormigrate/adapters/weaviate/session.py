@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import anyio
@@ -107,6 +108,13 @@ class Session:
         await self.identity.shared(found)
         self._layout, self._asked = found, time.monotonic()
         return found
+
+    async def opened(self) -> None:
+        """Ask for the class. Where there is none yet, raise TerminalError if gRPC is seen to lead to another server,
+        rather than when a plan for it has been made and kept."""
+        if await self.find() is None:
+            with suppress(RestError, grpc.RpcError):
+                await self.identity.fresh(self.config.collection)
 
     async def own(self, layout: Layout) -> None:
         """Before anything is written over gRPC: make sure that it leads to the same server."""
