@@ -139,8 +139,8 @@ async def test_finalize_waits_for_the_shards(near: Place, emulated: Emulator) ->
         emulated.calls()
         with pytest.raises(TimedOut):
             await target.finalize()
-        # The class, and its shards at once, after 100, 300, 700 ms and at the end.
-        assert emulated.calls()["GET /schema"] <= 6
+        # The class, and its shards at once, after 100, 230, 399, 619, 904 ms and at the end; with even pauses 12.
+        assert emulated.calls()["GET /schema"] <= 8
     told: list[int] = []
     async with near.open(name, ready_timeout=30) as target:
         assert await target.finalize(wait=False, report=told.append) > 0
