@@ -316,7 +316,7 @@ def test_a_connection_excludes_the_flags_that_it_answers(tmp_path: Path, more: d
 
 
 def test_an_endpoint_needs_a_collection(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="missing --source-index"):
+    with pytest.raises(ConfigError, match="missing --source-collection"):
         resolve_endpoint(settings(tmp_path), "source", connection="with space")
 
 

@@ -9,7 +9,7 @@
     type = "milvus"
     url = "http://db:19530"
     api_key = "${MILVUS_TOKEN}"        # ${NAME} in any text is an environment variable; $${ is a plain ${
-    collection = "docs"                # optional: the default of --source-index and --target-index
+    collection = "docs"                # optional: the default of --source-collection and --target-collection
     collections = ["docs*"]            # optional: what agents may touch through `vectormigrate serve`
     [connections.prod.options]
     database = "default"

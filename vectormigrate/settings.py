@@ -193,7 +193,7 @@ def resolve_endpoint(
         raise ConfigError(f"missing {_connection_flag(side)} (a name of {CONFIG_NAME}) or {flag(side, 'type')}")
     name = collection or entry.collection
     if collection_needed and not name:
-        raise ConfigError(f"missing {flag(side, 'index')}: which collection of {connection or type!r}?")
+        raise ConfigError(f"missing {flag(side, 'collection')}: which collection of {connection or type!r}?")
     key, ref = _key(side, api_key, entry.api_key)
     return Endpoint(
         collection=name,

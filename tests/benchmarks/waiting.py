@@ -96,7 +96,14 @@ def ours(source: Endpoint, target: Endpoint, folder: Path, more: Sequence[str]) 
     """Our command line for it."""
     command = [sys.executable, "-m", "vectormigrate", "migrate", "wait", "--state", str(folder / "state.db")]
     for side, end in (("source", source), ("target", target)):
-        command += [f"--{side}-type", end.type or "", f"--{side}-url", end.url or "", f"--{side}-index", end.collection]
+        command += [
+            f"--{side}-type",
+            end.type or "",
+            f"--{side}-url",
+            end.url or "",
+            f"--{side}-collection",
+            end.collection,
+        ]
         for name, value in end.options.items():
             command += [f"--{side}-option", f"{name}={value}"]
     return [*command, *more]

@@ -38,8 +38,8 @@ def seed(folder: Path, name: str, records: int, *, dim: int = DIM, first: int = 
 def ends(source: str = "source", target: str = "target", index: str = "docs") -> list[str]:
     """The flags from one folder to another."""
     return [
-        *("--source-type", ENGINE, "--source-url", source, "--source-index", index),
-        *("--target-type", ENGINE, "--target-url", target, "--target-index", index),
+        *("--source-type", ENGINE, "--source-url", source, "--source-collection", index),
+        *("--target-type", ENGINE, "--target-url", target, "--target-collection", index),
     ]
 
 

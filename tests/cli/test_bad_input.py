@@ -48,8 +48,8 @@ USAGE: list[tuple[list[str], list[str]]] = [
     (["migrate", ""], ["1 to 64"]),
     (["status", "../x"], ["'../x'"]),
     (["migrate", "m", "--nosuch"], ["--nosuch"]),
-    (["migrate", "m", "--map", "title"], ["--map", "'title'", "old=new"]),
-    (["migrate", "m", "--map", "=new"], ["old=new"]),
+    (["migrate", "m", "--rename", "title"], ["--rename", "'title'", "old=new"]),
+    (["migrate", "m", "--rename", "=new"], ["old=new"]),
     (["migrate", "m", "--source-option", "x"], ["--source-option"]),
     (["migrate", "m", "--batch-size", "0"], ["--batch-size"]),
     (["migrate", "m", "--batch-size", "many"], ["--batch-size"]),
@@ -68,10 +68,10 @@ USAGE: list[tuple[list[str], list[str]]] = [
     (["schema", "recommend", "--target-type", ENGINE, "--source-type", ENGINE, "--field", "x=y"], ["'y'", "keyword"]),
     (["schema", "table", "nosuch"], ["'nosuch'", "known types"]),
     (["schema", "describe"], ["--type"]),
-    (["schema", "describe", "--type", ENGINE], ["--index"]),
+    (["schema", "describe", "--type", ENGINE], ["--collection"]),
     (["migrate", "m"], ["--source", "--source-type"]),
-    (["migrate", "m", "--source-type", ENGINE, "--source-url", "x"], ["--source-index"]),
-    (["migrate", "m", "--source-type", ENGINE, "--source-index", "x"], ["--target", "--target-type"]),
+    (["migrate", "m", "--source-type", ENGINE, "--source-url", "x"], ["--source-collection"]),
+    (["migrate", "m", "--source-type", ENGINE, "--source-collection", "x"], ["--target", "--target-type"]),
     (["migrate", "m", "--source", "prod"], ["no connection 'prod'"]),
     (["migrate", "m", *ends(), "--source", "prod"], ["--source or --source-type"]),
     (["migrate", "m", *ends(), "--source-api-key", "env:NO_SUCH"], ["'NO_SUCH'", "not set", "--source-api-key"]),
@@ -93,7 +93,7 @@ def test_an_unknown_migration_ends_with_4(shell: Shell, verb: str) -> None:
 
 
 def test_an_unknown_type_is_refused_with_the_known_ones(source: Shell) -> None:
-    arguments = ("--source-type", "nosuch", "--source-url", "x", "--source-index", "docs", *ends()[6:])
+    arguments = ("--source-type", "nosuch", "--source-url", "x", "--source-collection", "docs", *ends()[6:])
     refused(source.run("migrate", "m", *arguments), 2, "'nosuch'", ENGINE, "milvus")
     untouched(source)
 
@@ -125,7 +125,7 @@ def test_an_existing_target_of_another_shape_is_refused(source: Shell) -> None:
         (["--namespace", "nosuch"], ["namespace 'nosuch'"]),
         (["--exclude", "nosuch"], ["--exclude", "'nosuch'", "title"]),
         (["--vector", "nosuch"], ["--vector", "'nosuch'"]),
-        (["--map", "nosuch=x"], ["--map", "'nosuch'", "title"]),
+        (["--rename", "nosuch=x"], ["--rename", "'nosuch'", "title"]),
         (["--source-option", "nosuch=1"], ["nosuch"]),
     ],
 )
@@ -177,7 +177,7 @@ def test_a_state_file_that_cannot_be_made_ends_with_1(source: Shell) -> None:
 )
 def test_a_wrong_connections_file_is_reported_with_its_line(shell: Shell, text: str, words: list[str]) -> None:
     (shell.folder / "vectormigrate.toml").write_text(text)
-    arguments = ("--source", "prod", "--source-index", "docs", *ends()[6:])
+    arguments = ("--source", "prod", "--source-collection", "docs", *ends()[6:])
     refused(shell.run("migrate", "m", *arguments), 2, *words)
 
 
@@ -241,7 +241,7 @@ def test_a_key_is_shown_nowhere(source: Shell, as_json: list[str]) -> None:
         ["resume", "m", *keys],
         ["validate", "m", "--queries", "0", *keys],
         ["rollback", "m", "--force", "--target-api-key", CANARY],
-        ["migrate", "m", "--source-type", "nosuch", "--source-index", "x", *keys, *ends()[6:]],
+        ["migrate", "m", "--source-type", "nosuch", "--source-collection", "x", *keys, *ends()[6:]],
         ["migrate", "m", *ends()[:6], "--target-type", ENGINE, "--target-url", f"http://u:{CANARY}@h", *keys],
     ]
     for command in commands:

@@ -31,11 +31,19 @@ COMMANDS = [
     "demo",
 ]
 MIGRATE_FLAGS = {
-    *("--source", "--source-type", "--source-url", "--source-api-key", "--source-index"),
-    *("--target", "--target-type", "--target-url", "--target-api-key", "--target-index"),
+    *("--source", "--source-type", "--source-url", "--source-api-key", "--source-collection"),
+    *("--target", "--target-type", "--target-url", "--target-api-key", "--target-collection"),
     *("--batch-size", "--max-retries", "--validate-every", "--dry-run", "--detach", "--concurrency", "--rate-limit"),
-    *("--max-rejects", "--namespace", "--partitions", "--accept-loss", "--plain", "--into-existing", "--overwrite"),
-    *("--min-similarity", "--map", "--exclude", "--vector", "--state", "--config", "--json"),
+    *(
+        "--max-rejects",
+        "--namespace",
+        "--partitions",
+        "--accept-loss",
+        "--no-sidecar",
+        "--into-existing",
+        "--overwrite",
+    ),
+    *("--min-similarity", "--rename", "--exclude", "--vector", "--state", "--config", "--json"),
 }
 HEAVY = ["numpy", "pydantic_settings", "anyio", "aiosqlite", "pymilvus", "milvus_lite", "qdrant_edge", "grpc"]
 

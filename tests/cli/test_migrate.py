@@ -69,7 +69,7 @@ def test_the_index_of_the_target_is_shown_while_it_is_waited_for_and_need_not_be
     seed(shell.folder / "source", "docs", RECORDS)
     with qdrant.emulator() as server:  # it says once that it is still indexing
         to = ["--target-type", "qdrant", "--target-url", server.url, "--target-option", f"grpc_port={server.grpc_port}"]
-        waited = shell.run("migrate", "waited", *ends()[:6], *to, "--target-index", "a")
+        waited = shell.run("migrate", "waited", *ends()[:6], *to, "--target-collection", "a")
         assert waited.code == 0
         shown = [line[20:] for line in waited.err.splitlines()]
         assert [line for line in shown if "index" in line][-2:] == [
@@ -77,7 +77,7 @@ def test_the_index_of_the_target_is_shown_while_it_is_waited_for_and_need_not_be
             "all records are written; index 100 %",
         ]
         assert "still building" not in waited.out + waited.err
-        left = shell.run("migrate", "left", *ends()[:6], *to, "--target-index", "b", "--no-wait")
+        left = shell.run("migrate", "left", *ends()[:6], *to, "--target-collection", "b", "--no-wait")
         assert left.code == 0
         assert f"still building its index: {RECORDS} vectors to go" in left.out.replace("\n", " ")
         assert "100 %" in left.out
@@ -179,12 +179,12 @@ def test_a_rollback_that_nobody_confirms_removes_nothing(shell: Shell) -> None:
 
 def test_describe_and_recommend_show_a_real_collection(finished: tuple[Shell, Ended]) -> None:
     shell, _ = finished
-    place = ("--type", "qdrant_edge", "--url", "source", "--index", "docs")
+    place = ("--type", "qdrant_edge", "--url", "source", "--collection", "docs")
     document = shell.run("schema", "describe", *place, "--json").document
     assert document["namespaces"] == {"": RECORDS}
     assert document["collection"]["vectors"][0]["dim"] == 8
     assert "deep.n" in shell.run("schema", "describe", *place).out
-    place = ("--source-type", "qdrant_edge", "--source-url", "source", "--source-index", "docs")
+    place = ("--source-type", "qdrant_edge", "--source-url", "source", "--source-collection", "docs")
     document = shell.run("schema", "recommend", *place, "--target-type", "qdrant_edge", "--json").document
     assert document["overall_confidence"] == 1.0
 
@@ -250,3 +250,18 @@ def test_doctor_and_collections_say_what_there_is_and_make_nothing(finished: tup
     found = shell.run("collections", "--type", "qdrant_edge", "--url", "source", "--json").document
     assert [(item["name"], item["problem"]) for item in found["collections"]] == [("docs", None)]
     assert "docs" in shell.run("collections", "--type", "qdrant_edge", "--url", "source").out
+
+
+def test_the_first_names_of_the_renamed_flags_do_the_same_and_help_shows_the_present_ones(shell: Shell) -> None:
+    seed(shell.folder / "source", "docs", 3)
+    present = ["--source-collection", "--target-collection", "--rename", "--no-sidecar"]
+    first = dict(zip(present, ["--source-index", "--target-index", "--map", "--plain"], strict=True))
+    asked = ["migrate", "m", *ends(), "--rename", "title=name", "--no-sidecar", "--dry-run", "--fresh", "--json"]
+    spec, again = [shell.run(*words).document["spec"] for words in (asked, [first.get(word, word) for word in asked])]
+    assert spec == again
+    assert (spec["renames"], spec["plain"]) == ({"title": "name"}, True)
+    help_text = shell.run("migrate", "--help").out
+    assert all(re.search(rf"{flag}\b", help_text) for flag in present)
+    assert not any(re.search(rf"{flag}\b", help_text) for flag in first.values())
+    described = shell.run("schema", "describe", "--type", "qdrant_edge", "--url", "source", "--index", "docs")
+    assert described.code == 0

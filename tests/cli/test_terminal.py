@@ -45,7 +45,7 @@ def test_every_step_is_announced_and_leaves_a_line_with_its_time(source: Shell) 
 
 
 def test_a_step_that_failed_is_marked_so(shell: Shell) -> None:
-    place = ("--source-type", "qdrant", "--source-url", "http://127.0.0.1:1", "--source-index", "docs")
+    place = ("--source-type", "qdrant", "--source-url", "http://127.0.0.1:1", "--source-collection", "docs")
     seen = shell.on_terminal(60, "migrate", "docs", *place, "--source-option", "grpc_port=2", *ends()[6:])
     assert "✗ connecting to source, qdrant at 'http://127.0.0.1:1'" in plain(seen)
     assert "✓" not in seen
@@ -56,7 +56,9 @@ def test_on_a_narrow_terminal_a_row_becomes_a_block_and_nothing_is_torn_or_cut_o
     assert source.run("migrate", "docs", *ends()).code == 0
     listed = lines(source.on_terminal(60, "list"))
     held = lines(source.on_terminal(60, "collections", "--type", "qdrant_edge", "--url", "source"))
-    checked = lines(source.on_terminal(60, "doctor", "--type", "qdrant_edge", "--url", "source", "--index", "docs"))
+    checked = lines(
+        source.on_terminal(60, "doctor", "--type", "qdrant_edge", "--url", "source", "--collection", "docs")
+    )
     assert max(map(len, [*plan, *listed, *held, *checked])) <= 60
     assert not any("…" in line for line in [*plan, *listed, *held, *checked])
     assert [line.split() for line in plan if line.strip().startswith("unconverted")] == [

@@ -23,7 +23,16 @@ from vectormigrate.settings import Endpoint, Settings, endpoint_from_ref, endpoi
 
 ENGINE = "qdrant_edge"
 DEAD = "http://127.0.0.1:1"
-QDRANT = ["--source-type", "qdrant", "--source-url", DEAD, "--source-option", "grpc_port=2", "--source-index", "docs"]
+QDRANT = [
+    "--source-type",
+    "qdrant",
+    "--source-url",
+    DEAD,
+    "--source-option",
+    "grpc_port=2",
+    "--source-collection",
+    "docs",
+]
 
 
 def kinds(kind: type[AdapterError] = AdapterError) -> Iterator[type[AdapterError]]:
@@ -50,17 +59,17 @@ def test_every_error_of_a_database_names_side_and_place_and_a_way_out(
 
 
 MEANT: list[tuple[list[str], list[str]]] = [
-    (["--source-type", "qdrnat", "--source-url", "x", "--source-index", "docs"], ["did you mean 'qdrant'?"]),
-    (["--source-type", "milvus-lite", "--source-url", "x", "--source-index", "docs"], ["of type 'milvus'"]),
+    (["--source-type", "qdrnat", "--source-url", "x", "--source-collection", "docs"], ["did you mean 'qdrant'?"]),
+    (["--source-type", "milvus-lite", "--source-url", "x", "--source-collection", "docs"], ["of type 'milvus'"]),
     (["--source", "prd"], ["no connection 'prd'", "vectormigrate.toml", "did you mean 'prod'?"]),
     ([*QDRANT, "--source-option", "timeot=3"], ["source: ", "did you mean 'timeout'?", "options qdrant"]),
     (
-        ["--source-type", "qdrant", "--source-url", "127.0.0.1:6333", "--source-index", "docs"],
+        ["--source-type", "qdrant", "--source-url", "127.0.0.1:6333", "--source-collection", "docs"],
         ["source: ", "did you mean http://127.0.0.1:6333?"],
     ),
     (QDRANT, [f"source, qdrant at '{DEAD}'", f"doctor --type qdrant --url {DEAD}"]),
     (
-        ["--source", "prod", "--source-index", "docs"],
+        ["--source", "prod", "--source-collection", "docs"],
         ["source, connection 'prod'", f"'prod' is qdrant at '{DEAD}'", "vectormigrate doctor prod"],
     ),
     (ends(index="dcos")[:6], ["source, qdrant_edge at", "did you mean 'docs'?", "vectormigrate collections"]),

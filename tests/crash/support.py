@@ -81,7 +81,7 @@ def migrate_args(migration_id: str, source: Endpoint, target: Endpoint, *extra: 
     """The arguments of `migrate`."""
     ends: list[str] = []
     for side, end in (("source", source), ("target", target)):
-        ends += [f"--{side}-type", end.type, f"--{side}-url", end.url, f"--{side}-index", end.collection]
+        ends += [f"--{side}-type", end.type, f"--{side}-url", end.url, f"--{side}-collection", end.collection]
     return ["migrate", migration_id, *ends, *extra]
 
 

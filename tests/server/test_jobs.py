@@ -196,7 +196,7 @@ async def test_the_command_line_and_the_server_see_each_others_migrations(tmp_pa
     world = edge(tmp_path)
     await world.seed(400)
     shell = Shell(world.folder, {"VECTORMIGRATE_STATE": str(world.settings.state), "CANARY": "canary-value"})
-    ends = ["--source", "here", "--target", "there", "--target-index", "docs-cli"]
+    ends = ["--source", "here", "--target", "there", "--target-collection", "docs-cli"]
     async with talking(world) as (_, client):
         started = await anyio.to_thread.run_sync(
             lambda: shell.run("migrate", "cli", *ends, "--rate-limit", "4", "--batch-size", "10", "--detach")

@@ -22,21 +22,21 @@ EXIT_CODES = """[bold]Exit codes[/]
 MIGRATE = """[bold]Examples[/]
   # what would happen: mappings, losses, sizes; nothing is written
   vectormigrate migrate docs --dry-run \\
-      --source-type pinecone --source-api-key env:PINECONE_API_KEY --source-index docs \\
+      --source-type pinecone --source-api-key env:PINECONE_API_KEY --source-collection docs \\
       --target-type qdrant --target-url http://localhost:6333
 
   # the same for real
   vectormigrate migrate docs \\
-      --source-type pinecone --source-api-key env:PINECONE_API_KEY --source-index docs \\
+      --source-type pinecone --source-api-key env:PINECONE_API_KEY --source-collection docs \\
       --target-type qdrant --target-url http://localhost:6333
 
   # without a server: from a Milvus Lite file to a Qdrant Edge folder
   vectormigrate migrate docs \\
-      --source-type milvus --source-url ./source.db --source-index docs \\
-      --target-type qdrant_edge --target-url ./edge --target-index docs
+      --source-type milvus --source-url ./source.db --source-collection docs \\
+      --target-type qdrant_edge --target-url ./edge --target-collection docs
 
   # between connections of vectormigrate.toml, in the background
-  vectormigrate migrate docs --source prod --source-index docs --target new --detach
+  vectormigrate migrate docs --source prod --source-collection docs --target new --detach
 
 [bold]vectormigrate.toml[/] (vectormigrate init writes one)
   \\[connections.prod]
@@ -74,8 +74,8 @@ ROLLBACK = """[bold]Examples[/]
   vectormigrate rollback docs --force"""
 
 DESCRIBE = """[bold]Examples[/]
-  vectormigrate schema describe prod --index docs
-  vectormigrate schema describe --type milvus --url ./source.db --index docs"""
+  vectormigrate schema describe prod --collection docs
+  vectormigrate schema describe --type milvus --url ./source.db --collection docs"""
 
 RECOMMEND = """[bold]Types[/]
   The source's own words (varchar, keyword, text\\[], geoCoordinates,
@@ -89,7 +89,7 @@ RECOMMEND = """[bold]Types[/]
   bound for what was not read: n values seen, f the share that was read.
 
 [bold]Examples[/]
-  vectormigrate schema recommend --source prod --source-index docs --target-type qdrant_edge
+  vectormigrate schema recommend --source prod --source-collection docs --target-type qdrant_edge
   vectormigrate schema recommend --source-type milvus --target-type qdrant_edge \\
       --source-schema '{"title": "varchar(200)", "vec": "float_vector(768)"}'
   vectormigrate schema recommend --source-type milvus --target-type qdrant_edge \\

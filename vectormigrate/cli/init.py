@@ -17,7 +17,7 @@ TEXT = """\
 # [connections.pinecone]
 # type = "pinecone"
 # api_key = "${PINECONE_API_KEY}"
-# collection = "docs"                  # optional: the default of --source-index and --target-index
+# collection = "docs"                  # optional: the default of --source-collection and --target-collection
 # collections = ["docs*"]              # optional: what agents may touch through `vectormigrate serve`
 
 # [connections.qdrant]

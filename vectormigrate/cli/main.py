@@ -33,7 +33,7 @@ app = typer.Typer(
     epilog=examples.EXIT_CODES,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings={"help_option_names": ["--help", "-h"], "token_normalize_func": opt.present_name},
 )
 app.add_typer(schema_app, name="schema")
 app.add_typer(mcp_app, name="mcp")

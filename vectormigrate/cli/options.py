@@ -17,6 +17,21 @@ RUN = "How to run"
 OUTPUT = "State and output"
 
 
+EARLIER_NAMES = {
+    "source-index": "source-collection",
+    "target-index": "target-collection",
+    "index": "collection",
+    "map": "rename",
+    "plain": "no-sidecar",
+}
+"""Flags that were renamed, by their first names: scripts may keep them, help shows the present ones only."""
+
+
+def present_name(flag: str) -> str:
+    """The name of a flag that may be typed by its first name, both without dashes."""
+    return EARLIER_NAMES.get(flag, flag)
+
+
 def _migration_id(value: str) -> str:
     if not MIGRATION_ID.fullmatch(value):
         raise typer.BadParameter(f"{value!r}: {MIGRATION_ID_RULE}")
@@ -94,7 +109,7 @@ SourceKey = Annotated[
     str | None, typer.Option("--source-api-key", metavar="KEY", rich_help_panel=SOURCE, help=_KEY_HELP)
 ]
 SourceIndex = Annotated[
-    str | None, typer.Option("--source-index", metavar="NAME", rich_help_panel=SOURCE, help="Collection to read.")
+    str | None, typer.Option("--source-collection", metavar="NAME", rich_help_panel=SOURCE, help="Collection to read.")
 ]
 SourceOption = Annotated[
     list[str] | None,
@@ -123,7 +138,7 @@ TargetKey = Annotated[
 TargetIndex = Annotated[
     str | None,
     typer.Option(
-        "--target-index",
+        "--target-collection",
         metavar="NAME",
         rich_help_panel=TARGET,
         help="Collection to write; default: the name of the source's.",
@@ -138,7 +153,7 @@ TargetOption = Annotated[
 Type = Annotated[str | None, typer.Option("--type", metavar="TYPE", help=_TYPES, autocompletion=completing.types)]
 Url = Annotated[str | None, typer.Option("--url", metavar="URL", help="Server, or file or folder.")]
 Key = Annotated[str | None, typer.Option("--api-key", metavar="KEY", help=_KEY_HELP)]
-Index = Annotated[str | None, typer.Option("--index", metavar="NAME", help="Collection.")]
+Index = Annotated[str | None, typer.Option("--collection", metavar="NAME", help="Collection.")]
 Option = Annotated[list[str] | None, typer.Option("--option", metavar="KEY=VALUE", callback=_pairs, help=_OPTION_HELP)]
 
 # What to copy.
@@ -153,7 +168,11 @@ Partitions = Annotated[
 Renames = Annotated[
     list[str] | None,
     typer.Option(
-        "--map", metavar="OLD=NEW", rich_help_panel=WHAT, callback=_pairs, help="Rename a metadata field; repeatable."
+        "--rename",
+        metavar="OLD=NEW",
+        rich_help_panel=WHAT,
+        callback=_pairs,
+        help="Rename a metadata field; repeatable.",
     ),
 ]
 Excludes = Annotated[
@@ -182,7 +201,7 @@ AcceptLoss = Annotated[
 ]
 Plain = Annotated[
     bool,
-    typer.Option("--plain", rich_help_panel=WHAT, help="No origin sidecar: its effects become losses to accept."),
+    typer.Option("--no-sidecar", rich_help_panel=WHAT, help="No origin sidecar: its effects become losses to accept."),
 ]
 IntoExisting = Annotated[
     bool,

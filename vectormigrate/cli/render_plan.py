@@ -54,7 +54,7 @@ def _summary(plan: MigrationPlan, more: Sequence[tuple[str, str]] = ()) -> Rende
         ("ids", IDS.get(plan.rules.id_strategy, plan.rules.id_strategy)),
     ]
     if plan.spec.plain:
-        rows.append(("sidecar", "none (--plain)"))
+        rows.append(("sidecar", "none (--no-sidecar)"))
     return pairs([*rows, *more])
 
 

@@ -154,7 +154,7 @@ async def _existing_target(target: RetryingTarget, spec: MigrationSpec) -> Colle
     if held and not spec.into_existing:
         raise TargetNotEmpty(
             f"the target collection {spec.target.collection!r} exists and holds {counted(held)} records; "
-            "choose another --target-index, or add to it with --into-existing"
+            "choose another --target-collection, or add to it with --into-existing"
         )
     return schema
 
@@ -165,7 +165,7 @@ def _check_collection_name(target: RetryingTarget, spec: MigrationSpec) -> None:
     if not re.fullmatch(rule, name):
         legal = re.sub(r"\W", "_", name, flags=re.ASCII)
         legal = legal if re.fullmatch(rule, legal) else f"c_{legal}"
-        hint = f"; try --target-index {legal}" if re.fullmatch(rule, legal) else f" (rule: {rule})"
+        hint = f"; try --target-collection {legal}" if re.fullmatch(rule, legal) else f" (rule: {rule})"
         raise PlanError(f"{name!r} is not a legal collection name on the target{hint}")
 
 
@@ -263,7 +263,7 @@ def _check_way_home(batch: RecordBatch, mapped: Mapped, rules: MappingRules) -> 
         raise PlanError(
             f"the record {mapped.source_ids[row]!r} of namespace {batch.namespace!r} would not come back as it is: "
             f"{', '.join(fields[:5])}. This is a mistake of vectormigrate; nothing was written. Until it is mended, "
-            "leave the field out with --exclude or rename it with --map"
+            "leave the field out with --exclude or rename it with --rename"
         )
 
 

@@ -47,7 +47,7 @@ async def plan_removal(stored: StoredMigration, target: RetryingTarget, store: S
     if plan.target_exists:
         return Removal()
     owner = (found.note or {}).get("migration_id")
-    # Without a note of ours (--plain, or a target that cannot keep one) our own progress is the evidence.
+    # Without a note of ours (--no-sidecar, or a target that cannot keep one) our own progress is the evidence.
     noted = plan.target_schema.note is not None and target.capabilities.keeps_note
     ours = is_ours(found.note, plan) if noted else owner is None and stored.counters.read > 0
     if not ours:

@@ -129,12 +129,12 @@ class Run:
             found = await self.target.describe()
             if is_ours(found.note, self.plan):
                 return
-            # Where no note can tell who made it (--plain), an empty one is taken for that of our interrupted run.
+            # Where no note can tell who made it (--no-sidecar), an empty one is taken for that of our interrupted run.
             noted = schema.note is not None and self.target.capabilities.keeps_note
             if noted or not self.begun_before or await self.target.count():
                 raise TargetNotEmpty(
                     f"the target collection {schema.name!r} appeared since the plan was made; choose another "
-                    f"--target-index, or roll back {self.migration_id!r} and start a new migration into it"
+                    f"--target-collection, or roll back {self.migration_id!r} and start a new migration into it"
                 ) from None
 
     async def _copy(self) -> bool:

@@ -76,7 +76,7 @@ def _fields(context: PlanContext, existing: CollectionSchema, renames: RenamePla
         extra = sorted({path.split(".")[0] for path in present} - declared.keys())
         if foreign or extra:
             what = f"the fields {', '.join(map(repr, extra))}" if extra else "the ids"
-            wrong.append(f"it has no text field {ORIGIN!r}, which must keep {what}; add it, or use --plain")
+            wrong.append(f"it has no text field {ORIGIN!r}, which must keep {what}; add it, or use --no-sidecar")
     if not existing.dynamic and context.target_caps.dynamic:
         extra = sorted({path.split(".")[0] for path in present} - declared.keys())
         if extra:

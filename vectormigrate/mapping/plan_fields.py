@@ -27,9 +27,9 @@ class RenamePlan:
 
 
 def plan_renames(context: PlanContext) -> RenamePlan:
-    """Check --map and --exclude against what the source holds. Raises PlanError with one clear line."""
+    """Check --rename and --exclude against what the source holds. Raises PlanError with one clear line."""
     known = _known_paths(context)
-    asked = {_resolve(old, known, "--map"): new for old, new in context.spec.renames.items()}
+    asked = {_resolve(old, known, "--rename"): new for old, new in context.spec.renames.items()}
     excludes = tuple(_resolve(path, known, "--exclude") for path in context.spec.excludes)
     _check_excludes(excludes)
     renames = dict(asked)
@@ -72,7 +72,7 @@ def _check_excludes(excludes: tuple[str, ...]) -> None:
 def _check_renames(asked: Mapping[str, str], excludes: tuple[str, ...], known: set[str] | None) -> None:
     targets = list(asked.values())
     for old, new in asked.items():
-        flag = f"--map {old}={new}"
+        flag = f"--rename {old}={new}"
         if not new:
             raise PlanError(f"{flag}: the new name is missing")
         if parse_path(new)[0] in OWN_FIELDS:

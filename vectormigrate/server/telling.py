@@ -18,6 +18,7 @@ LONGEST = 2000
 """Characters of an error text; a server's answer may be endless."""
 
 _ID = r"(?P<id>[A-Za-z0-9._-]+)"
+# The flags in their earlier spellings too: state files keep error texts of earlier versions.
 _WORDS: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(rf"vectormigrate resume {_ID}"), r"resume_migration(migration_id='\g<id>')"),
     (re.compile(rf"vectormigrate status {_ID} --rejects \d+"), r"list_rejects(migration_id='\g<id>')"),
@@ -37,13 +38,13 @@ _WORDS: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(r"--max-rejects (\d+)"), r"max_rejects=\1"),
     (re.compile(r"--max-rejects\b"), "max_rejects"),
     (re.compile(r"--retry-rejects\b"), "retry_rejects=true"),
-    (re.compile(r"--(source|target)-index\b"), r"\1_collection"),
+    (re.compile(r"--(source|target)-(?:collection|index)\b"), r"\1_collection"),
     (re.compile(r"--(source|target)\b(?!-)"), r"\1"),
     (re.compile(r"--min-similarity\b"), "min_similarity"),
     (re.compile(r"--vector\b"), "vectors"),
     (re.compile(r"--exclude\b"), "excludes"),
-    (re.compile(r"--map\b"), "renames"),
-    (re.compile(r"--plain\b"), "plain=true"),
+    (re.compile(r"--(?:rename|map)\b"), "renames"),
+    (re.compile(r"--(?:no-sidecar|plain)\b"), "plain=true"),
     (re.compile(r"--fresh\b"), "fresh=true"),
 ]
 _LOSSES = re.compile(r"--accept-loss ([\w.:-]+)")

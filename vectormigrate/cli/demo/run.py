@@ -79,7 +79,7 @@ class Place:
                 end.type,
                 f"--{side}-url",
                 end.url,
-                f"--{side}-index",
+                f"--{side}-collection",
                 end.collection,
             )
         ]
