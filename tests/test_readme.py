@@ -1,4 +1,4 @@
-"""What the README says is what the program does."""
+"""The README's commands and examples do what it promises; tests/test_guide.py does the same for the guide."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.readme_table import table, written
-from vectormigrate import registry
+from vectormigrate import Endpoint, registry
 from vectormigrate.cli.demo.build import build
 from vectormigrate.cli.demo.corpus import documents
-from vectormigrate.errors import VectorMigrateError
-from vectormigrate.settings import Endpoint
 
 SERVERS = ("milvus", "pinecone", "qdrant", "weaviate")
 ROOT = Path(__file__).parent.parent
@@ -29,12 +26,12 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.anyio
-@pytest.mark.timeout(360)  # twelve commands, each a process that starts two engines
-async def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path) -> None:
+@pytest.mark.timeout(240)  # five commands, each a process that starts two engines
+async def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     source = Endpoint(type="milvus", url=str(tmp_path / "source.db"), collection="docs")
     await build(source, documents(150), lambda _: None)
     script = "\n".join(block for block in blocks("bash") if "\nvectormigrate migrate" in block)
-    assert script.count("vectormigrate ") == 12
+    assert script.count("vectormigrate ") == 5
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -46,6 +43,10 @@ async def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path) -> N
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
     assert b"PROVED 150 of 150" in done.stdout
     assert (tmp_path / "docs.html").stat().st_size > 1000
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 130
 
 
 def test_the_commands_to_try_and_to_test_are_one_line_each() -> None:
@@ -64,19 +65,6 @@ def test_installing_prints_what_happens_and_all_is_enough_to_serve() -> None:
     )
 
 
-def test_the_table_of_outcomes_is_what_the_planner_says() -> None:
-    arguments, text = written()
-    assert text == table(arguments), "write it anew with: python -m tests.readme_table"
-
-
-def test_the_exit_codes_are_those_of_the_errors() -> None:
-    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
-    kinds = [VectorMigrateError]
-    for kind in kinds:
-        kinds.extend(kind.__subclasses__())
-    assert {kind.exit_code for kind in kinds} | {0} == documented
-
-
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_every_example_runs_and_checks_itself(example: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "VECTORMIGRATE_STATE": str(tmp_path / "state.db")}
@@ -85,8 +73,3 @@ def test_every_example_runs_and_checks_itself(example: Path, tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
-
-
-def test_every_file_that_the_readme_links_to_exists() -> None:
-    for link in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / link).exists(), link

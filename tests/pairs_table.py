@@ -1,6 +1,6 @@
-"""The table of outcomes in the README: what its marker says it is, and a way to write it anew.
+"""The table of outcomes in the guide: what its marker asks for, and a way to write it again.
 
-python -m tests.readme_table milvus pinecone qdrant weaviate --also qdrant_edge
+python -m tests.pairs_table milvus pinecone qdrant weaviate --also qdrant_edge
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vectormigrate.engine.outcomes import markdown
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "examples" / "guide" / "pairs.md"
 COMMAND = "vectormigrate schema table "
 BLOCK = re.compile(rf"<!-- {COMMAND}(.*?) -->\n(.*?)<!-- end of the table -->\n", re.DOTALL)
 
@@ -26,15 +26,15 @@ def table(arguments: Sequence[str]) -> str:
 
 
 def written() -> tuple[list[str], str]:
-    """The arguments in the README's marker, and what stands below it."""
-    (found,) = BLOCK.findall(README.read_text(encoding="utf-8"))
+    """The arguments in the page's marker, and the text below it."""
+    (found,) = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
     return shlex.split(found[0]), found[1]
 
 
 def write(arguments: Sequence[str]) -> None:
-    """Put the table for these arguments into the README."""
+    """Put the table for these arguments into the page."""
     block = f"<!-- {COMMAND}{shlex.join(arguments)} -->\n{table(arguments)}<!-- end of the table -->\n"
-    README.write_text(BLOCK.sub(lambda _: block, README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(BLOCK.sub(lambda _: block, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
