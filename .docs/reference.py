@@ -73,8 +73,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def code(text: object) -> str:
-    """An inline literal."""
-    return f"`{text}`"
+    """An inline literal, also inside a table, where a bar ends the cell."""
+    return f"`{text}`" if "|" not in str(text) else f"<code>{str(text).replace('|', '&#124;')}</code>"
 
 
 def page(title: str, *parts: str) -> str:
