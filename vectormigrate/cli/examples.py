@@ -1,11 +1,11 @@
-"""What stands below `--help` of each command: commands that can be copied and run."""
+"""The text below `--help` of each command: commands that can be copied and run."""
 
 from __future__ import annotations
 
 EXIT_CODES = """[bold]Exit codes[/]
   0  done                              3  validation failed
   1  failed                            4  not found, or in the wrong state
-  2  wrong command, settings or plan   130  interrupted; `resume` goes on
+  2  wrong command, settings or plan   130  interrupted; `resume` continues
 
 [bold]Environment[/]
   VECTORMIGRATE_STATE, VECTORMIGRATE_CONFIG   as --state, --config
@@ -78,12 +78,12 @@ DESCRIBE = """[bold]Examples[/]
   vectormigrate schema describe --type milvus --url ./source.db --collection docs"""
 
 RECOMMEND = """[bold]Types[/]
-  The source's own words (varchar, keyword, text\\[], geoCoordinates,
+  The source's own types (varchar, keyword, text\\[], geoCoordinates,
   float_vector(768), …) or common ones (string, integer, number, boolean,
   datetime, geo, uuid, object, list\\[string], vector, sparse_vector, …).
 
 [bold]Confidence[/]
-  A value that arrives as it is counts 1, one that is converted and restored
+  A value that arrives exactly counts 1, one that is converted and restored
   on the way back 0.8, an approximate one 0.5, a lost one 0; an index counts
   for the values of its type. Times n / (n + 2.71 (1 - f)), the 95 % lower
   bound for what was not read: n values seen, f the share that was read.

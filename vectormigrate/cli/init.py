@@ -9,7 +9,7 @@ from vectormigrate.errors import ConfigError
 
 TEXT = """\
 # Connections of vectormigrate. Take the '# ' away from what you need; `vectormigrate doctor` checks it.
-# ${NAME} is an environment variable, so no key stands here. `vectormigrate options TYPE` lists the options.
+# ${NAME} is an environment variable, so no key is in this file. `vectormigrate options TYPE` lists the options.
 
 # [settings]
 # state = "vectormigrate-state.db"     # relative to this file; default: in your data folder

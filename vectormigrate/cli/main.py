@@ -101,7 +101,7 @@ def migrate(
     """Copy a collection to another database.
 
     The plan comes first: a loss that nobody accepted stops it before anything is written.
-    Ctrl-C stops after the batch in flight; `resume` goes on exactly there.
+    Ctrl-C stops after the batch in flight; `resume` continues exactly there.
     """
     common = Common(state=state, config=config, as_json=as_json)
     if detach and not dry_run:
@@ -176,7 +176,7 @@ def resume(
     config: opt.Config = None,
     as_json: opt.AsJson = False,
 ) -> int:
-    """Go on with a migration that was stopped, failed or killed.
+    """Resume a migration that was stopped, failed or killed.
 
     The stored plan is used unchanged; flags given here replace the stored ones.
     """

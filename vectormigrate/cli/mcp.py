@@ -68,7 +68,7 @@ def install(
 ) -> int:
     """Add the server to an assistant's configuration.
 
-    Only this entry changes; a copy of the old file stays beside it. Doing it again changes nothing.
+    Only this entry changes; a copy of the old file stays next to it. Doing it again changes nothing.
     """
     from vectormigrate.cli import verbs_mcp
 
@@ -131,7 +131,7 @@ def key_hash(
 @audit_app.command(epilog=examples.AUDIT_VERIFY)
 def verify(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The log; default beside the state file.", dir_okay=False)
+        Path | None, typer.Argument(metavar="[FILE]", help="The log; default next to the state file.", dir_okay=False)
     ] = None,
     head: Annotated[
         str | None, typer.Option("--head", metavar="HASH", help="A hash noted earlier, which must occur.")

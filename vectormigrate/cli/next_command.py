@@ -11,7 +11,7 @@ from vectormigrate.engine.next_step import Why, next_step
 from vectormigrate.model.status import MigrationStatus, ValidationReport
 
 _COMMANDS = {
-    Verb.RESUME: ("go on with:", ("resume", "ID")),
+    Verb.RESUME: ("resume with:", ("resume", "ID")),
     Verb.RETRY: ("try again:", ("resume", "ID", "--retry-rejects")),
     Verb.VALIDATE: ("prove it:", ("validate", "ID", "--full")),
     Verb.ROLLBACK: ("finish with:", ("rollback", "ID")),

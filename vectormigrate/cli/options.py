@@ -85,7 +85,9 @@ AsJson = Annotated[
 
 # The two ends.
 _KEY_HELP = "API key; [bold]env:NAME[/] reads it from a variable.  Used, never stored."
-_OPTION_HELP = "Setting of the database type, see [bold]vectormigrate options[/]; also beside a connection; repeatable."
+_OPTION_HELP = (
+    "Setting of the database type, see [bold]vectormigrate options[/]; also next to a connection; repeatable."
+)
 _TYPES = "pinecone, qdrant, weaviate, milvus (also Milvus Lite) or qdrant_edge."
 
 SourceConnection = Annotated[
@@ -225,7 +227,7 @@ ProfileLimit = Annotated[
         metavar="N",
         min=1,
         rich_help_panel=WHAT,
-        help="Read about N records to plan; default all. The plan says what the unread ones leave open.",
+        help="Read about N records to plan; default all. The plan shows what the unread ones leave open.",
     ),
 ]
 
@@ -275,7 +277,7 @@ NoWait = Annotated[
     typer.Option(
         "--no-wait",
         rich_help_panel=RUN,
-        help="Return when all records are written, can be read and are counted; the target goes on building its index.",
+        help="Return when all records are written, can be read and are counted; the target keeps building its index.",
     ),
 ]
 RetryRejects = Annotated[

@@ -105,7 +105,7 @@ def outcome_table(
         list[str] | None, typer.Argument(metavar="[TYPE]...", help="Databases; default all that need a package.")
     ] = None,
     also: Annotated[
-        list[str] | None, typer.Option("--also", metavar="TYPE", help="Say how this one differs; repeatable.")
+        list[str] | None, typer.Option("--also", metavar="TYPE", help="Show how this one differs; repeatable.")
     ] = None,
     state: opt.State = None,
     config: opt.Config = None,

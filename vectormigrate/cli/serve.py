@@ -28,7 +28,7 @@ def serve(
         bool, typer.Option("--read-only", help="Leave out the tools that start, stop and roll back.")
     ] = False,
     resume_on_start: Annotated[
-        bool, typer.Option("--resume-on-start", help="Go on with what the last server was running.")
+        bool, typer.Option("--resume-on-start", help="Resume what the last server was running.")
     ] = False,
     allow_inline_connections: Annotated[
         bool, typer.Option("--allow-inline-connections", help="Tools take TYPE=URL for a connection; stdio only.")
@@ -60,7 +60,7 @@ def serve(
         typer.Option(
             "--audit-log",
             metavar="FILE",
-            help="Where every request is written down; default audit.jsonl beside the state file.",
+            help="Where every request is written down; default audit.jsonl next to the state file.",
             dir_okay=False,
         ),
     ] = None,
