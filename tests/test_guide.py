@@ -24,7 +24,6 @@ import typer
 from tests.cli.collections import seed
 from tests.pairs_table import table, written
 from vectormigrate import Settings, VectorMigrateError, registry
-from vectormigrate.cli import console
 from vectormigrate.cli.errors import guarded
 from vectormigrate.cli.main import app
 from vectormigrate.cli.verbs_serve import SERVER_KEYS
@@ -70,13 +69,9 @@ def commands(block: str) -> Iterator[list[str]]:
 
 
 def vectormigrate(*words: str) -> int:
-    """Run a command line in this process, which writes to the streams of this test."""
+    """Run a command line in this process."""
     main = partial(typer.main.get_command(app).main, prog_name="vectormigrate", standalone_mode=False)
-    try:
-        return guarded(partial(main, args=list(words)), as_json=False)
-    finally:
-        console.out.cache_clear()
-        console.err.cache_clear()
+    return guarded(partial(main, args=list(words)), as_json=False)
 
 
 def flags(words: list[str]) -> set[str]:
@@ -110,11 +105,12 @@ def folder(seeded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.mark.parametrize("page", pages_with("bash"), ids=name)
-def test_the_commands_of_a_page_run(folder: Path, page: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("folder")
+def test_the_commands_of_a_page_run(page: Path) -> None:
     for block in blocks(page, "bash"):
         for program, *words in commands(block):
             assert program == "vectormigrate", f"a block of other programs is marked sh: {program}"
-            assert vectormigrate(*words) == 0, (words, capfd.readouterr())
+            assert vectormigrate(*words) == 0, words
 
 
 @pytest.mark.parametrize("page", pages_with("sh"), ids=name)
