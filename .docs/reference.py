@@ -19,10 +19,10 @@ import typer
 from vectormigrate import Settings, VectorMigrateError, open_service, registry
 from vectormigrate.cli.main import app
 from vectormigrate.cli.verbs_serve import SERVER_KEYS
-from vectormigrate.connections import CONNECTION_KEYS, SETTING_KEYS
+from vectormigrate.config.connections import CONNECTION_KEYS, SETTING_KEYS
 from vectormigrate.mapping.losses import EFFECTS, SCHEMA_EFFECTS
 from vectormigrate.server.app import build
-from vectormigrate.server.metrics import Metrics
+from vectormigrate.server.telemetry.metrics import Metrics
 
 GUIDE = Path(__file__).parent.parent / "examples" / "guide"
 NOTE = "<!-- Made by .docs/reference.py; change the code or that file, not this page. -->\n"

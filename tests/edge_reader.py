@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 
 def read_shard(endpoint: Endpoint) -> dict[str, tuple[Any, Any]]:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import Any
 
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 
 def read_lite(endpoint: Endpoint) -> dict[str, dict[str, Any]]:

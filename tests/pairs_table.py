@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vectormigrate.engine.outcomes import markdown
+from vectormigrate.advice.fidelity import markdown
 
 PAGE = Path(__file__).parent.parent / "examples" / "guide" / "pairs.md"
 COMMAND = "vectormigrate schema table "

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from vectormigrate.allocator import VARIABLES
+from vectormigrate.engine.allocator import VARIABLES
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 
@@ -20,7 +20,7 @@ MEGABYTES = 16
 CHURN = f"""
 import threading
 import psutil
-from vectormigrate.allocator import keep_memory_flat
+from vectormigrate.engine.allocator import keep_memory_flat
 keep_memory_flat()
 together, alone, kept = threading.Barrier({THREADS} + 1), threading.Lock(), []
 def churn():

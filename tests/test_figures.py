@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vectormigrate import figures
-from vectormigrate.cli.render import done
+from vectormigrate.cli.render.status import done
 from vectormigrate.figures import counted, duration, percent, percent_above, plural, rate, similarity, size
 from vectormigrate.model.status import MigrationStatus, Phase, Status
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vectormigrate.half_units import stored_as_given
+from vectormigrate.model.half_units import stored_as_given
 
 
 def normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:

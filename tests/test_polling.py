@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vectormigrate import polling
-from vectormigrate.polling import GROWTH, Poll
+from vectormigrate.adapter import polling
+from vectormigrate.adapter.polling import GROWTH, Poll
 
 ADAPTERS = Path(polling.__file__).parent / "adapters"
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from vectormigrate.errors import ConfigError
-from vectormigrate.model.plan import EndpointRef
-from vectormigrate.settings import (
+from vectormigrate.config.settings import (
     Endpoint,
     Settings,
     Side,
@@ -22,6 +20,8 @@ from vectormigrate.settings import (
     resolve_endpoint,
     safe_url,
 )
+from vectormigrate.errors import ConfigError
+from vectormigrate.model.plan import EndpointRef
 
 CANARY = "canary-7f3a91c2"
 

@@ -16,38 +16,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vectormigrate.config.request import MigrationRequest
+    from vectormigrate.config.settings import Endpoint, Settings
     from vectormigrate.errors import VectorMigrateError
-    from vectormigrate.model.plan import MigrationPlan, RunOptions
-    from vectormigrate.model.status import MigrationStatus, Phase, Status, ValidationReport
-    from vectormigrate.requests import (
+    from vectormigrate.model.answers import (
         CollectionReport,
         DoctorCheck,
         HeldCollection,
         Holdings,
-        MigrationRequest,
         Recommendation,
         RejectRow,
         RollbackResult,
     )
+    from vectormigrate.model.plan import MigrationPlan, RunOptions
+    from vectormigrate.model.status import MigrationStatus, Phase, Status, ValidationReport
     from vectormigrate.service import Service, open_service
-    from vectormigrate.settings import Endpoint, Settings
 
 _HOMES = {
-    "CollectionReport": "vectormigrate.requests",
-    "DoctorCheck": "vectormigrate.requests",
-    "Endpoint": "vectormigrate.settings",
-    "HeldCollection": "vectormigrate.requests",
-    "Holdings": "vectormigrate.requests",
+    "CollectionReport": "vectormigrate.model.answers",
+    "DoctorCheck": "vectormigrate.model.answers",
+    "Endpoint": "vectormigrate.config.settings",
+    "HeldCollection": "vectormigrate.model.answers",
+    "Holdings": "vectormigrate.model.answers",
     "MigrationPlan": "vectormigrate.model.plan",
-    "MigrationRequest": "vectormigrate.requests",
+    "MigrationRequest": "vectormigrate.config.request",
     "MigrationStatus": "vectormigrate.model.status",
     "Phase": "vectormigrate.model.status",
-    "Recommendation": "vectormigrate.requests",
-    "RejectRow": "vectormigrate.requests",
-    "RollbackResult": "vectormigrate.requests",
+    "Recommendation": "vectormigrate.model.answers",
+    "RejectRow": "vectormigrate.model.answers",
+    "RollbackResult": "vectormigrate.model.answers",
     "RunOptions": "vectormigrate.model.plan",
     "Service": "vectormigrate.service",
-    "Settings": "vectormigrate.settings",
+    "Settings": "vectormigrate.config.settings",
     "Status": "vectormigrate.model.status",
     "ValidationReport": "vectormigrate.model.status",
     "VectorMigrateError": "vectormigrate.errors",

@@ -14,6 +14,7 @@ from tests.emulators.qdrant import emulator as qdrant
 from tests.emulators.weaviate import emulator as weaviate
 from tests.support.tls import Authority, authority, tls
 from vectormigrate.adapter import AnySpec
+from vectormigrate.adapter.server_access import environment_proxy
 from vectormigrate.adapters import milvus
 from vectormigrate.adapters import pinecone as pinecone_adapter
 from vectormigrate.adapters import qdrant as qdrant_adapter
@@ -21,9 +22,8 @@ from vectormigrate.adapters import weaviate as weaviate_adapter
 from vectormigrate.adapters.milvus.lite import served
 from vectormigrate.adapters.pinecone.client import Client
 from vectormigrate.adapters.pinecone.errors import HttpError
+from vectormigrate.config.settings import Settings, resolve_endpoint
 from vectormigrate.errors import ConfigError, Unavailable
-from vectormigrate.server_access import environment_proxy
-from vectormigrate.settings import Settings, resolve_endpoint
 
 pytestmark = pytest.mark.anyio
 

@@ -17,13 +17,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
+from vectormigrate.adapter.json_floats import EXACT_FIELD, protect, restore
+from vectormigrate.adapter.record_checks import record_problems
 from vectormigrate.adapters.qdrant import decode, packing
 from vectormigrate.adapters.qdrant.checks import fits_grpc, metadata_problem
 from vectormigrate.adapters.qdrant.proto import pb
-from vectormigrate.exact_floats import EXACT_FIELD, protect, restore
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.schema import Metric, VectorField, VectorKind
-from vectormigrate.record_checks import record_problems
 
 ROWS = 1000
 

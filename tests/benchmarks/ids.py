@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from vectormigrate.model.ids import RecordId
-from vectormigrate.state.idblocks import pack_ids, unpack_ids
+from vectormigrate.state.id_blocks import pack_ids, unpack_ids
 
 ROWS = 1000
 ROUNDS = 50

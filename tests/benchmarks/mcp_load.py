@@ -35,7 +35,7 @@ from mcp import Client
 
 from tests.server.toy import Era, Way, connected
 from tests.server.world import CANARY, World, call
-from vectormigrate.server.audit_verify import verify
+from vectormigrate.server.audit.verify import verify
 
 WAYS: list[tuple[Way, Era]] = [("sse", "legacy"), ("http", "legacy"), ("sse", "auto"), ("http", "auto")]
 

@@ -26,13 +26,14 @@ from pydantic import SecretStr
 
 from tests.emulators import pinecone, qdrant, weaviate
 from tests.support.calls import since_last
+from vectormigrate.config.request import MigrationRequest
+from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.plan import RunOptions
 from vectormigrate.model.schema import CollectionSchema, FieldType, MetadataField, Metric, VectorField, VectorKind
-from vectormigrate.service import MigrationRequest, Service, open_service
-from vectormigrate.settings import Endpoint
+from vectormigrate.service import Service, open_service
 
 DIM = 8
 WRITERS = 8

@@ -36,20 +36,21 @@ import psutil
 
 from tests.harness.base import column_type
 from vectormigrate.adapter import Capabilities
-from vectormigrate.allocator import keep_memory_flat
+from vectormigrate.config.request import MigrationRequest
+from vectormigrate.config.settings import Endpoint
+from vectormigrate.engine.allocator import keep_memory_flat
 from vectormigrate.engine.connect import open_endpoint, open_ends
 from vectormigrate.engine.copy import PartitionTask
 from vectormigrate.engine.events import Event, PhaseChanged, ignore
 from vectormigrate.engine.executor import run_local
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.plan import RunOptions
 from vectormigrate.model.position import Page
 from vectormigrate.model.schema import CollectionSchema, MetadataField, Metric, VectorField, VectorKind
 from vectormigrate.model.status import Phase
-from vectormigrate.service import MigrationRequest, Service, open_service
-from vectormigrate.settings import Endpoint
+from vectormigrate.service import Service, open_service
 from vectormigrate.validation.common import PAGE_ROWS, read_all
 
 ENGINES = ("milvus-server", "milvus-lite", "qdrant-edge", "qdrant", "weaviate")

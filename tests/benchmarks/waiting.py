@@ -26,8 +26,8 @@ import anyio
 import httpx2
 
 from tests.benchmarks.throughput import batch, endpoint, ids_for, schema
+from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine.connect import open_endpoint
-from vectormigrate.settings import Endpoint
 
 SOURCE = "Wait_source"
 SEED_ROWS = 1000

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.support import Cli, migrate_args
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 

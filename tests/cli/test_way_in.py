@@ -15,11 +15,11 @@ from tests.cli.process import Shell
 from vectormigrate import registry
 from vectormigrate.cli.hints import hints
 from vectormigrate.cli.init import TEXT
+from vectormigrate.config.settings import Endpoint, Settings, endpoint_from_ref, endpoint_ref, resolve_endpoint
 from vectormigrate.engine.connect import end_of, open_ends
-from vectormigrate.engine.option_help import PLACE, option_lines
 from vectormigrate.errors import AdapterError, CollectionNotFound, End, VectorMigrateError, near
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.settings import Endpoint, Settings, endpoint_from_ref, endpoint_ref, resolve_endpoint
+from vectormigrate.service.options import PLACE, option_lines
 
 ENGINE = "qdrant_edge"
 DEAD = "http://127.0.0.1:1"

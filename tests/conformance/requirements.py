@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-CONTRACT = "vectormigrate/adapter.py"
+CONTRACT = "vectormigrate/adapter/contract.py"
 MODEL = "vectormigrate/model"
 
 

@@ -12,10 +12,10 @@ from tests.conformance.requirements import requirement
 from tests.harness.base import Harness
 from tests.matrix.moving import endpoint
 from vectormigrate.adapter import Listing, lister
-from vectormigrate.engine.doctor import connection_check
-from vectormigrate.engine.holdings import holdings
+from vectormigrate.config.settings import Settings
 from vectormigrate.errors import CollectionNotFound, Unavailable
-from vectormigrate.settings import Settings
+from vectormigrate.service.collections import holdings
+from vectormigrate.service.doctor import connection_check
 
 pytestmark = pytest.mark.anyio
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
-from vectormigrate.settings import Endpoint
 
 DIM = 8
 NAMESPACES = ("", "other")

@@ -14,8 +14,8 @@ import pytest
 
 from tests.crash.support import NAMESPACES, Cli, fill, kill, migrate_args
 from tests.edge_reader import read_shard
+from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine.failpoints import PLACES
-from vectormigrate.settings import Endpoint
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 

@@ -9,7 +9,7 @@ import pytest
 from tests.crash.support import Cli, fill, migrate_args
 from tests.edge_reader import read_shard
 from tests.lite_reader import read_lite
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

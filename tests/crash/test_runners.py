@@ -13,7 +13,7 @@ import pytest
 
 from tests.crash.support import Cli, fill, kill, migrate_args
 from tests.edge_reader import read_shard
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(200)]
 

@@ -13,12 +13,12 @@ import anyio
 import pytest
 
 from vectormigrate.adapter import Capabilities, IndexReport, Reject, Target, unreported
+from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine import connect
 from vectormigrate.errors import QuotaExceeded, RateLimited, RecordsRejected, TimedOut, Unavailable
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
-from vectormigrate.settings import Endpoint
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from vectormigrate import Endpoint, MigrationRequest, RunOptions, Service, Statu
 from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.engine.events import Event, Planned, Warned
 from vectormigrate.errors import MigrationFailed, Unavailable
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.status import Phase

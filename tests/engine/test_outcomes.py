@@ -10,8 +10,8 @@ import pytest
 
 from vectormigrate import registry
 from vectormigrate.adapter import Capabilities, ValueKind, editions
-from vectormigrate.engine.outcomes import known, markdown, outcomes, rows
-from vectormigrate.engine.probes import PROBES, Probe
+from vectormigrate.advice.fidelity import known, markdown, outcomes, rows
+from vectormigrate.advice.fidelity_cases import PROBES, Probe
 from vectormigrate.errors import UnknownAdapter
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.plan import Outcome

@@ -14,7 +14,7 @@ from tests.engine.faults import Faults, inject
 from tests.state.support import sql
 from vectormigrate import Endpoint, MigrationRequest, RunOptions, Service, Status, open_service
 from vectormigrate.adapters.memory import CAPABILITIES, register_profile
-from vectormigrate.engine import planning_watch
+from vectormigrate.engine import planning_progress as planning_watch
 from vectormigrate.errors import Interrupted, InvalidTransition, LeaseHeld, LossNotAccepted, MigrationNotFound
 from vectormigrate.model.schema import Metric
 from vectormigrate.model.status import Phase

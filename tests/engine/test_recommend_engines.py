@@ -11,7 +11,7 @@ import pytest
 from tests.engine.test_recommend_live import filled, recommended, rows
 from tests.harness.base import Harness, all_harnesses
 from vectormigrate.engine.connect import open_endpoint
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 
 # A profile of the reference adapter is narrower than the adapter, for which the recommendation is made.
 ENGINES = [harness for harness in all_harnesses() if harness.adapter != "memory"]

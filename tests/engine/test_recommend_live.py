@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vectormigrate import registry
-from vectormigrate.engine.advice import support
+from vectormigrate.advice.evidence import value_type
+from vectormigrate.advice.recommend import support
+from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine.connect import open_endpoint
-from vectormigrate.engine.evidence import value_type
 from vectormigrate.errors import UnknownAdapter
+from vectormigrate.model.answers import FieldEvidence, Recommendation
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import CollectionSchema, FieldType, MetadataField, Metric, VectorField, VectorKind
-from vectormigrate.requests import FieldEvidence, Recommendation
 from vectormigrate.service import open_service
-from vectormigrate.settings import Endpoint
 
 pytestmark = pytest.mark.anyio
 

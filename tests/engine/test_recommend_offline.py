@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from vectormigrate import registry
 from vectormigrate.adapter import type_words
-from vectormigrate.engine.declared import EXAMPLES, recommend_fields
-from vectormigrate.engine.type_words import NEUTRAL, known_words
+from vectormigrate.advice.offline import EXAMPLES, recommend_fields
+from vectormigrate.advice.type_words import NEUTRAL, known_words
 from vectormigrate.errors import ConfigError, UnknownAdapter
 from vectormigrate.model.schema import FieldType
 

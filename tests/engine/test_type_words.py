@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vectormigrate import registry
 from vectormigrate.adapter import type_words
-from vectormigrate.engine.type_words import NEUTRAL, FieldKind, field_kind, known_words
+from vectormigrate.advice.type_words import NEUTRAL, FieldKind, field_kind, known_words
 from vectormigrate.errors import ConfigError, UnknownAdapter
 from vectormigrate.model.schema import DType, FieldType, VectorKind
 

@@ -23,8 +23,8 @@ from tests.mapping.world import (
     rules,
     schema,
 )
-from vectormigrate.engine.way_home import lost_on_the_way_home
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.engine.round_trip import lost_on_the_way_home
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.batch import Metadata
 from vectormigrate.model.ids import IdKind
 

@@ -29,11 +29,11 @@ from tests.mapping.world import (
 )
 from vectormigrate.adapter import Capabilities
 from vectormigrate.errors import IncompatibleSchema
-from vectormigrate.mapping.apply import Mapper
-from vectormigrate.mapping.ids import derive, salt_uuid
+from vectormigrate.mapping.convert.ids import derive, salt_uuid
+from vectormigrate.mapping.convert.mapper import Mapper
+from vectormigrate.mapping.convert.namespaces import namespace_map
+from vectormigrate.mapping.convert.origin import restore
 from vectormigrate.mapping.limits import ORIGIN, ORIGIN_ID, Limits
-from vectormigrate.mapping.namespaces import namespace_map
-from vectormigrate.mapping.origin import restore
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId, id_key
 from vectormigrate.model.plan import MappingRules

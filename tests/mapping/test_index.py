@@ -12,22 +12,22 @@ import pytest
 from tests.mapping.world import schema, spec
 from vectormigrate import registry
 from vectormigrate.adapter import Capabilities
+from vectormigrate.adapter.qdrant_indexes import neutral_index as of_qdrant
 from vectormigrate.adapters.milvus.capabilities import Server, narrowed
 from vectormigrate.adapters.milvus.ddl import creation as make_milvus
 from vectormigrate.adapters.milvus.indexes import neutral as of_milvus
 from vectormigrate.adapters.qdrant.capabilities import Server as QdrantServer
 from vectormigrate.adapters.qdrant.capabilities import narrowed as qdrant_caps
 from vectormigrate.adapters.qdrant.config import QdrantConfig
-from vectormigrate.adapters.qdrant.create import creation as make_qdrant
+from vectormigrate.adapters.qdrant.ddl import creation as make_qdrant
 from vectormigrate.adapters.weaviate.ddl import creation as make_weaviate
 from vectormigrate.adapters.weaviate.indexes import neutral as of_weaviate
 from vectormigrate.adapters.weaviate.indexes import vector_indexes
-from vectormigrate.mapping.planner import Decision, decide
+from vectormigrate.mapping.plan.planner import Decision, decide
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.note import OriginNote
 from vectormigrate.model.plan import Outcome
 from vectormigrate.model.schema import Metric, VectorField, VectorKind
-from vectormigrate.qdrant_indexes import neutral_index as of_qdrant
 
 DIM = 64
 NEWEST = Server(label="", version=(3, 0), lite=False)

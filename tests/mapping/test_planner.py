@@ -27,9 +27,9 @@ from tests.mapping.world import (
     spec,
 )
 from vectormigrate.errors import IncompatibleSchema, PlanError
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.mapping.losses import EFFECTS, RECORD_EFFECTS
-from vectormigrate.mapping.planner import Decision, decide
+from vectormigrate.mapping.plan.planner import Decision, decide
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.note import OriginNote

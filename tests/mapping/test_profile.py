@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.mapping.world import dense, exact, multi, one_batch, rules, sparse
 from vectormigrate.mapping import profile as profile_module
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
+from vectormigrate.mapping.convert.origin import restore
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.losses import RecordRejected
-from vectormigrate.mapping.origin import restore
 from vectormigrate.mapping.paths import Renamer, format_path, parse_path
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.ids import IdKind

@@ -27,7 +27,7 @@ from tests.mapping.world import (
     sparse,
 )
 from vectormigrate.adapter import Capabilities
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.schema import FieldType, MetadataField, Metric, VectorField, VectorKind
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.mapping.world import COSINE_JSON, WIDE, Collection, decide_twice, migrate, one_batch, schema, spec
 from vectormigrate.adapter import Capabilities
-from vectormigrate.mapping.planner import Decision, decide
+from vectormigrate.mapping.plan.planner import Decision, decide
 from vectormigrate.model.note import OriginNote
 from vectormigrate.model.plan import Outcome
 from vectormigrate.model.schema import CollectionSchema, Setting, Weight

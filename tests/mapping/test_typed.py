@@ -10,9 +10,9 @@ import pytest
 
 from tests.mapping.world import TYPED, WIDE, Collection, Moved, decide_twice, exact, migrate, one_batch, schema, spec
 from vectormigrate.errors import IncompatibleSchema
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.mapping.limits import ORIGIN
-from vectormigrate.mapping.planner import decide
+from vectormigrate.mapping.plan.planner import decide
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.plan import Outcome
 from vectormigrate.model.schema import CollectionSchema, FieldType, MetadataField

@@ -11,9 +11,9 @@ import pytest
 
 from tests.mapping.world import exact, one_batch, rules
 from vectormigrate.adapter import ValueKind
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
+from vectormigrate.mapping.convert.origin import restore
 from vectormigrate.mapping.limits import ORIGIN, Limits
-from vectormigrate.mapping.origin import restore
 
 ALL = frozenset(ValueKind)
 WHEN = datetime(2024, 2, 29, 23, 59, 59, 123456, tzinfo=timezone(timedelta(hours=5, minutes=30)))

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.mapping.world import dense, multi, rules, sparse
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
+from vectormigrate.mapping.convert.origin import restore
+from vectormigrate.mapping.convert.vectors import cast_values, denormalise, nonfinite_rows, normalise, to_float32
 from vectormigrate.mapping.limits import ORIGIN, SMALL_SQUARE, UNIT_TOLERANCE, Limits
-from vectormigrate.mapping.origin import restore
-from vectormigrate.mapping.vectors import cast_values, denormalise, nonfinite_rows, normalise, to_float32
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.plan import VectorMapping
 from vectormigrate.model.schema import DType

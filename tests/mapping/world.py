@@ -13,12 +13,12 @@ import numpy as np
 
 from vectormigrate.adapter import Capabilities, Reject, ValueKind
 from vectormigrate.adapters.memory.limits import check_schema, normalised, rejects
-from vectormigrate.engine.way_home import lost_on_the_way_home
-from vectormigrate.mapping.apply import Mapped, Mapper
-from vectormigrate.mapping.keys import TargetKeys
+from vectormigrate.engine.round_trip import lost_on_the_way_home
+from vectormigrate.mapping.convert.keys import TargetKeys
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.mapping.losses import ALL
-from vectormigrate.mapping.planner import Decision, decide
+from vectormigrate.mapping.plan.planner import Decision, decide
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import IdKind, RecordId, id_key

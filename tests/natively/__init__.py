@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 READERS = ("milvus", "pinecone", "qdrant", "qdrant_edge", "weaviate")
 

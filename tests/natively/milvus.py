@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from tests.natively import NativeRecord, floats
 from vectormigrate.adapters.milvus.config import MilvusConfig
 from vectormigrate.adapters.milvus.lite import served
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 
 async def read(endpoint: Endpoint) -> list[NativeRecord]:

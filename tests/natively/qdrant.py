@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from tests.natively import NativeRecord, floats
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 
 async def read(endpoint: Endpoint) -> list[NativeRecord]:

@@ -10,7 +10,7 @@ from anyio.to_thread import run_sync
 from tests.edge_reader import read_shard
 from tests.natively import NativeRecord
 from tests.natively.qdrant import record
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 
 async def read(endpoint: Endpoint) -> list[NativeRecord]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from tests.natively import NativeRecord, floats
-from vectormigrate.settings import Endpoint
+from vectormigrate.config.settings import Endpoint
 
 
 async def read(endpoint: Endpoint) -> list[NativeRecord]:

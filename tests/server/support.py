@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vectormigrate.server.audit import AuditLog
-from vectormigrate.server.auth import KeyRing
-from vectormigrate.server.keys import parse_key
-from vectormigrate.server.limiter import Limiter
-from vectormigrate.server.operations import Operations
-from vectormigrate.server.sessions import Sessions
+from vectormigrate.server.access.auth import KeyRing
+from vectormigrate.server.access.keys import parse_key
+from vectormigrate.server.access.limiter import Limiter
+from vectormigrate.server.access.sessions import Sessions
+from vectormigrate.server.audit.accounting import Operations
+from vectormigrate.server.audit.log import AuditLog
 
 ALICE = "alice-key-" + "a" * 30
 ALICE_NEXT = "alice-next-" + "n" * 30

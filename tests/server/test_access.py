@@ -13,9 +13,9 @@ from mcp import Client, MCPError
 from tests.server.requirements import requirement
 from tests.server.toy import bearer, connected
 from tests.server.world import ADMIN_KEY, CANARY, KEYS, World, call, on_http, plan, refused, start
+from vectormigrate.config.request import MigrationRequest
+from vectormigrate.config.settings import Endpoint
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.requests import MigrationRequest
-from vectormigrate.settings import Endpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +72,7 @@ async def test_only_collections_of_the_list_are_listed(world: World) -> None:
 async def test_migrations_that_began_elsewhere_keep_to_the_list(world: World) -> None:
     """Of a migration between places that agents may not touch they see the progress and no more."""
     app = world.app()
-    service = app.desk.service()
+    service = app.server_context.service()
     await world.seed(10, "private")
     for name, source in [
         ("private", Endpoint(connection="here", collection="private")),
@@ -120,7 +120,7 @@ async def test_a_list_that_became_narrower_holds_for_plans_that_were_made_before
 async def test_urls_are_taken_on_stdio_with_the_flag_only(world: World) -> None:
     inline = f"memory={world.url('here')}"
     for app in (world.app(), world.app(local=False, inline=True, keys=KEYS)):
-        assert not app.desk.access.inline
+        assert not app.server_context.access.inline
     closed = world.app()
     async with closed.run(), Client(closed.mcp) as client:
         text = await refused(client, "describe_collection", connection=inline, collection="docs")
@@ -145,7 +145,7 @@ async def test_urls_are_taken_on_stdio_with_the_flag_only(world: World) -> None:
 async def test_the_canary_is_in_no_answer_log_metric_or_audit_line(
     world: World, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from vectormigrate.server.logs import JsonLines
+    from vectormigrate.server.telemetry.logs import JsonLines
 
     world.config.write_text(
         world.config.read_text()
@@ -221,7 +221,7 @@ async def test_no_answer_of_a_finished_migration_names_a_url_of_a_connection_wit
 async def test_a_list_that_became_narrower_holds_for_the_next_call_and_a_broken_file_changes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vectormigrate.server.access.LOOK_SECONDS", -1.0)
+    monkeypatch.setattr("vectormigrate.server.access.allow_list.LOOK_SECONDS", -1.0)
     app = world.app()
     async with app.run(), Client(app.mcp) as client:
         planned = await plan(client)

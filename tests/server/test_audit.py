@@ -17,9 +17,9 @@ from tests.cli.process import Shell
 from tests.server.support import ALICE, audit_lines, operations
 from tests.server.toy import Seen, connected, serving, toy_server
 from vectormigrate.errors import ConfigError
-from vectormigrate.server.audit import AuditLog, AuditUnwritable, rotated_files
-from vectormigrate.server.audit_verify import verify
-from vectormigrate.server.operations import UNAVAILABLE, Operations
+from vectormigrate.server.audit.accounting import UNAVAILABLE, Operations
+from vectormigrate.server.audit.log import AuditLog, AuditUnwritable, rotated_files
+from vectormigrate.server.audit.verify import verify
 
 Lines = list[bytes]
 
@@ -44,7 +44,7 @@ def change(lines: Lines) -> Lines:
 
 
 def change_and_rehash(lines: Lines) -> Lines:
-    from vectormigrate.server.audit import line_hash
+    from vectormigrate.server.audit.log import line_hash
 
     line = json.loads(lines[4])
     line["tool"] = "innocent"
@@ -122,7 +122,7 @@ def test_half_a_line_after_a_crash_is_taken_off_and_that_is_told(tmp_path: Path)
 WRITER = """
 import sys
 from pathlib import Path
-from vectormigrate.server.audit import AuditLog
+from vectormigrate.server.audit.log import AuditLog
 log = AuditLog(Path(sys.argv[1]), rotate_bytes=20_000)
 for number in range(300):
     log.append({"writer": sys.argv[2], "number": number})

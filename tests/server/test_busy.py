@@ -12,7 +12,7 @@ from tests.server.requirements import requirement
 from tests.server.world import MANY, SLOW, World, call, plan, refused, start, until, until_moving
 from tests.state.test_busy import locked
 from vectormigrate.errors import CollectionNotFound
-from vectormigrate.server.desk import CALL_SECONDS
+from vectormigrate.server.runtime.context import CALL_SECONDS
 from vectormigrate.state import connection as state_connection
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ async def test_a_start_on_a_locked_state_file_begins_nothing_and_the_same_call_s
             error = result.structured_content["error"]
             assert (error["kind"], "try again" in error["message"]) == ("StateBusy", True)
             assert (await call(client, "list_migrations"))["total"] == 0
-            assert app.desk.jobs.running == []
+            assert app.server_context.jobs.running == []
         with pytest.raises(CollectionNotFound):
             await world.count()
         assert (await call(client, "start_migration", **given))["state"] == "started"

@@ -12,9 +12,9 @@ from mcp import Client, MCPError
 from tests.server.support import ALICE, operations
 from tests.server.toy import bearer, connected, serving
 from tests.server.world import ADMIN_KEY, OTHER_KEY, World, call, on_http, plan, refused
-from vectormigrate.server.hosts import HostPolicy
-from vectormigrate.server.metrics import Metrics
-from vectormigrate.server.migration_metrics import MOST_MIGRATIONS
+from vectormigrate.server.http.host_policy import HostPolicy
+from vectormigrate.server.telemetry.metrics import Metrics
+from vectormigrate.server.telemetry.migrations import MOST_MIGRATIONS
 
 pytestmark = pytest.mark.anyio
 

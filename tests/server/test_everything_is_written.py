@@ -12,8 +12,8 @@ import pytest
 
 from tests.server.support import ALICE, BOB, audit_lines, operations
 from tests.server.toy import Seen, bearer, connected, serving, text_of
-from vectormigrate.server.audit_verify import verify
-from vectormigrate.server.limiter import GARBAGE_PER_MINUTE
+from vectormigrate.server.access.limiter import GARBAGE_PER_MINUTE
+from vectormigrate.server.audit.verify import verify
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.server.toy import bearer
 from tests.server.world import ADMIN_KEY, CANARY, World, on_http
-from vectormigrate.server.audit_verify import verify
+from vectormigrate.server.audit.verify import verify
 
 FUZZ = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 TOOLS = ["list_migrations", "migration_status", "list_rejects", "list_connections", "wait_migration", "plan_migration"]

@@ -12,8 +12,8 @@ import pytest
 
 from tests.server.support import ALICE, ALICE_NEXT, BOB, READER, audit_lines, operations
 from tests.server.toy import Era, Seen, Way, bearer, connected, serving, text_of, toy_server
-from vectormigrate.server.auth import KeyRing, token_of
-from vectormigrate.server.keys import parse_key
+from vectormigrate.server.access.auth import KeyRing, token_of
+from vectormigrate.server.access.keys import parse_key
 
 pytestmark = pytest.mark.anyio
 

@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 
 from tests.cli.process import Shell
+from vectormigrate.cli.mcp import bundle, install
+from vectormigrate.cli.mcp.install import Entry, Host, Place, entry_for, installed, place_of
+from vectormigrate.cli.mcp.install_check import check, host_checks, variables_of
 from vectormigrate.errors import ConfigError
-from vectormigrate.server import bundle, install
-from vectormigrate.server.install import Entry, Host, Place, entry_for, installed, place_of
-from vectormigrate.server.install_check import check, host_checks, variables_of
 
 FOREIGN = """{
     "theme": "dark",
@@ -332,7 +332,7 @@ def test_the_readme_names_the_server_as_the_registry_asks() -> None:
 
 
 def test_a_key_is_shown_once_and_its_lines_let_it_in(tmp_path: Path) -> None:
-    from vectormigrate.server.auth import KeyRing
+    from vectormigrate.server.access.auth import KeyRing
 
     shell = Shell(tmp_path)
     made = shell.run("mcp", "key", "new", "ci", "--scope", "write")

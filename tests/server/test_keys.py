@@ -13,9 +13,9 @@ import pytest
 
 from tests.server.support import ALICE, ALICE_NEXT, BOB, ring
 from vectormigrate.errors import ConfigError
-from vectormigrate.server import auth, keys
-from vectormigrate.server.auth import KeyRing, caller, require, reread_on_hangup
-from vectormigrate.server.keys import Scope, digest_of, find_key, new_secret, parse_key
+from vectormigrate.server.access import auth, keys
+from vectormigrate.server.access.auth import KeyRing, caller, require, reread_on_hangup
+from vectormigrate.server.access.keys import Scope, digest_of, find_key, new_secret, parse_key
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from mcp import Client, MCPError
 
 from tests.server.support import ALICE, ALICE_NEXT, BOB, audit_lines, operations
 from tests.server.toy import Era, Seen, Way, bearer, connected, serving, text_of, toy_server
-from vectormigrate.server.operations import RATE_LIMITED
+from vectormigrate.server.audit.accounting import RATE_LIMITED
 
 pytestmark = pytest.mark.anyio
 

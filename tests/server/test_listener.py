@@ -23,10 +23,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tests.server.support import ALICE, audit_lines, operations
 from tests.server.toy import bearer, serving
+from vectormigrate.adapter.vendor_errors import translator
 from vectormigrate.errors import AdapterError, ConfigError, TransientError
-from vectormigrate.server.listener import Caps, Listener
-from vectormigrate.server.peers import Proxies
-from vectormigrate.vendor_errors import translator
+from vectormigrate.server.http.listener import Caps, Listener
+from vectormigrate.server.http.peers import Proxies
 
 pytestmark = pytest.mark.anyio
 

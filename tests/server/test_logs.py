@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from vectormigrate.redaction import keep_secret
-from vectormigrate.server.logs import Background, JsonLines
+from vectormigrate.config.redaction import keep_secret
+from vectormigrate.server.telemetry.logs import Background, JsonLines
 
 FLOOD = """
 import logging
-from vectormigrate.server.logs import WAITING_LINES, set_up
+from vectormigrate.server.telemetry.logs import WAITING_LINES, set_up
 set_up("info")
 for number in range(3 * WAITING_LINES):
     logging.getLogger("x").info("line %d %s", number, "y" * 200)

@@ -15,12 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.server.support import BOB, operations
 from tests.server.toy import Seen, bearer, toy_server
 from tests.server.world import ADMIN_KEY, World, call, client_of, on_http, start
+from vectormigrate.config.settings import Settings
 from vectormigrate.engine.events import PageCommitted, PhaseChanged, Retrying
 from vectormigrate.model.status import Phase
-from vectormigrate.server import metrics as module
-from vectormigrate.server.metrics import Metrics
+from vectormigrate.server.telemetry import metrics as module
+from vectormigrate.server.telemetry.metrics import Metrics
 from vectormigrate.service import Service
-from vectormigrate.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

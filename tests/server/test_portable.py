@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.server.requirements import requirement
-from vectormigrate import filelock
-from vectormigrate.server import audit
-from vectormigrate.server.audit import AuditLog, AuditUnwritable, rotated_files
-from vectormigrate.server.audit_verify import verify
+from vectormigrate.adapter import file_lock as filelock
+from vectormigrate.server.audit import log as audit
+from vectormigrate.server.audit.log import AuditLog, AuditUnwritable, rotated_files
+from vectormigrate.server.audit.verify import verify
 
 
 def begun(*arguments: object) -> subprocess.Popen[str]:

@@ -23,10 +23,10 @@ from tests.server.requirements import requirement
 from tests.server.test_tools import ALL
 from tests.server.toy import Way, connected
 from tests.server.world import ADMIN_KEY, World, call, on_http, plan, refused, start
+from vectormigrate.config.request import MigrationRequest
+from vectormigrate.config.settings import Endpoint
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.requests import MigrationRequest
 from vectormigrate.server.app import App
-from vectormigrate.settings import Endpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -120,12 +120,12 @@ async def test_old_clients_are_told_of_changes_that_another_process_makes(world:
             source=Endpoint(connection="here", collection="docs"),
             target=Endpoint(connection="there", collection="docs"),
         )
-        await app.desk.service().migrate(request, RunOptions())
+        await app.server_context.service().migrate(request, RunOptions())
         await all_heard.wait()
         for uri in ("migration://index", "migration://docs/status"):
             with pytest.warns(MCPDeprecationWarning):
                 await client.unsubscribe_resource(uri)  # pyright: ignore[reportDeprecated]
-    assert app.feed._sessions == {}
+    assert app.subscriptions._sessions == {}
 
 
 @requirement("prompts:listed")

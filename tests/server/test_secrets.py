@@ -19,8 +19,8 @@ from mcp import Client, MCPError
 
 from tests.server.toy import bearer, connected
 from tests.server.world import ADMIN_KEY, CANARY, READ_KEY, WRITE_KEY, World, on_http
-from vectormigrate.redaction import MASK, masked, scrub
-from vectormigrate.server.logs import set_up
+from vectormigrate.config.redaction import MASK, masked, scrub
+from vectormigrate.server.telemetry.logs import set_up
 
 pytestmark = pytest.mark.anyio
 

@@ -95,7 +95,7 @@ def test_nothing_heavy_is_loaded_before_the_first_call(world: World) -> None:
     code = (
         "import sys\nfrom pathlib import Path\n"
         "import vectormigrate.server.stdio\nfrom vectormigrate.server.app import build\n"
-        "from vectormigrate.settings import load_settings\n"
+        "from vectormigrate.config.settings import load_settings\n"
         f"build(load_settings(config=Path({str(world.config)!r})))\n"
         "heavy = ('numpy', 'aiosqlite', 'vectormigrate.service', 'pymilvus', 'qdrant_edge', 'grpc', 'typer')\n"
         "print([name for name in heavy if name in sys.modules])"
@@ -271,7 +271,7 @@ async def test_foreign_hosts_and_origins_are_refused_on_every_route(world: World
 
 @requirement("serve:health")
 async def test_health_needs_no_key_and_metrics_need_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vectormigrate.server.desk.READY_SECONDS", -1.0)
+    monkeypatch.setattr("vectormigrate.server.runtime.context.READY_SECONDS", -1.0)
     async with on_http(world) as (_, url), httpx2.AsyncClient() as http:
         assert (await http.get(f"{url}/healthz")).json() == {"alive": True}
         ready = await http.get(f"{url}/readyz")

@@ -12,7 +12,7 @@ import pytest
 from tests.server.support import ALICE, ALICE_NEXT, BOB, audit_lines, operations
 from tests.server.test_identity import ACCEPT, HELLO
 from tests.server.toy import Seen, bearer, connected, serving, text_of
-from vectormigrate.server.sessions import Sessions
+from vectormigrate.server.access.sessions import Sessions
 
 pytestmark = pytest.mark.anyio
 

@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from tests.server.toy import listening
 from tests.server.world import World, call, client_of, start
-from vectormigrate.engine import spans
-from vectormigrate.server.tracing import is_configured, job_span, traced, tracing
+from vectormigrate.engine import instrumentation
+from vectormigrate.server.telemetry.tracing import is_configured, job_span, traced, tracing
 
 pytestmark = pytest.mark.anyio
 
@@ -92,14 +92,15 @@ def test_traces_are_made_only_when_the_environment_asks(
         monkeypatch.setenv(name, value)
     assert is_configured() is wanted
     if not wanted:
-        before = spans.active()
+        before = instrumentation.active()
         with tracing():
-            assert spans.active() is before
+            assert instrumentation.active() is before
 
 
 def test_without_traces_nothing_of_opentelemetry_is_loaded_by_the_engine() -> None:
     code = (
-        "import sys; from vectormigrate.engine.spans import span; from vectormigrate.server.tracing import job_span\n"
+        "import sys; from vectormigrate.engine.instrumentation import span\n"
+        "from vectormigrate.server.telemetry.tracing import job_span\n"
         "with span('read'), job_span('migrate', 'm'): pass\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
@@ -120,8 +121,8 @@ async def collector(received: list[bytes]) -> AsyncGenerator[str]:
 
 
 CHILD = """
-from vectormigrate.engine.spans import span
-from vectormigrate.server.tracing import job_span, tracing
+from vectormigrate.engine.instrumentation import span
+from vectormigrate.server.telemetry.tracing import job_span, tracing
 with tracing(), job_span("migrate", "docs-7"), span("read", records=3):
     pass
 """

@@ -16,7 +16,7 @@ from tests.server.world import World, call, plan, start
 from vectormigrate import registry
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
-from vectormigrate.server.untrusted import shown, visible, without_folders
+from vectormigrate.server.runtime.untrusted import shown, visible, without_folders
 
 pytestmark = pytest.mark.anyio
 

@@ -22,12 +22,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vectormigrate.server.auth import Forbidden, KeyVerifier, auth_settings, caller, require
-from vectormigrate.server.guard import SDK_SECURITY, Guard
-from vectormigrate.server.hosts import HostPolicy
-from vectormigrate.server.keys import Scope
-from vectormigrate.server.listener import Caps, Listener
-from vectormigrate.server.operations import Inbound, Operations, mcp_middleware
+from vectormigrate.server.access.auth import Forbidden, KeyVerifier, auth_settings, caller, require
+from vectormigrate.server.access.keys import Scope
+from vectormigrate.server.audit.accounting import Inbound, Operations, mcp_middleware
+from vectormigrate.server.http.guard import SDK_SECURITY, Guard
+from vectormigrate.server.http.host_policy import HostPolicy
+from vectormigrate.server.http.listener import Caps, Listener
 
 Way = Literal["sse", "http"]
 Era = Literal["legacy", "auto"]

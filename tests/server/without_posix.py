@@ -50,7 +50,7 @@ def take_away() -> None:
 
 def append(path: Path, lines: int, rotate_bytes: int) -> None:
     """Write lines, between those of others, and each into a file that nobody can rename while it is open."""
-    from vectormigrate.server import audit
+    from vectormigrate.server.audit import log as audit
 
     audit.RENAMES_OPEN = False
     log = audit.AuditLog(path, rotate_bytes=rotate_bytes)

@@ -17,17 +17,17 @@ from mcp import Client, StdioServerParameters
 
 from tests.server.toy import connected, listening
 from vectormigrate import registry
+from vectormigrate.config.settings import Settings, load_settings
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
+from vectormigrate.server.access.auth import KeyRing
+from vectormigrate.server.access.keys import parse_key
+from vectormigrate.server.access.limiter import Limiter
 from vectormigrate.server.app import App, build
-from vectormigrate.server.audit import AuditLog
-from vectormigrate.server.auth import KeyRing
-from vectormigrate.server.hosts import HostPolicy
-from vectormigrate.server.http import http_app
-from vectormigrate.server.keys import parse_key
-from vectormigrate.server.limiter import Limiter
-from vectormigrate.server.operations import Operations
-from vectormigrate.settings import Settings, load_settings
+from vectormigrate.server.audit.accounting import Operations
+from vectormigrate.server.audit.log import AuditLog
+from vectormigrate.server.http.app import http_app
+from vectormigrate.server.http.host_policy import HostPolicy
 
 Transport = Literal["memory", "stdio", "sse", "http"]
 Era = Literal["legacy", "auto"]

@@ -15,7 +15,7 @@ from vectormigrate.errors import LeaseLost, StateCorrupt
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.plan import RunOptions
 from vectormigrate.state import Lease, PageCommit, Store
-from vectormigrate.state.idblocks import pack_ids, unpack_ids
+from vectormigrate.state.id_blocks import pack_ids, unpack_ids
 
 pytestmark = pytest.mark.anyio
 

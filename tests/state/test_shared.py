@@ -13,7 +13,7 @@ from vectormigrate.errors import MigrationNotFound, StateError
 from vectormigrate.model.plan import RunOptions
 from vectormigrate.model.status import Status
 from vectormigrate.state import open_store
-from vectormigrate.state.shared import SharedReader
+from vectormigrate.state.shared_reader import SharedReader
 
 pytestmark = pytest.mark.anyio
 

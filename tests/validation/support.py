@@ -13,7 +13,7 @@ import numpy as np
 
 from vectormigrate.adapter import Capabilities, Target
 from vectormigrate.adapters.memory import SPEC, MemoryConfig
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import IdKind, RecordId

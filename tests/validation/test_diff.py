@@ -25,7 +25,7 @@ from tests.validation.support import (
     with_metadata,
 )
 from vectormigrate.engine.events import Checking, Event
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch, SparseColumn
 from vectormigrate.model.ids import id_key

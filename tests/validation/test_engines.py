@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.base import Harness, all_harnesses
 from tests.validation.support import Pair, plan_of, rules_of
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.plan import VectorMapping

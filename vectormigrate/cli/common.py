@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from vectormigrate.cli.console import warn
 from vectormigrate.cli.inputs import Common, Place, What
+from vectormigrate.cli.render.console import warn
+from vectormigrate.config.redaction import keep_secret
+from vectormigrate.config.request import MigrationRequest
+from vectormigrate.config.settings import Endpoint, Settings, load_settings, resolve_endpoint
 from vectormigrate.model.schema import Json
-from vectormigrate.redaction import keep_secret
-from vectormigrate.requests import MigrationRequest
-from vectormigrate.settings import Endpoint, Settings, load_settings, resolve_endpoint
 
 
 def settings_of(common: Common) -> Settings:

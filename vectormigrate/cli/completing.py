@@ -30,8 +30,8 @@ def _path(ctx: typer.Context, name: str) -> Path | None:
 def _migrations(ctx: typer.Context) -> Iterable[str]:
     import anyio
 
+    from vectormigrate.config.settings import load_settings
     from vectormigrate.service import open_service
-    from vectormigrate.settings import load_settings
 
     async def find() -> list[str]:
         settings = load_settings(state=_path(ctx, "state"), config=_path(ctx, "config"))
@@ -42,7 +42,7 @@ def _migrations(ctx: typer.Context) -> Iterable[str]:
 
 
 def _connections(ctx: typer.Context) -> Iterable[str]:
-    from vectormigrate.settings import load_settings
+    from vectormigrate.config.settings import load_settings
 
     return load_settings(config=_path(ctx, "config")).connections.names
 

@@ -12,8 +12,8 @@ from typing import Any
 import typer
 
 from vectormigrate.cli.hints import hints
+from vectormigrate.config.redaction import redact
 from vectormigrate.errors import VectorMigrateError
-from vectormigrate.redaction import redact
 
 USAGE = 2
 INTERRUPTED = 130
@@ -66,8 +66,8 @@ def _run(action: Callable[[], Any], as_json: bool) -> int:
 
 def _tell(error: BaseException, as_json: bool) -> int:
     """Print the error and give the exit code."""
-    from vectormigrate.cli.console import clean
     from vectormigrate.cli.detach import report_failure
+    from vectormigrate.cli.render.console import clean
 
     if isinstance(error, KeyboardInterrupt | EOFError):
         return INTERRUPTED
@@ -87,7 +87,7 @@ def _tell(error: BaseException, as_json: bool) -> int:
 
 def print_failure(failure: Failure, as_json: bool) -> int:
     """The error on the screen; gives its exit code."""
-    from vectormigrate.cli.console import document, err, notice
+    from vectormigrate.cli.render.console import document, err, notice
 
     if as_json:
         document({"error": asdict(failure)})

@@ -19,11 +19,11 @@ from vectormigrate.cli import completing, examples
 from vectormigrate.cli import options as opt
 from vectormigrate.cli.errors import Failure, guarded, print_failure
 from vectormigrate.cli.inputs import Common, Pace, Place, What
-from vectormigrate.cli.mcp import audit_app, mcp_app
+from vectormigrate.cli.mcp.commands import audit_app, mcp_app
 from vectormigrate.cli.run import run_verb
 from vectormigrate.cli.schema import schema_app
 from vectormigrate.cli.serve import serve
-from vectormigrate.connections import CONFIG_NAME
+from vectormigrate.config.connections import CONFIG_NAME
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import Status
 
@@ -363,7 +363,7 @@ def options(
 def init(config: opt.Config = None, as_json: opt.AsJson = False) -> int:
     """Write a commented connections file, to be filled in."""
     from vectormigrate.cli import init as made
-    from vectormigrate.cli.console import document, show
+    from vectormigrate.cli.render.console import document, show
 
     path = config or Path(CONFIG_NAME)
     made.write(path)
@@ -427,7 +427,7 @@ def _detach(common: Common, migration_id: str) -> int:
     """Run this command again in the background, and say how to follow it."""
     from vectormigrate.cli import detach
     from vectormigrate.cli.common import settings_of
-    from vectormigrate.cli.console import document, pairs, show
+    from vectormigrate.cli.render.console import document, pairs, show
 
     log = settings_of(common).state.absolute().parent / f"{migration_id}.log"
     pid, failure = detach.start(sys.argv[1:], log)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vectormigrate.cli.console import show, show_command
 from vectormigrate.cli.inputs import Common
+from vectormigrate.cli.render.console import show, show_command
 from vectormigrate.engine.lifecycle import Verb
 from vectormigrate.engine.next_step import Why, next_step
 from vectormigrate.model.status import MigrationStatus, ValidationReport

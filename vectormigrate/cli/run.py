@@ -10,7 +10,7 @@ def run_verb(verb: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """The exit code of a verb, run in an event loop of its own."""
     import anyio
 
-    from vectormigrate.allocator import keep_memory_flat
+    from vectormigrate.engine.allocator import keep_memory_flat
 
     keep_memory_flat()
     return anyio.run(verb)

@@ -14,8 +14,11 @@ from rich.live import Live
 from rich.prompt import Confirm
 
 from vectormigrate.cli.common import endpoint_of, settings_of
-from vectormigrate.cli.console import document, err, is_terminal, notice, out, show
-from vectormigrate.cli.documents import (
+from vectormigrate.cli.inputs import Common, Place
+from vectormigrate.cli.mcp.install_check import host_checks
+from vectormigrate.cli.next_command import next_commands, show_next
+from vectormigrate.cli.render.console import document, err, is_terminal, notice, out, show
+from vectormigrate.cli.render.documents import (
     checks_document,
     collection_document,
     list_document,
@@ -23,10 +26,10 @@ from vectormigrate.cli.documents import (
     report_document,
     status_document,
 )
-from vectormigrate.cli.inputs import Common, Place
-from vectormigrate.cli.next_command import next_commands, show_next
-from vectormigrate.cli.progress import display
-from vectormigrate.cli.render import (
+from vectormigrate.cli.render.plan import show_collection, show_holdings, show_options, show_recommendation
+from vectormigrate.cli.render.progress import display
+from vectormigrate.cli.render.report import show_report
+from vectormigrate.cli.render.status import (
     removal,
     show_checks,
     show_list,
@@ -34,12 +37,9 @@ from vectormigrate.cli.render import (
     show_rollback,
     status_view,
 )
-from vectormigrate.cli.render_plan import show_collection, show_holdings, show_options, show_recommendation
-from vectormigrate.cli.render_report import show_report
+from vectormigrate.config.redaction import keep_secret
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import MigrationStatus, Status
-from vectormigrate.redaction import keep_secret
-from vectormigrate.server.install_check import host_checks
 from vectormigrate.service import Service, open_service
 
 WATCH_SECONDS = 1.0

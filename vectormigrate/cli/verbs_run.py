@@ -11,20 +11,20 @@ import anyio
 from rich.text import Text
 
 from vectormigrate.cli.common import request_of, settings_of
-from vectormigrate.cli.console import document, notice, show
 from vectormigrate.cli.detach import is_detached, report_started
-from vectormigrate.cli.documents import plan_document, status_document
 from vectormigrate.cli.inputs import Common, Pace, Place, What
 from vectormigrate.cli.next_command import next_commands, show_next
-from vectormigrate.cli.progress import display
-from vectormigrate.cli.render import done, status_view
-from vectormigrate.cli.render_plan import show_plan, show_short_plan
+from vectormigrate.cli.render.console import document, notice, show
+from vectormigrate.cli.render.documents import plan_document, status_document
+from vectormigrate.cli.render.plan import show_plan, show_short_plan
+from vectormigrate.cli.render.progress import display
+from vectormigrate.cli.render.status import done, status_view
 from vectormigrate.cli.signals import stop_on_signal
+from vectormigrate.config.redaction import keep_secret
 from vectormigrate.engine.events import Event, Listener, PhaseChanged
 from vectormigrate.errors import ConfigError, Interrupted, LookupFailed, VectorMigrateError
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.status import MigrationStatus, Phase, Status
-from vectormigrate.redaction import keep_secret
 from vectormigrate.service import Service, open_service
 
 

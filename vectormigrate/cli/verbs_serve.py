@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from vectormigrate.allocator import keep_memory_flat
 from vectormigrate.cli.inputs import Common
+from vectormigrate.engine.allocator import keep_memory_flat
 from vectormigrate.errors import ConfigError, MissingExtra
 from vectormigrate.model.schema import Json
 
 if TYPE_CHECKING:
+    from vectormigrate.config.settings import Settings
     from vectormigrate.server.app import App
-    from vectormigrate.server.operations import Operations
-    from vectormigrate.settings import Settings
+    from vectormigrate.server.audit.accounting import Operations
 
 PACKAGES = ("mcp", "limits", "prometheus_client")
 SERVER_KEYS = (
@@ -59,14 +59,14 @@ def serve(common: Common, asked: Serve) -> int:
             raise MissingExtra("serve", "mcp", package)
     _check(asked)
     # Before anything of the SDK is made: the first set-up of the logs wins.
-    from vectormigrate.server.logs import set_up
+    from vectormigrate.server.telemetry.logs import set_up
 
     set_up(asked.log_level)
     keep_memory_flat()
     from vectormigrate.cli.common import settings_of
     from vectormigrate.server.app import build
-    from vectormigrate.server.consent import deeds_of
-    from vectormigrate.server.tracing import tracing
+    from vectormigrate.server.telemetry.tracing import tracing
+    from vectormigrate.server.tools.consent import deeds_of
 
     settings = settings_of(common)
     table = settings.connections.server
@@ -98,10 +98,10 @@ def serve(common: Common, asked: Serve) -> int:
         with tracing():
             anyio.run(serve_stdio, made(local=True))
         return 0
-    from vectormigrate.server.hosts import HostPolicy
-    from vectormigrate.server.listener import CONNECTIONS, Caps
-    from vectormigrate.server.peers import Proxies
-    from vectormigrate.server.serve import Address, Tls, serve_http
+    from vectormigrate.server.http.host_policy import HostPolicy
+    from vectormigrate.server.http.listener import CONNECTIONS, Caps
+    from vectormigrate.server.http.peers import Proxies
+    from vectormigrate.server.http.serve import Address, Tls, serve_http
 
     address = Address.parse(asked.addr)
     if asked.insecure_short_key and not address.is_loopback:
@@ -147,11 +147,11 @@ def _check(asked: Serve) -> None:
 
 def _operations(asked: Serve, table: Mapping[str, Json], settings: Settings, *, local: bool) -> Operations:
     """Keys, limits, metrics and the audit log."""
-    from vectormigrate.server.audit import AuditLog, default_log
-    from vectormigrate.server.auth import KeyRing
-    from vectormigrate.server.limiter import CALLS_PER_MINUTE, OPEN_STREAMS, Limiter
-    from vectormigrate.server.operations import Operations
-    from vectormigrate.server.sessions import SESSIONS, Sessions
+    from vectormigrate.server.access.auth import KeyRing
+    from vectormigrate.server.access.limiter import CALLS_PER_MINUTE, OPEN_STREAMS, Limiter
+    from vectormigrate.server.access.sessions import SESSIONS, Sessions
+    from vectormigrate.server.audit.accounting import Operations
+    from vectormigrate.server.audit.log import AuditLog, default_log
 
     table = settings.connections.server
     calls = asked.calls_per_minute if asked.calls_per_minute is not None else _number(table, "calls_per_minute")

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vectormigrate.adapter import Capabilities
+from vectormigrate.engine.existing_ids import TakenIds
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.engine.source_pages import SourcePages
-from vectormigrate.engine.taken import TakenIds
 from vectormigrate.errors import IncompatibleSchema
 from vectormigrate.figures import counted
-from vectormigrate.mapping.apply import Mapper
-from vectormigrate.mapping.keys import Doubles, TargetKeys
+from vectormigrate.mapping.convert.keys import Doubles, TargetKeys
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from vectormigrate import registry
 from vectormigrate.adapter import AnySpec, ConnectionConfig, Listing, Target, lister
+from vectormigrate.config.settings import Endpoint, key_origin, plain_problems, safe_url
 from vectormigrate.engine.events import Connecting, Listener
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget, RetryPolicy, located
 from vectormigrate.engine.throttle import AdaptiveLimiter
 from vectormigrate.errors import CollectionNotFound, ConfigError, End, VectorMigrateError, did_you_mean
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.settings import Endpoint, key_origin, plain_problems, safe_url
 
 ANY_COLLECTION = "vectormigrate"
 """Completes a configuration where no collection is meant; nothing looks at it."""

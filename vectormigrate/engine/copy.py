@@ -20,12 +20,12 @@ from vectormigrate.adapter import Reject
 from vectormigrate.engine.batching import split
 from vectormigrate.engine.events import Listener, PageCommitted
 from vectormigrate.engine.failpoints import failpoint
-from vectormigrate.engine.groups import task_group
+from vectormigrate.engine.instrumentation import span
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
-from vectormigrate.engine.spans import span
+from vectormigrate.engine.task_group import task_group
 from vectormigrate.engine.throttle import Pacer
 from vectormigrate.engine.writing import BatchWriter, WriteResult
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.position import Cursor, Page, Partition
 from vectormigrate.state.records import Lease, PageCommit
 from vectormigrate.state.store import Store

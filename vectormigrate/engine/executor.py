@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 
 from vectormigrate.engine.copy import PartitionTask
-from vectormigrate.engine.groups import task_group
+from vectormigrate.engine.task_group import task_group
 
 
 async def run_local(

@@ -15,16 +15,16 @@ from vectormigrate.engine.collisions import Collisions, count_collisions, refuse
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.ownership import with_token
-from vectormigrate.engine.remembered import Evidence, Memory, source_key
+from vectormigrate.engine.profile_cache import Evidence, Memory, source_key
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.engine.round_trip import lost_on_the_way_home
 from vectormigrate.engine.source_pages import SourcePages
-from vectormigrate.engine.way_home import lost_on_the_way_home
 from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty, did_you_mean, listed
 from vectormigrate.figures import counted
-from vectormigrate.mapping.apply import Mapped, Mapper
-from vectormigrate.mapping.keys import TargetKeys, same_keys
+from vectormigrate.mapping.convert.keys import TargetKeys, same_keys
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.mapping.losses import ALL
-from vectormigrate.mapping.planner import Decision, decide
+from vectormigrate.mapping.plan.planner import Decision, decide
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.plan import MappingRules, MigrationPlan, MigrationSpec

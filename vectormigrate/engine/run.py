@@ -13,11 +13,11 @@ from vectormigrate.engine.counting import count_source, count_target
 from vectormigrate.engine.events import Checking, Indexing, Listener, PhaseChanged, Warned
 from vectormigrate.engine.executor import run_local
 from vectormigrate.engine.failpoints import failpoint
-from vectormigrate.engine.groups import task_group
 from vectormigrate.engine.ownership import is_ours
 from vectormigrate.engine.rechecks import settle_rechecks, write_failed_again
-from vectormigrate.engine.rejected import retry_rejects
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
+from vectormigrate.engine.retry_rejects import retry_rejects
+from vectormigrate.engine.task_group import task_group
 from vectormigrate.engine.throttle import STOP_CHECK_SECONDS, Pacer
 from vectormigrate.engine.writing import BatchWriter, ReadBack
 from vectormigrate.errors import (
@@ -29,7 +29,7 @@ from vectormigrate.errors import (
     TargetNotEmpty,
 )
 from vectormigrate.figures import counted
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.status import Phase, Status
 from vectormigrate.state.records import Lease

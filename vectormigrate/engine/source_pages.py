@@ -9,8 +9,8 @@ from contextlib import ExitStack, aclosing
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from vectormigrate.engine.groups import task_group
 from vectormigrate.engine.retry import RetryingSource
+from vectormigrate.engine.task_group import task_group
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.position import Partition
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import anyio
 
 from vectormigrate.adapter import Reject
+from vectormigrate.engine.existing_ids import TakenIds
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.retry import RetryingTarget
-from vectormigrate.engine.taken import TakenIds
 from vectormigrate.errors import InvalidRequest, RecordsRejected, ValidationFailed
 from vectormigrate.figures import counted
 from vectormigrate.model.batch import RecordBatch

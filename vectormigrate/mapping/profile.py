@@ -12,9 +12,9 @@ from uuid import UUID
 import numpy as np
 import orjson
 
-from vectormigrate.mapping.origin import restore
+from vectormigrate.mapping.convert.origin import restore
+from vectormigrate.mapping.convert.vectors import nonfinite_rows
 from vectormigrate.mapping.paths import format_path
-from vectormigrate.mapping.vectors import nonfinite_rows
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, Value, VectorColumn
 from vectormigrate.model.ids import IdKind, RecordId, is_plain
 

@@ -1,4 +1,4 @@
-"""The composition: desk, tools, resources and the SDK's server, on whatever transport.
+"""The composition: server_context, tools, resources and the SDK's server, on whatever transport.
 
 Nothing here runs until `App.run` is entered, once per process: it owns the jobs. The lifespan of the SDK's server is
 not used, for the SDK enters it once per SSE connection.
@@ -18,20 +18,20 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.types import CallToolResult, InputRequiredResult, ServerCapabilities
 
-from vectormigrate.server.access import Access
-from vectormigrate.server.auth import KeyVerifier, auth_settings
-from vectormigrate.server.desk import CALL_SECONDS, Deed, Desk
-from vectormigrate.server.feed import Bus, Feed
-from vectormigrate.server.operations import Operations, closing, mcp_middleware
+from vectormigrate.config.settings import Settings
+from vectormigrate.server.access.allow_list import Access
+from vectormigrate.server.access.auth import KeyVerifier, auth_settings
+from vectormigrate.server.audit.accounting import Operations, closing, mcp_middleware
 from vectormigrate.server.resources import add_completions, add_prompts, add_resources
-from vectormigrate.server.tooling import CheckedTool, failed
-from vectormigrate.server.tools_collections import CollectionTools
-from vectormigrate.server.tools_look import LookTools
-from vectormigrate.server.tools_plan import PlanTools
-from vectormigrate.server.tools_run import RunTools
-from vectormigrate.server.tools_start import start_tools
-from vectormigrate.server.tools_undo import undo_tools
-from vectormigrate.settings import Settings
+from vectormigrate.server.runtime.context import CALL_SECONDS, Deed, ServerContext
+from vectormigrate.server.runtime.subscriptions import Bus, Subscriptions
+from vectormigrate.server.tools.admin import undo_tools
+from vectormigrate.server.tools.plan import PlanTools
+from vectormigrate.server.tools.read import LookTools
+from vectormigrate.server.tools.read_collections import CollectionTools
+from vectormigrate.server.tools.run import RunTools
+from vectormigrate.server.tools.start import start_tools
+from vectormigrate.server.tools.tool import CheckedTool, failed
 
 NAME = "vectormigrate"
 
@@ -53,9 +53,9 @@ log = logging.getLogger(__name__)
 class App:
     """A server, ready to be put on a transport."""
 
-    desk: Desk
+    server_context: ServerContext
     mcp: MCPServer
-    feed: Feed
+    subscriptions: Subscriptions
     operations: Operations
     tools: dict[str, CheckedTool]
     resume_on_start: bool = False
@@ -63,9 +63,14 @@ class App:
     @asynccontextmanager
     async def run(self, grace: float = 2.0) -> AsyncGenerator[App]:
         """Own the jobs. Leaving stops them with a checkpoint, within about twice `grace` seconds."""
-        async with closing(self.operations), self.desk.reading(), self.desk.jobs.run(grace), self.feed.run():
+        async with (
+            closing(self.operations),
+            self.server_context.reading(),
+            self.server_context.jobs.run(grace),
+            self.subscriptions.run(),
+        ):
             if self.resume_on_start:
-                taken = await self.desk.resume_served()
+                taken = await self.server_context.resume_served()
                 log.info("resumed %d migrations: %s", len(taken), ", ".join(taken) or "none")
             yield self
 
@@ -106,15 +111,15 @@ def build(
 
     Raises ConfigError for a connections file that cannot be read.
     """
-    desk = Desk(
+    server_context = ServerContext(
         access=Access(settings, inline=inline and local),
         read_only=read_only,
         unattended=unattended,
         own_only=own_only,
         call_seconds=call_seconds,
     )
-    desk.access.keep_secrets()
-    tools = {tool.name: tool for tool in all_tools(desk)}
+    server_context.access.keep_secrets()
+    tools = {tool.name: tool for tool in all_tools(server_context)}
     operations = operations or Operations()
 
     def arguments_of(name: str) -> frozenset[str] | None:
@@ -122,7 +127,7 @@ def build(
 
     operations.arguments_of = arguments_of
     operations.metrics.tools.update(tools)
-    desk.listen = operations.metrics.listen
+    server_context.listen = operations.metrics.listen
     bus = Bus()
     keyed = bool(operations.ring) and not local
     mcp = Server(
@@ -138,13 +143,20 @@ def build(
         auth=auth_settings() if keyed else None,
     )
     mcp.middleware.insert(0, mcp_middleware(operations, local=local))
-    feed = Feed(desk, bus)
-    feed.serve(mcp)
+    subscriptions = Subscriptions(server_context, bus)
+    subscriptions.serve(mcp)
     _no_list_changes(mcp)
-    add_resources(mcp, desk)
-    add_prompts(mcp, desk)
-    add_completions(mcp, desk)
-    return App(desk=desk, mcp=mcp, feed=feed, operations=operations, tools=tools, resume_on_start=resume_on_start)
+    add_resources(mcp, server_context)
+    add_prompts(mcp, server_context)
+    add_completions(mcp, server_context)
+    return App(
+        server_context=server_context,
+        mcp=mcp,
+        subscriptions=subscriptions,
+        operations=operations,
+        tools=tools,
+        resume_on_start=resume_on_start,
+    )
 
 
 def _no_list_changes(mcp: MCPServer) -> None:
@@ -165,9 +177,13 @@ def _no_list_changes(mcp: MCPServer) -> None:
     server.get_capabilities = honest
 
 
-def all_tools(desk: Desk) -> Sequence[CheckedTool]:
+def all_tools(server_context: ServerContext) -> Sequence[CheckedTool]:
     """The tools that this server offers."""
-    looking = [*LookTools(desk).tools(), *CollectionTools(desk).tools(), *PlanTools(desk).tools()]
-    if desk.read_only:
+    looking = [
+        *LookTools(server_context).tools(),
+        *CollectionTools(server_context).tools(),
+        *PlanTools(server_context).tools(),
+    ]
+    if server_context.read_only:
         return looking
-    return [*looking, *start_tools(desk), *RunTools(desk).tools(), *undo_tools(desk)]
+    return [*looking, *start_tools(server_context), *RunTools(server_context).tools(), *undo_tools(server_context)]

@@ -13,12 +13,13 @@ from pydantic import Field
 
 from vectormigrate import registry
 from vectormigrate.errors import LookupFailed, VectorMigrateError
-from vectormigrate.server import auth, views
-from vectormigrate.server.desk import Desk
-from vectormigrate.server.feed import INDEX
-from vectormigrate.server.keys import Scope
-from vectormigrate.server.telling import told
-from vectormigrate.server.untrusted import compact, shown
+from vectormigrate.server.access import auth
+from vectormigrate.server.access.keys import Scope
+from vectormigrate.server.runtime.context import ServerContext
+from vectormigrate.server.runtime.subscriptions import INDEX
+from vectormigrate.server.runtime.tool_errors import told
+from vectormigrate.server.runtime.untrusted import compact, shown
+from vectormigrate.server.tools import presenters
 
 JSON = "application/json"
 MOST_LISTED = 200
@@ -39,48 +40,50 @@ def _reading() -> Generator[None]:
         raise ResourceError(told(error)) from error
 
 
-def add_resources(mcp: MCPServer, desk: Desk) -> None:
+def add_resources(mcp: MCPServer, server_context: ServerContext) -> None:
     """`migration://index` and, per migration, `status`, `report` and `plan`."""
 
     @mcp.resource(INDEX, name="index", title="All migrations", mime_type=JSON)
     async def index() -> str:
         """The newest migrations with their progress."""
         with _reading():
-            found = (await desk.migrations())[::-1]
-        items = [views.list_item(item).model_dump() for item in found[:MOST_LISTED]]
+            found = (await server_context.migrations())[::-1]
+        items = [presenters.list_item(item).model_dump() for item in found[:MOST_LISTED]]
         return compact(shown({"migrations": items, "total": len(found)}))
 
     @mcp.resource("migration://{migration_id}/status", name="status", title="Migration status", mime_type=JSON)
     async def status(migration_id: str) -> str:
         """How far a migration is, and what to do next."""
         with _reading():
-            found = await desk.seen(await desk.status(migration_id))
-        return compact(shown(views.status_answer(*found).model_dump()))
+            found = await server_context.seen(await server_context.status(migration_id))
+        return compact(shown(presenters.status_answer(*found).model_dump()))
 
     @mcp.resource("migration://{migration_id}/report", name="report", title="Validation report", mime_type=JSON)
     async def report(migration_id: str) -> str:
         """The last validation of a migration, in short, and its refused records by code."""
         with _reading():
-            await desk.require_access(migration_id)
-            service = desk.service()
+            await server_context.require_access(migration_id)
+            service = server_context.service()
             last = await service.last_validation(migration_id)
             counts = await service.reject_counts(migration_id)
-        summary = None if last is None else views.report_summary(last).model_dump()
-        whole = {"migration_id": migration_id, "validation": summary, "rejects_by_code": views.by_code(counts)}
+        summary = None if last is None else presenters.report_summary(last).model_dump()
+        whole = {"migration_id": migration_id, "validation": summary, "rejects_by_code": presenters.by_code(counts)}
         return compact(shown(whole))
 
     @mcp.resource("migration://{migration_id}/plan", name="plan", title="Migration plan", mime_type=JSON)
     async def plan(migration_id: str) -> str:
         """The whole plan of a migration, or of a plan_id: schemas, field mappings, every loss."""
         with _reading():
-            found = await desk.plan(migration_id)
+            found = await server_context.plan(migration_id)
         whole = found.to_json()
         # Positions inside the source mean something to its adapter only, and there may be thousands.
         whole["partitions"] = len(found.partitions)
-        return await desk.calculate(lambda: compact(shown({**whole, "unaccepted": found.unaccepted}, MOST_OF_PLAN)))
+        return await server_context.calculate(
+            lambda: compact(shown({**whole, "unaccepted": found.unaccepted}, MOST_OF_PLAN))
+        )
 
 
-def add_prompts(mcp: MCPServer, desk: Desk) -> None:
+def add_prompts(mcp: MCPServer, server_context: ServerContext) -> None:
     """Ways to go about the two things that people ask for."""
 
     @mcp.prompt(title="Plan a migration")
@@ -109,7 +112,7 @@ def add_prompts(mcp: MCPServer, desk: Desk) -> None:
     ) -> str:
         """Find out why a migration does not get on, and what to do about it."""
         try:
-            found = views.status_answer(*await desk.seen(await desk.status(migration_id)))
+            found = presenters.status_answer(*await server_context.seen(await server_context.status(migration_id)))
             now = compact(shown(found.model_dump()))
         except VectorMigrateError as error:
             now = told(error)
@@ -126,7 +129,7 @@ def add_prompts(mcp: MCPServer, desk: Desk) -> None:
         )
 
 
-def add_completions(mcp: MCPServer, desk: Desk) -> None:
+def add_completions(mcp: MCPServer, server_context: ServerContext) -> None:
     """Ids, connections and types, by what was typed so far."""
 
     @mcp.completion()
@@ -134,13 +137,13 @@ def add_completions(mcp: MCPServer, desk: Desk) -> None:
         values: Iterable[str]
         match argument.name:
             case "migration_id":
-                values = [item.id for item in (await desk.migrations())[::-1]]
+                values = [item.id for item in (await server_context.migrations())[::-1]]
             case "source" | "target" | "connection":
-                values = desk.settings.connections.names
+                values = server_context.settings.connections.names
             case "source_type" | "target_type":
                 values = registry.offered()
             case "source_collection" | "target_collection":
-                values = sorted({item.collection for item in desk.access.connections() if item.collection})
+                values = sorted({item.collection for item in server_context.access.connections() if item.collection})
             case _:
                 return None
         found = [value for value in values if value.startswith(argument.value)]

@@ -15,7 +15,7 @@ from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.position import Partition
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import corrupt
-from vectormigrate.state.idblocks import pack_ids
+from vectormigrate.state.id_blocks import pack_ids
 from vectormigrate.state.records import Lease, PageCommit, json_text, utc_text
 from vectormigrate.state.secrets import SecretGuard
 

@@ -9,7 +9,7 @@ from vectormigrate.errors import StateError
 from vectormigrate.model.ids import parse_id_key
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import corrupt
-from vectormigrate.state.idblocks import pack_ids
+from vectormigrate.state.id_blocks import pack_ids
 from vectormigrate.state.pages import require_lease, storable
 from vectormigrate.state.records import Lease, RetryOutcome, StoredReject, utc_text
 

@@ -17,7 +17,7 @@ from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status
-from vectormigrate.state import journal, leases, migrations, planning, profiles, proposals, rechecks, rejects
+from vectormigrate.state import leases, migrations, planning, profiles, proposals, rechecks, rejects, written_ids
 from vectormigrate.state.connection import Session, is_outdated, open_empty, open_reader, open_writer
 from vectormigrate.state.pages import prepare_page, require_lease
 from vectormigrate.state.profiles import KeptProfile
@@ -56,7 +56,7 @@ class Store:
         self._reader = reader
         self._writer = writer
         self._guard = guard
-        self._indexes = journal.WrittenIndexes(reader)
+        self._indexes = written_ids.WrittenIndexes(reader)
         self._keys: dict[str, Mapping[str, str]] = {}
 
     def forbid(self, secret: str) -> None:
@@ -167,20 +167,20 @@ class Store:
     async def add_intents(self, lease: Lease, partition_id: str, namespace: str, ids: Sequence[RecordId]) -> int:
         """Enter target ids that are about to be written; returns the block's number for `PageCommit.intents`."""
         return await self._write(
-            lambda session: journal.add_block(session, lease, partition_id, namespace, ids, settled=False)
+            lambda session: written_ids.add_block(session, lease, partition_id, namespace, ids, settled=False)
         )
 
     def written(self, migration_id: str, namespace: str | None = None) -> AsyncIterator[tuple[str, Sequence[RecordId]]]:
         """The journal as (target namespace, ids) blocks: what this migration wrote or was about to write. An id may
         occur in several blocks."""
-        return journal.read_blocks(self._reader, migration_id, namespace)
+        return written_ids.read_blocks(self._reader, migration_id, namespace)
 
     async def which_written(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
         """Those of these target ids that are in the journal, intents included. The namespace's settled ids are kept in
         memory from the first call on, 16 bytes each."""
         wanted = [*ids]
         found = await self.which_settled(migration_id, namespace, wanted)
-        return found | await journal.which_intended(self._reader, migration_id, namespace, wanted)
+        return found | await written_ids.which_intended(self._reader, migration_id, namespace, wanted)
 
     async def which_settled(self, migration_id: str, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
         """Those of these target ids whose writing was acknowledged and committed."""
@@ -190,7 +190,7 @@ class Store:
     async def which_intended(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
         """Those of these target ids that are in intents which no committed page settled: what a crash may have left
         half-written. Quick, because only pages that were in flight have such intents."""
-        return await journal.which_intended(self._reader, migration_id, namespace, ids)
+        return await written_ids.which_intended(self._reader, migration_id, namespace, ids)
 
     async def written_counts(self, migration_id: str) -> dict[str, int]:
         """Settled writes by target namespace: two source records that went to one id count as two."""
@@ -206,7 +206,7 @@ class Store:
 
     async def forget_written(self, lease: Lease, namespace: str, ids: Sequence[RecordId]) -> None:
         """Take target ids out of the journal, because they were deleted from the target."""
-        await self._write(lambda session: journal.remove(session, lease, namespace, ids))
+        await self._write(lambda session: written_ids.remove(session, lease, namespace, ids))
         self._indexes.forget(lease.migration_id)
 
     async def set_held(self, lease: Lease, held: Mapping[str, int]) -> None:

@@ -11,9 +11,9 @@ import anyio
 import numpy as np
 
 from vectormigrate.adapter import Source
-from vectormigrate.engine.groups import task_group
+from vectormigrate.engine.task_group import task_group
 from vectormigrate.errors import AdapterError, AuthFailed, CollectionNotFound, QuotaExceeded, TransientError
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.plan import MigrationPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vectormigrate.adapter import Source, Target
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.ids import RecordId, parse_id_key
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.position import Page

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from vectormigrate.adapter import Source, Target
 from vectormigrate.engine.events import Listener, ignore
 from vectormigrate.figures import counted, small
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.position import Page

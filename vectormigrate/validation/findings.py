@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from vectormigrate.engine.way_home import lost_on_the_way_home
-from vectormigrate.mapping.apply import Mapped
-from vectormigrate.mapping.origin import restore
+from vectormigrate.engine.round_trip import lost_on_the_way_home
+from vectormigrate.mapping.convert.mapper import Mapped
+from vectormigrate.mapping.convert.origin import restore
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MappingRules

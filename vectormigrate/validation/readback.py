@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vectormigrate.adapter import Source
-from vectormigrate.mapping.apply import Mapped
+from vectormigrate.mapping.convert.mapper import Mapped
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.status import Difference

@@ -12,7 +12,7 @@ import anyio.to_thread
 
 from vectormigrate.adapter import Source
 from vectormigrate.engine.events import Checking, Listener
-from vectormigrate.engine.groups import task_group
+from vectormigrate.engine.task_group import task_group
 from vectormigrate.model.position import Page
 from vectormigrate.validation.common import each_page, readers_of
 from vectormigrate.validation.progress import DiffProgress, Position

@@ -15,8 +15,8 @@ import numpy as np
 from vectormigrate.adapter import Source, Target
 from vectormigrate.engine.events import Checking, Listener, ignore
 from vectormigrate.errors import AdapterError, AuthFailed, CollectionNotFound, TransientError
-from vectormigrate.mapping.apply import Mapper
-from vectormigrate.mapping.origin import restore
+from vectormigrate.mapping.convert.mapper import Mapper
+from vectormigrate.mapping.convert.origin import restore
 from vectormigrate.model.batch import BoolMask, DenseColumn, RecordBatch
 from vectormigrate.model.plan import MigrationPlan, VectorMapping
 from vectormigrate.model.position import Page

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from vectormigrate.adapter import Reject, Source, Target
 from vectormigrate.engine.events import Checking, Listener, ignore
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import DiffCheck, Difference, DifferenceKind

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectormigrate.adapter import Target
-from vectormigrate.mapping.apply import Mapped, Mapper
+from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Page

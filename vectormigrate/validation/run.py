@@ -10,7 +10,7 @@ from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Checking, Listener
 from vectormigrate.engine.writing import ReadBack
 from vectormigrate.errors import AdapterError
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.plan import MappingRules

@@ -9,7 +9,7 @@ from heapq import heappush, heappushpop
 from vectormigrate.adapter import Source, Target
 from vectormigrate.engine.events import Checking, Listener, ignore
 from vectormigrate.figures import counted, percent, percent_above
-from vectormigrate.mapping.apply import Mapper
+from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.position import Page

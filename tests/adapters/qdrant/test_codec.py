@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 pytest.importorskip("qdrant_client")
 
 from tests.emulators.qdrant.messages import put_value
-from vectormigrate.adapters.qdrant import decode, jsons, packing
+from vectormigrate.adapter.json_floats import EXACT_FIELD, as_returned, may_become, protect, restore
+from vectormigrate.adapters.qdrant import decode, packing
+from vectormigrate.adapters.qdrant import rest_json as jsons
 from vectormigrate.adapters.qdrant.checks import GRPC_LEVELS, fits_grpc
 from vectormigrate.adapters.qdrant.ids import from_message, message, next_id, order
 from vectormigrate.adapters.qdrant.proto import pb
-from vectormigrate.exact_floats import EXACT_FIELD, as_returned, may_become, protect, restore
 from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import Metric, VectorField, VectorKind

@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 from vectormigrate.adapter import Target
+from vectormigrate.adapter.json_floats import EXACT_FIELD, as_returned, protect, restore
 from vectormigrate.adapters.qdrant_edge import SPEC, QdrantEdgeConfig
 from vectormigrate.adapters.qdrant_edge.catalogue import encode_name
 from vectormigrate.adapters.qdrant_edge.config import MAX_LEVELS, NAMESPACE_FIELD
@@ -37,7 +38,6 @@ from vectormigrate.errors import (
     TerminalError,
     Unavailable,
 )
-from vectormigrate.exact_floats import EXACT_FIELD, as_returned, protect, restore
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.schema import CollectionSchema, FieldType, MetadataField, Metric, VectorField, VectorKind

@@ -14,7 +14,7 @@ from tests.adapters.weaviate.conftest import Place
 from tests.weaviate_client import wvc
 from vectormigrate.adapter import Target
 from vectormigrate.adapters.weaviate import WeaviateConfig
-from vectormigrate.adapters.weaviate.marker import Marker, joined, split
+from vectormigrate.adapters.weaviate.note import Marker, joined, split
 from vectormigrate.errors import AlreadyExists, InvalidRequest
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch
 from vectormigrate.model.ids import IdKind

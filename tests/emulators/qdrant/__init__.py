@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vectormigrate import childproc
+from vectormigrate.adapter import child_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def emulator(**options: Any) -> Generator[Emulator, None, None]:
     environment = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)
     try:
-        child = childproc.start(
+        child = child_process.start(
             "tests.emulators.qdrant", json.dumps(options), str(writing), pass_fds=(writing,), log=log
         )
     finally:
@@ -76,5 +76,5 @@ def emulator(**options: Any) -> Generator[Emulator, None, None]:
         yield Emulator(f"http://127.0.0.1:{ports[0]}", int(ports[1]) or 1)
     finally:
         os.close(reading)
-        childproc.stop(child)
+        child_process.stop(child)
         shutil.rmtree(folder, ignore_errors=True)

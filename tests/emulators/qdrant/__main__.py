@@ -18,7 +18,7 @@ from tests.emulators.qdrant.grpc_front import Front
 from tests.emulators.qdrant.openapi import Contract
 from tests.emulators.qdrant.rest import Cut, Rest
 from tests.emulators.qdrant.store import Store
-from vectormigrate import childproc
+from vectormigrate.adapter import child_process
 
 OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0))
 
@@ -61,5 +61,5 @@ async def serve(options: dict[str, object], descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    childproc.exit_when_parent_dies()
+    child_process.exit_when_parent_dies()
     asyncio.run(serve(json.loads(sys.argv[1]), int(sys.argv[2])))

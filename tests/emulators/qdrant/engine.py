@@ -9,7 +9,7 @@ from uuid import UUID
 import qdrant_edge as edge
 
 from tests.emulators.qdrant.errors import Refused, bad_input
-from vectormigrate.exact_floats import as_returned
+from vectormigrate.adapter.json_floats import as_returned
 
 Json = dict[str, Any]
 VALID = "valid values are either an unsigned integer or a UUID"

@@ -12,11 +12,11 @@ from math import isfinite
 import numpy as np
 
 from vectormigrate.adapter import Capabilities, Reject, ValueKind
+from vectormigrate.adapter.column_checks import Problem
+from vectormigrate.adapter.record_checks import check_columns
 from vectormigrate.adapters.memory.store import width
-from vectormigrate.column_checks import Problem
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.figures import counted, plural
-from vectormigrate.half_units import stored_as_given
 from vectormigrate.model.batch import (
     BoolMask,
     DenseColumn,
@@ -26,6 +26,7 @@ from vectormigrate.model.batch import (
     Value,
     VectorColumn,
 )
+from vectormigrate.model.half_units import stored_as_given
 from vectormigrate.model.ids import RecordId, is_plain, kind_fits
 from vectormigrate.model.schema import (
     CollectionSchema,
@@ -36,7 +37,6 @@ from vectormigrate.model.schema import (
     VectorField,
     VectorKind,
 )
-from vectormigrate.record_checks import check_columns
 
 
 def check_schema(schema: CollectionSchema, name: str, limits: Capabilities) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from vectormigrate.adapter import Capabilities
+from vectormigrate.adapter.server_collection import ServerCollection
 from vectormigrate.adapters.milvus.client import denied, unimplemented
 from vectormigrate.adapters.milvus.errors import StatusError, translated
 from vectormigrate.adapters.milvus.proto import pb
@@ -13,7 +14,6 @@ from vectormigrate.adapters.milvus.schema import schema_of
 from vectormigrate.adapters.milvus.session import Session
 from vectormigrate.adapters.milvus.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
-from vectormigrate.server_collection import ServerCollection
 
 
 class MilvusCollection(ServerCollection):

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
+from vectormigrate.adapter.server_access import grpc_channel, header_values
 from vectormigrate.adapters.milvus.capabilities import Server, server_of
 from vectormigrate.adapters.milvus.config import DEFAULT_DATABASE, MilvusConfig
 from vectormigrate.adapters.milvus.errors import NAME, StatusError, translated
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
 from vectormigrate.figures import duration
-from vectormigrate.server_access import grpc_channel, header_values
 
 SERVICE = "/milvus.proto.milvus.MilvusService/"
 

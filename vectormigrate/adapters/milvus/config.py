@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from vectormigrate.server_access import ServerConfig
+from vectormigrate.adapter.server_access import ServerConfig
 
 DEFAULT_PORTS = {"http": 19530, "https": 443}
 DEFAULT_DATABASE = "default"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from vectormigrate.adapter.vendor_errors import grpc_code, grpc_details, translator
 from vectormigrate.errors import (
     AdapterError,
     AuthFailed,
@@ -15,7 +16,6 @@ from vectormigrate.errors import (
     TimedOut,
     Unavailable,
 )
-from vectormigrate.vendor_errors import grpc_code, grpc_details, translator
 
 NAME = "milvus"
 _QUOTED = re.compile(r"(?<![a-z])'[^']*'|\"[^\"]*\"")

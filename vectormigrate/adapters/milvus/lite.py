@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 from anyio.to_thread import run_sync
 
-from vectormigrate import childproc
+from vectormigrate.adapter import child_process
 from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.errors import ConfigError, InvalidRequest, Unavailable
 
@@ -63,7 +63,7 @@ class Database:
         read, write = os.pipe()
         try:
             try:
-                child = childproc.start(CHILD, str(self.path), str(write), pass_fds=(write,))
+                child = child_process.start(CHILD, str(self.path), str(write), pass_fds=(write,))
             finally:
                 os.close(write)
             answer = _first_line(read)
@@ -72,7 +72,7 @@ class Database:
         if "port" in answer:
             self.child, self.port = child, int(answer["port"])
             return True
-        childproc.stop(child)
+        child_process.stop(child)
         if "locked" in answer:
             return False
         message = f"Milvus Lite cannot open {str(self.path)!r}: {answer.get('error', 'it did not start')}"

@@ -16,7 +16,7 @@ import threading
 from types import ModuleType
 from typing import Any
 
-from vectormigrate import childproc
+from vectormigrate.adapter import child_process
 
 CALL_SECONDS = 5.0
 """For how long calls in flight may go on when the parent is gone."""
@@ -65,7 +65,7 @@ class Serving:
 def main(path: str, fd: int) -> None:
     """Serve until the parent is gone."""
     serving = Serving()
-    childproc.exit_when_parent_dies(serving.close)
+    child_process.exit_when_parent_dies(serving.close)
     logging.disable(logging.CRITICAL)
     _bare_pymilvus()
     answer = serving.start(path)

@@ -10,7 +10,9 @@ from typing import Any
 import anyio
 
 from vectormigrate.adapter import Hits
-from vectormigrate.adapters.milvus import expr
+from vectormigrate.adapter.concurrency import gather
+from vectormigrate.adapter.server_collection import Queries
+from vectormigrate.adapters.milvus import filters
 from vectormigrate.adapters.milvus.capabilities import META
 from vectormigrate.adapters.milvus.decode import batch_of, empty_batch, slice_batch
 from vectormigrate.adapters.milvus.errors import StatusError, too_large
@@ -19,11 +21,9 @@ from vectormigrate.adapters.milvus.layout import Layout
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.adapters.milvus.search import search
 from vectormigrate.adapters.milvus.session import NOT_LOADED, Session
-from vectormigrate.at_once import gather
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, kind_fits
 from vectormigrate.model.position import Cursor, Page, Partition
-from vectormigrate.server_collection import Queries
 
 WINDOW = 16_384
 """Most rows (offset + limit) that a server answers at once."""
@@ -136,7 +136,7 @@ class Reader:
         total, last = 0, None
         limit = LITE_COUNT if self._session.server.lite else WINDOW
         while True:
-            where = expr.span(layout.pk.name, last, None, text=layout.text_ids)
+            where = filters.span(layout.pk.name, last, None, text=layout.text_ids)
             answer = await self._query(layout, where, [layout.pk.name], partition, {"limit": limit, **PAGE})
             ids = _ids(answer, layout)
             total += len(ids)
@@ -182,7 +182,7 @@ class Reader:
         cuts: list[RecordId] = []
         last: RecordId | None = None
         for hop in range(1, min(hops * parts, HOPS)):
-            where = expr.span(layout.pk.name, last, None, text=layout.text_ids)
+            where = filters.span(layout.pk.name, last, None, text=layout.text_ids)
             params = {"limit": 1, "offset": stride - 1, **PAGE}
             answer = await self._query(layout, where, [layout.pk.name], partition, params)
             ids = _ids(answer, layout)
@@ -210,7 +210,7 @@ class Reader:
         def ask(above: RecordId | None) -> asyncio.Task[tuple[pb.QueryResults, int]] | None:
             if above is not None and above == upto:
                 return None
-            where = expr.span(layout.pk.name, above, upto, text=layout.text_ids)
+            where = filters.span(layout.pk.name, above, upto, text=layout.text_ids)
             return asyncio.create_task(self._answer(layout, where, name, vectors=vectors, most=most))
 
         coming = ask(last)
@@ -266,7 +266,7 @@ class Reader:
         if name is not None:
             direct = await self._has_direct_lookup()
             for part in id_chunks(wanted, min(READ_ROWS, self._rows_per_answer(layout, vectors=vectors))):
-                for where in expr.among(layout.pk.name, part):
+                for where in filters.among(layout.pk.name, part):
                     if direct:
                         answer = await self._query(layout, where, _fields(layout, vectors=vectors), name, {})
                         batches.append(batch_of(answer.fields_data, layout, namespace, vectors=vectors))
@@ -294,7 +294,7 @@ class Reader:
             more = len(batch) >= rows
             batches.append(batch)
             if len(batch):
-                rest = f"{where} and {expr.above(layout.pk.name, batch.ids[-1])}"
+                rest = f"{where} and {filters.above(layout.pk.name, batch.ids[-1])}"
         return batches
 
 

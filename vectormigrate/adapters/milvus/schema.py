@@ -17,9 +17,9 @@ from google.protobuf.json_format import MessageToDict
 from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.adapters.milvus.indexes import index_params, metric_of, neutral
 from vectormigrate.adapters.milvus.layout import SCALARS, Layout, VectorColumn
-from vectormigrate.adapters.milvus.notices import notices
 from vectormigrate.adapters.milvus.proto import cp, pb, sp
 from vectormigrate.adapters.milvus.settings import OWN, settings_of
+from vectormigrate.adapters.milvus.warnings import notices
 from vectormigrate.model.schema import (
     CollectionSchema,
     DType,

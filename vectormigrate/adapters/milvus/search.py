@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vectormigrate.adapter import Hits
+from vectormigrate.adapter.server_collection import Queries
 from vectormigrate.adapters.milvus.encode import sparse_rows
 from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.adapters.milvus.indexes import index_params, pairs, search_params
@@ -17,7 +18,6 @@ from vectormigrate.adapters.milvus.session import Session
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.batch import NUMPY_DTYPE, SparseColumn
 from vectormigrate.model.schema import DType
-from vectormigrate.server_collection import Queries
 
 
 async def search(session: Session, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:

@@ -10,6 +10,7 @@ import anyio
 import grpc
 
 from vectormigrate.adapter import Capabilities
+from vectormigrate.adapter.polling import Poll
 from vectormigrate.adapters.milvus.capabilities import META, PK, Server, narrowed
 from vectormigrate.adapters.milvus.client import Client, denied
 from vectormigrate.adapters.milvus.config import MilvusConfig
@@ -18,7 +19,6 @@ from vectormigrate.adapters.milvus.layout import Layout, layout_of
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.errors import AuthFailed, CollectionNotFound, InvalidRequest, TimedOut
 from vectormigrate.figures import duration
-from vectormigrate.polling import Poll
 
 DEFAULT_PARTITION = "_default"
 ALL = "*"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import anyio
 
 from vectormigrate.adapter import IndexReport, Reject, unreported
-from vectormigrate.adapters.milvus import expr
+from vectormigrate.adapter.polling import Poll
+from vectormigrate.adapters.milvus import filters
 from vectormigrate.adapters.milvus.ddl import creation
 from vectormigrate.adapters.milvus.encode import Encoded, encode
 from vectormigrate.adapters.milvus.errors import NAME, StatusError
@@ -22,7 +23,6 @@ from vectormigrate.figures import duration
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, kind_fits
 from vectormigrate.model.schema import CollectionSchema, Json
-from vectormigrate.polling import Poll
 
 DELETE_IDS = 5_000
 RATE_LIMIT = 8
@@ -136,7 +136,7 @@ class Writer:
             # Lite deletes in every partition, so only what is in this one may be named.
             wanted = (await self._reader.fetch(wanted, namespace, vectors=False)).ids
         for part in id_chunks(wanted, DELETE_IDS):
-            for where in expr.among(layout.pk.name, part):
+            for where in filters.among(layout.pk.name, part):
                 if " in [" not in where:
                     await self._session.readable()
                 request = pb.DeleteRequest(collection_name=layout.name, partition_name=partition, expr=where)

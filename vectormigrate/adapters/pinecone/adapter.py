@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vectormigrate.adapter import Capabilities
+from vectormigrate.adapter.server_collection import ServerCollection
 from vectormigrate.adapters.pinecone.errors import translated
 from vectormigrate.adapters.pinecone.layout import schema_of
 from vectormigrate.adapters.pinecone.note import read_note
@@ -10,7 +11,6 @@ from vectormigrate.adapters.pinecone.reader import Reader
 from vectormigrate.adapters.pinecone.session import Session
 from vectormigrate.adapters.pinecone.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
-from vectormigrate.server_collection import ServerCollection
 
 
 class PineconeIndex(ServerCollection):

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
+from vectormigrate.adapter.server_access import header_values, is_local, tls_context
 from vectormigrate.adapters.pinecone.config import PineconeConfig
 from vectormigrate.adapters.pinecone.errors import NAME, HttpError
 from vectormigrate.errors import Unavailable
-from vectormigrate.server_access import header_values, is_local, tls_context
 
 API_VERSION = "2026-07"
 

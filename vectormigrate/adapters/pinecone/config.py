@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from vectormigrate.server_access import ServerConfig
+from vectormigrate.adapter.server_access import ServerConfig
 
 DEFAULT_URL = "https://api.pinecone.io"
 KEY_VARIABLE = "PINECONE_API_KEY"

@@ -8,11 +8,11 @@ import msgspec
 from pinecone import AsyncPinecone, NotFoundError, RetryConfig
 from pinecone.models.indexes.index import IndexModel
 
+from vectormigrate.adapter.polling import Poll
+from vectormigrate.adapter.server_access import environment_proxy, header_values, tls_context
 from vectormigrate.adapters.pinecone.config import PineconeConfig
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
-from vectormigrate.polling import Poll
-from vectormigrate.server_access import environment_proxy, header_values, tls_context
 
 
 class Control:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from vectormigrate.adapter.vendor_errors import translator
 from vectormigrate.errors import (
     AdapterError,
     AlreadyExists,
@@ -21,7 +22,6 @@ from vectormigrate.errors import (
     TimedOut,
     Unavailable,
 )
-from vectormigrate.vendor_errors import translator
 
 NAME = "pinecone"
 

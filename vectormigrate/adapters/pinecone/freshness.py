@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vectormigrate.adapter.polling import Poll
 from vectormigrate.adapters.pinecone.client import Reply
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.layout import Layout
@@ -16,7 +17,6 @@ from vectormigrate.adapters.pinecone.reading import listed_count, stats_counts
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
 from vectormigrate.errors import TimedOut
 from vectormigrate.figures import duration
-from vectormigrate.polling import Poll
 
 BARRIER_ID = "_vm_barrier"
 """Deleted, though it never exists: the LSN of that delete lies above all earlier writes of the namespace."""

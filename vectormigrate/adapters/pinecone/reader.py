@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import anyio
 
 from vectormigrate.adapter import Hits
+from vectormigrate.adapter.concurrency import gather
+from vectormigrate.adapter.server_collection import Queries
 from vectormigrate.adapters.pinecone.decode import batch_of
 from vectormigrate.adapters.pinecone.encode import legal_id
 from vectormigrate.adapters.pinecone.freshness import settle
@@ -22,11 +24,9 @@ from vectormigrate.adapters.pinecone.reading import (
 )
 from vectormigrate.adapters.pinecone.search import search
 from vectormigrate.adapters.pinecone.session import Session
-from vectormigrate.at_once import gather
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
-from vectormigrate.server_collection import Queries
 
 AHEAD_ROWS = 1_000
 """Records that a scan fetches ahead of its reader, at least two pages of them."""

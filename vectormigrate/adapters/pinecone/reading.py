@@ -8,11 +8,11 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
+from vectormigrate.adapter.concurrency import gather
 from vectormigrate.adapters.pinecone.capabilities import NOTE_NAMESPACE
 from vectormigrate.adapters.pinecone.errors import NAME, HttpError
 from vectormigrate.adapters.pinecone.layout import Layout
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path, namespace_of
-from vectormigrate.at_once import gather
 from vectormigrate.errors import InvalidRequest
 
 PAGE = 100

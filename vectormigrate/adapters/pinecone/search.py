@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from vectormigrate.adapter import Hits
+from vectormigrate.adapter.concurrency import gather
+from vectormigrate.adapter.server_collection import Queries
 from vectormigrate.adapters.pinecone.encode import components, sparse_json
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.freshness import clause
 from vectormigrate.adapters.pinecone.layout import Layout
 from vectormigrate.adapters.pinecone.reading import FETCHES
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
-from vectormigrate.at_once import gather
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import VectorField
-from vectormigrate.server_collection import Queries
 
 MAX_HITS = 10_000
 FAINT = 1e-30

@@ -8,6 +8,7 @@ import anyio
 import orjson
 
 from vectormigrate.adapter import IndexReport, Reject, unreported
+from vectormigrate.adapter.concurrency import gather
 from vectormigrate.adapters.pinecone.capabilities import MAX_RECORDS
 from vectormigrate.adapters.pinecone.ddl import creation, protected
 from vectormigrate.adapters.pinecone.encode import encode, legal_id, requests
@@ -18,7 +19,6 @@ from vectormigrate.adapters.pinecone.note import write_note
 from vectormigrate.adapters.pinecone.reader import Reader
 from vectormigrate.adapters.pinecone.reading import FETCHES
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
-from vectormigrate.at_once import gather
 from vectormigrate.errors import AlreadyExists, InvalidRequest, Unavailable
 from vectormigrate.figures import counted
 from vectormigrate.model.batch import RecordBatch

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from vectormigrate.adapter import Capabilities
+from vectormigrate.adapter.server_collection import ServerCollection
 from vectormigrate.adapters.qdrant.errors import HttpError, translated
 from vectormigrate.adapters.qdrant.reader import Reader
 from vectormigrate.adapters.qdrant.schema import schema_of
 from vectormigrate.adapters.qdrant.session import Session
 from vectormigrate.adapters.qdrant.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
-from vectormigrate.server_collection import ServerCollection
 
 
 class QdrantCollection(ServerCollection):

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.adapter.json_floats import EXACT_FIELD
+from vectormigrate.adapter.qdrant_indexes import OFFER, TURBO_OFFER
+from vectormigrate.adapter.qdrant_settings import KNOWN, carried
 from vectormigrate.adapters.qdrant.config import MAX_DIM, NAMESPACE_FIELD
 from vectormigrate.adapters.qdrant.settings import SHARD_KEYS, TENANT_FIELD
-from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind, Weight
-from vectormigrate.qdrant_indexes import OFFER, TURBO_OFFER
-from vectormigrate.qdrant_settings import KNOWN, carried
 
 ROWS_PER_WRITE = 1_000
 

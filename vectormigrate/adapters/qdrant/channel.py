@@ -11,11 +11,11 @@ import anyio
 import grpc
 import grpc.aio
 
+from vectormigrate.adapter.server_access import grpc_channel, header_values
 from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME
 from vectormigrate.adapters.qdrant.proto import qd
 from vectormigrate.errors import Unavailable
-from vectormigrate.server_access import grpc_channel, header_values
 
 SERVICE = "/qdrant.{}/{}"
 

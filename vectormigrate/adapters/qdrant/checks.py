@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from vectormigrate.adapter import Reject
+from vectormigrate.adapter.column_checks import Problem
+from vectormigrate.adapter.json_floats import EXACT_FIELD
+from vectormigrate.adapter.record_checks import record_problems, value_problem
 from vectormigrate.adapters.qdrant.ids import holds_id
 from vectormigrate.adapters.qdrant.layout import Layout
-from vectormigrate.column_checks import Problem
-from vectormigrate.exact_floats import EXACT_FIELD
 from vectormigrate.model.batch import Metadata, RecordBatch
-from vectormigrate.record_checks import record_problems, value_problem
 
 MAX_LEVELS = 110
 """Deepest payload, counting itself. The server takes 124 levels, but from 124 on it can never read its own log again:

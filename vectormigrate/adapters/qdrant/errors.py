@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from vectormigrate.adapter.vendor_errors import grpc_code, translator
 from vectormigrate.errors import (
     AdapterError,
     AlreadyExists,
@@ -19,7 +20,6 @@ from vectormigrate.errors import (
     TimedOut,
     Unavailable,
 )
-from vectormigrate.vendor_errors import grpc_code, translator
 
 NAME = "qdrant"
 WRITES = frozenset({"upsert"})

@@ -14,10 +14,10 @@ from vectormigrate.adapters.qdrant import ids as wire
 from vectormigrate.adapters.qdrant.channel import Channels
 from vectormigrate.adapters.qdrant.checks import fits_grpc
 from vectormigrate.adapters.qdrant.config import QdrantConfig
+from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.proto import pb
 from vectormigrate.adapters.qdrant.rest_points import RestPoints
 from vectormigrate.adapters.qdrant.transport import Queries, Records, check_status
-from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import VectorField, VectorKind

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from vectormigrate.adapter.qdrant_indexes import neutral_index
 from vectormigrate.adapters.qdrant.config import NAMESPACE_FIELD
 from vectormigrate.model.schema import DType, Metric, VectorField, VectorKind
-from vectormigrate.qdrant_indexes import neutral_index
 
 NOTE_KEY = "_vm_note"
 SHAPE_KEY = "_vm_shape"

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.ids import MAX_INT, MAX_UUID, PointId, next_id, order
 from vectormigrate.adapters.qdrant.layout import Layout
 from vectormigrate.adapters.qdrant.session import Session
-from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.position import Partition
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from vectormigrate.adapter import Hits
+from vectormigrate.adapter.json_floats import EXACT_FIELD, restore
 from vectormigrate.adapters.qdrant.errors import NAME
+from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.ids import holds_id, order
 from vectormigrate.adapters.qdrant.layout import Layout
 from vectormigrate.adapters.qdrant.partitions import after as place_after
 from vectormigrate.adapters.qdrant.partitions import cut
 from vectormigrate.adapters.qdrant.session import Session, namespace_of
 from vectormigrate.adapters.qdrant.transport import Queries, Records
-from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.errors import InvalidRequest
-from vectormigrate.exact_floats import EXACT_FIELD, restore
 from vectormigrate.figures import counted
 from vectormigrate.model.batch import Metadata, RecordBatch, VectorColumn
 from vectormigrate.model.ids import RecordId, id_key, parse_id_key
@@ -170,7 +170,7 @@ class Reader:
 
 
 def _empty(fields: Sequence[VectorField], namespace: str) -> RecordBatch:
-    from vectormigrate.adapters.qdrant.jsons import columns
+    from vectormigrate.adapters.qdrant.rest_json import columns
 
     return RecordBatch(namespace, [], columns([], fields), [])
 

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from vectormigrate.adapter.server_access import header_values, http_options
 from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError, seconds
 from vectormigrate.errors import InvalidRequest, Unavailable
-from vectormigrate.server_access import header_values, http_options
 
 JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 

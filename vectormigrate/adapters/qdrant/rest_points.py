@@ -10,11 +10,11 @@ import orjson
 
 from vectormigrate.adapter import Hits
 from vectormigrate.adapters.qdrant import ids as wire
-from vectormigrate.adapters.qdrant import jsons
+from vectormigrate.adapters.qdrant import rest_json as jsons
 from vectormigrate.adapters.qdrant.config import QdrantConfig
+from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.rest import JSON_OPTIONS, Rest, segment
 from vectormigrate.adapters.qdrant.transport import Queries, Records, check_status
-from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.model.batch import Metadata, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import VectorField, VectorKind

@@ -12,13 +12,13 @@ from vectormigrate.adapters.qdrant import channel, rest
 from vectormigrate.adapters.qdrant.capabilities import OLDEST, Server, narrowed, parse_version
 from vectormigrate.adapters.qdrant.config import DEFAULT_SHARD, NAMESPACE_FIELD, QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError, translated
+from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.identity import Identity
 from vectormigrate.adapters.qdrant.layout import Layout, ShardKey, read_layout
-from vectormigrate.adapters.qdrant.notes import MetadataNotes, Notes, ReservedNotes
+from vectormigrate.adapters.qdrant.note import MetadataNotes, Notes, ReservedNotes
 from vectormigrate.adapters.qdrant.rest import Rest, segment
 from vectormigrate.adapters.qdrant.rest_points import RestPoints
 from vectormigrate.adapters.qdrant.transport import Transport
-from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.errors import InvalidRequest, Unavailable
 from vectormigrate.figures import counted
 

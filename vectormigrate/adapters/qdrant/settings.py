@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from vectormigrate.adapter.qdrant_settings import settings_of as of_extras
 from vectormigrate.adapters.qdrant.config import NAMESPACE_FIELD
 from vectormigrate.adapters.qdrant.layout import Layout
 from vectormigrate.model.schema import Setting, Weight
-from vectormigrate.qdrant_settings import settings_of as of_extras
 
 SHARD_KEYS = "shard-keys"
 TENANT_FIELD = "namespace-field"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vectormigrate.adapter import Hits, SparseQuery
 from vectormigrate.adapters.qdrant.errors import NotCompleted
-from vectormigrate.adapters.qdrant.where import Where
+from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.model.batch import Metadata, RecordBatch, VectorColumn
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import VectorField

@@ -10,25 +10,25 @@ from typing import Any
 import anyio
 
 from vectormigrate.adapter import IndexReport, Reject, unreported
+from vectormigrate.adapter.json_floats import protect
+from vectormigrate.adapter.polling import Poll
+from vectormigrate.adapter.record_checks import check_columns
 from vectormigrate.adapters.qdrant import bulk, checks
 from vectormigrate.adapters.qdrant.config import DEFAULT_SHARD
-from vectormigrate.adapters.qdrant.create import Creation, creation
+from vectormigrate.adapters.qdrant.ddl import Creation, creation
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError
+from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.ids import holds_id
 from vectormigrate.adapters.qdrant.layout import NOTE_KEY, RESTORE_KEY, Layout, ShardKey
-from vectormigrate.adapters.qdrant.notes import RESERVED
+from vectormigrate.adapters.qdrant.note import RESERVED
 from vectormigrate.adapters.qdrant.rest import segment
 from vectormigrate.adapters.qdrant.session import Session, shard_of
-from vectormigrate.adapters.qdrant.where import Where
 from vectormigrate.errors import AlreadyExists, InvalidRequest, TerminalError, TimedOut
-from vectormigrate.exact_floats import protect
 from vectormigrate.figures import duration
-from vectormigrate.half_units import as_sent
 from vectormigrate.model.batch import Metadata, RecordBatch
+from vectormigrate.model.half_units import as_sent
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json
-from vectormigrate.polling import Poll
-from vectormigrate.record_checks import check_columns
 
 DELETE_IDS = 1_000
 WAIT = {"wait": "true"}

@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from vectormigrate.adapter import Capabilities, Hits, IndexReport, Reject, SparseQuery, unreported
+from vectormigrate.adapter.record_checks import check_columns
 from vectormigrate.adapters.qdrant_edge import codec
 from vectormigrate.adapters.qdrant_edge import schema as shape
 from vectormigrate.adapters.qdrant_edge.config import AUTO_OPTIMIZE_RECORDS, CAPABILITIES, QdrantEdgeConfig
@@ -21,7 +22,6 @@ from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key, parse_id_key
 from vectormigrate.model.position import Cursor, Page, Partition
 from vectormigrate.model.schema import CollectionSchema, Json, VectorField
-from vectormigrate.record_checks import check_columns
 
 FETCH_IDS = 1_000
 

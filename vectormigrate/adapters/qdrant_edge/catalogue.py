@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vectormigrate.adapter.file_lock import lock
 from vectormigrate.errors import InvalidRequest, TerminalError
-from vectormigrate.filelock import lock
 from vectormigrate.model.schema import Json
 
 MARKER = "vectormigrate-edge.json"

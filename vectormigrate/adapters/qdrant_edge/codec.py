@@ -11,11 +11,11 @@ import orjson
 from numpy.typing import NDArray
 
 from vectormigrate.adapter import Reject, SparseQuery
+from vectormigrate.adapter.column_checks import Problem
+from vectormigrate.adapter.json_floats import EXACT_FIELD, protect, restore
+from vectormigrate.adapter.record_checks import record_problems, value_problem
 from vectormigrate.adapters.qdrant_edge import wire
 from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, MAX_LEVELS, RESERVED
-from vectormigrate.column_checks import Problem
-from vectormigrate.exact_floats import EXACT_FIELD, protect, restore
-from vectormigrate.half_units import as_sent
 from vectormigrate.model.batch import (
     NUMPY_DTYPE,
     DenseColumn,
@@ -25,9 +25,9 @@ from vectormigrate.model.batch import (
     SparseColumn,
     VectorColumn,
 )
+from vectormigrate.model.half_units import as_sent
 from vectormigrate.model.ids import RecordId, kind_fits
 from vectormigrate.model.schema import CollectionSchema, VectorField, VectorKind
-from vectormigrate.record_checks import record_problems, value_problem
 
 MAX_INT = 2**64 - 1
 MAX_UUID = UUID(int=2**128 - 1)

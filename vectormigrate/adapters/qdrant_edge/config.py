@@ -7,11 +7,11 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from vectormigrate.adapter import Capabilities, ConnectionConfig, ValueKind
-from vectormigrate.exact_floats import EXACT_FIELD
+from vectormigrate.adapter.json_floats import EXACT_FIELD
+from vectormigrate.adapter.qdrant_indexes import TURBO_OFFER
+from vectormigrate.adapter.qdrant_settings import KNOWN, SERVER_ONLY, carried
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
-from vectormigrate.qdrant_indexes import TURBO_OFFER
-from vectormigrate.qdrant_settings import KNOWN, SERVER_ONLY, carried
 
 NAMESPACE_FIELD = "_vm_namespace"
 """Payload key that holds the namespace; records of the default namespace lack it."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vectormigrate import childproc
+from vectormigrate.adapter import child_process
 from vectormigrate.adapters.qdrant_edge import wire
 from vectormigrate.adapters.qdrant_edge.catalogue import Entry
 from vectormigrate.adapters.qdrant_edge.errors import LOCKED, classify_text
@@ -139,7 +139,7 @@ class Shared:
             return self._socket
         ours, theirs = socket.socketpair()
         with theirs:
-            self._child = childproc.start(WORKER, str(theirs.fileno()), pass_fds=(theirs.fileno(),))
+            self._child = child_process.start(WORKER, str(theirs.fileno()), pass_fds=(theirs.fileno(),))
         self._socket = ours
         return ours
 
@@ -149,7 +149,7 @@ class Shared:
             self._socket.close()
             self._socket = None
         if self._child is not None:
-            childproc.stop(self._child)
+            child_process.stop(self._child)
             self._child = None
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from vectormigrate.adapter.qdrant_indexes import GRAPH, graph, neutral_index, quantization_config
+from vectormigrate.adapter.qdrant_settings import settings_of
 from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import (
@@ -23,8 +25,6 @@ from vectormigrate.model.schema import (
     VectorField,
     VectorKind,
 )
-from vectormigrate.qdrant_indexes import GRAPH, graph, neutral_index, quantization_config
-from vectormigrate.qdrant_settings import settings_of
 
 EXTRAS = "qdrant"
 

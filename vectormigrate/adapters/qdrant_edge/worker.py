@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 import qdrant_edge as edge
 
-from vectormigrate import childproc
+from vectormigrate.adapter import child_process
 from vectormigrate.adapters.qdrant_edge import points, wire
 from vectormigrate.adapters.qdrant_edge.config import NAMESPACE_FIELD
 from vectormigrate.adapters.qdrant_edge.params import edge_config, index_params
@@ -187,7 +187,7 @@ class Worker:
 
 def main(descriptor: int) -> None:
     """Serve until the parent closes the socket."""
-    childproc.exit_when_parent_dies()
+    child_process.exit_when_parent_dies()
     gc.disable()  # nothing here makes cycles, and records are many small objects
     worker = Worker()
     with socket.socket(fileno=descriptor) as sock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vectormigrate.adapter import Capabilities
+from vectormigrate.adapter.server_collection import ServerCollection
 from vectormigrate.adapters.weaviate.dims import find_dims
 from vectormigrate.adapters.weaviate.errors import translated
 from vectormigrate.adapters.weaviate.reader import Reader
@@ -12,7 +13,6 @@ from vectormigrate.adapters.weaviate.session import Session
 from vectormigrate.adapters.weaviate.settings import Around
 from vectormigrate.adapters.weaviate.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
-from vectormigrate.server_collection import ServerCollection
 
 
 class WeaviateCollection(ServerCollection):

@@ -12,13 +12,13 @@ import grpc.aio
 import httpx
 import orjson
 
+from vectormigrate.adapter.server_access import grpc_channel, header_values, http_options
 from vectormigrate.adapters.weaviate.capabilities import OLDEST, Server, server_of
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, classify, translated
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
 from vectormigrate.figures import duration
 from vectormigrate.model.schema import Json
-from vectormigrate.server_access import grpc_channel, header_values, http_options
 
 SERVICE = "/weaviate.v1.Weaviate/"
 

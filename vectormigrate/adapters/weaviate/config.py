@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from vectormigrate.server_access import ServerConfig
+from vectormigrate.adapter.server_access import ServerConfig
 
 REST_PORTS = {"http": 8080, "https": 443}
 GRPC_PORT = 50051

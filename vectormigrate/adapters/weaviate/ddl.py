@@ -15,7 +15,7 @@ from vectormigrate.adapter import Capabilities
 from vectormigrate.adapters.weaviate.beacons import short
 from vectormigrate.adapters.weaviate.errors import NAME
 from vectormigrate.adapters.weaviate.indexes import QUANTIZERS, settings
-from vectormigrate.adapters.weaviate.marker import Marker, joined
+from vectormigrate.adapters.weaviate.note import Marker, joined
 from vectormigrate.adapters.weaviate.settings import TENANT_STATES
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import (

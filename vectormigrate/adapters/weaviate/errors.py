@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 
+from vectormigrate.adapter.vendor_errors import grpc_code, grpc_details, translator
 from vectormigrate.errors import (
     AdapterError,
     AuthFailed,
@@ -20,7 +21,6 @@ from vectormigrate.errors import (
     TimedOut,
     Unavailable,
 )
-from vectormigrate.vendor_errors import grpc_code, grpc_details, translator
 
 NAME = "weaviate"
 WRITES = frozenset({"upsert"})

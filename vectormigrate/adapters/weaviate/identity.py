@@ -15,6 +15,8 @@ from uuid import UUID, uuid4
 import anyio
 import grpc
 
+from vectormigrate.adapter.one_server import Differs, Interfaces
+from vectormigrate.adapter.vendor_errors import grpc_code, grpc_details
 from vectormigrate.adapters.weaviate.client import Client, class_path
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, inactive_tenant, meaning, unknown_tenant
@@ -22,8 +24,6 @@ from vectormigrate.adapters.weaviate.filters import ids_filter
 from vectormigrate.adapters.weaviate.layout import Layout, layout_of
 from vectormigrate.adapters.weaviate.proto import aggregate, search, tenants
 from vectormigrate.errors import CollectionNotFound
-from vectormigrate.one_server import Differs, Interfaces
-from vectormigrate.vendor_errors import grpc_code, grpc_details
 
 SAMPLE = 25
 TENANTS = 8

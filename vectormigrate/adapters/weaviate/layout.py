@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vectormigrate.adapters.weaviate.errors import NAME
-from vectormigrate.adapters.weaviate.marker import Marker, split
+from vectormigrate.adapters.weaviate.note import Marker, split
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import Json, Metric, VectorKind
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from vectormigrate.adapter import Hits
+from vectormigrate.adapter.server_collection import Queries
 from vectormigrate.adapters.weaviate.decode import batch_of, id_of, request_of
 from vectormigrate.adapters.weaviate.dims import held, known_dims
 from vectormigrate.adapters.weaviate.errors import too_large, window_of
@@ -20,7 +21,6 @@ from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
 from vectormigrate.model.schema import VectorKind
-from vectormigrate.server_collection import Queries
 
 WINDOW = 10_000
 """Default of the server's QUERY_MAXIMUM_RESULTS."""

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from vectormigrate.adapters.weaviate.beacons import START, links_of
 from vectormigrate.adapters.weaviate.client import class_path
+from vectormigrate.adapters.weaviate.concurrency import together
 from vectormigrate.adapters.weaviate.config import Dangling
 from vectormigrate.adapters.weaviate.decode import rest_values
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, TextError
@@ -25,7 +26,6 @@ from vectormigrate.adapters.weaviate.layout import Layout
 from vectormigrate.adapters.weaviate.pending import Pending, Waiting, pending_id
 from vectormigrate.adapters.weaviate.proto import batch as pb
 from vectormigrate.adapters.weaviate.session import Session
-from vectormigrate.adapters.weaviate.together import together
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.batch import Metadata, RecordBatch, Value
 

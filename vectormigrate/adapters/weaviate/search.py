@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from vectormigrate.adapter import Hits
+from vectormigrate.adapter.server_collection import Queries
+from vectormigrate.adapters.weaviate.concurrency import together
 from vectormigrate.adapters.weaviate.decode import id_of
 from vectormigrate.adapters.weaviate.errors import NAME
 from vectormigrate.adapters.weaviate.near import near_request
 from vectormigrate.adapters.weaviate.proto import search as pb
 from vectormigrate.adapters.weaviate.session import Session
-from vectormigrate.adapters.weaviate.together import together
 from vectormigrate.errors import InvalidRequest
-from vectormigrate.server_collection import Queries
 
 
 async def search(session: Session, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:

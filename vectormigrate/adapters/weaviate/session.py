@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import anyio
 import grpc
 
+from vectormigrate.adapter.concurrency import gather
+from vectormigrate.adapter.polling import Poll
 from vectormigrate.adapters.weaviate.capabilities import TENANT_NAME, narrowed
 from vectormigrate.adapters.weaviate.client import Client, class_path
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
@@ -18,10 +20,8 @@ from vectormigrate.adapters.weaviate.errors import NAME, RestError, inactive_ten
 from vectormigrate.adapters.weaviate.identity import Identity
 from vectormigrate.adapters.weaviate.layout import Layout, layout_of
 from vectormigrate.adapters.weaviate.proto import aggregate, tenants
-from vectormigrate.at_once import gather
 from vectormigrate.errors import CollectionNotFound, InvalidRequest, TimedOut
 from vectormigrate.figures import duration
-from vectormigrate.polling import Poll
 
 R = TypeVar("R")
 

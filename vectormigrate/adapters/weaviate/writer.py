@@ -12,6 +12,7 @@ import anyio
 import numpy as np
 
 from vectormigrate.adapter import IndexReport, Reject, unreported
+from vectormigrate.adapter.polling import Poll
 from vectormigrate.adapters.weaviate.capabilities import TENANT_NAME
 from vectormigrate.adapters.weaviate.client import class_path
 from vectormigrate.adapters.weaviate.ddl import Creation, creation, referenced
@@ -21,7 +22,7 @@ from vectormigrate.adapters.weaviate.errors import NAME, RestError, TextError, m
 from vectormigrate.adapters.weaviate.filters import ids_filter
 from vectormigrate.adapters.weaviate.identity import Identity
 from vectormigrate.adapters.weaviate.layout import Layout
-from vectormigrate.adapters.weaviate.marker import Marker, joined
+from vectormigrate.adapters.weaviate.note import Marker, joined
 from vectormigrate.adapters.weaviate.proto import batch as pb
 from vectormigrate.adapters.weaviate.proto import removal
 from vectormigrate.adapters.weaviate.references import References
@@ -31,7 +32,6 @@ from vectormigrate.figures import counted, duration, plural
 from vectormigrate.model.batch import DenseColumn, MultiColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json
-from vectormigrate.polling import Poll
 
 DELETE_IDS = 1_000
 CHANGE_SECONDS = 5.0

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 from vectormigrate.cli.demo.corpus import Document
 from vectormigrate.cli.demo.embedding import DIM, dense, sparse
+from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.errors import MigrationFailed
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.schema import CollectionSchema, FieldType, MetadataField, Metric, VectorField, VectorKind
-from vectormigrate.settings import Endpoint
 
 WRITE_ROWS = 1000
 TYPES_NAMESPACE = "types"

@@ -19,19 +19,20 @@ import anyio
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from vectormigrate.cli.console import document, err, pairs, show
 from vectormigrate.cli.demo.build import build
 from vectormigrate.cli.demo.corpus import documents
-from vectormigrate.cli.documents import plan_document, report_document, status_document
 from vectormigrate.cli.inputs import program
-from vectormigrate.cli.progress import display
-from vectormigrate.cli.render_plan import show_plan
-from vectormigrate.cli.render_report import show_report
+from vectormigrate.cli.render.console import document, err, pairs, show
+from vectormigrate.cli.render.documents import plan_document, report_document, status_document
+from vectormigrate.cli.render.plan import show_plan
+from vectormigrate.cli.render.progress import display
+from vectormigrate.cli.render.report import show_report
+from vectormigrate.config.request import MigrationRequest
+from vectormigrate.config.settings import Endpoint, load_settings
 from vectormigrate.errors import ConfigError, LossNotAccepted, MigrationFailed
 from vectormigrate.figures import counted, duration, plural
 from vectormigrate.model.status import MigrationStatus, Status
-from vectormigrate.service import MigrationRequest, Service, open_service
-from vectormigrate.settings import Endpoint, load_settings
+from vectormigrate.service import Service, open_service
 from vectormigrate.validation.report import html_report
 
 MIGRATION = "demo"

@@ -1,0 +1,41 @@
+"""The contract that every database implements, and what the authors of adapters share."""
+
+from vectormigrate.adapter.contract import (
+    AdapterSpec,
+    AnySpec,
+    Capabilities,
+    ConnectionConfig,
+    Hits,
+    IndexReport,
+    Listing,
+    Reject,
+    Source,
+    SparseQuery,
+    Target,
+    TypeWord,
+    ValueKind,
+    editions,
+    lister,
+    type_words,
+    unreported,
+)
+
+__all__ = [
+    "AdapterSpec",
+    "AnySpec",
+    "Capabilities",
+    "ConnectionConfig",
+    "Hits",
+    "IndexReport",
+    "Listing",
+    "Reject",
+    "Source",
+    "SparseQuery",
+    "Target",
+    "TypeWord",
+    "ValueKind",
+    "editions",
+    "lister",
+    "type_words",
+    "unreported",
+]

@@ -1,0 +1,1 @@
+"""Schema recommendations: what a collection of one database becomes on another."""

@@ -1,0 +1,1 @@
+"""The command group `mcp`: keys, audit, installation in assistants, bundle."""

@@ -1,0 +1,1 @@
+"""Settings, named connections, endpoints and what is kept out of texts."""

@@ -1,0 +1,1 @@
+"""From source batches to target batches and back, as the plan's rules have it. Pure."""

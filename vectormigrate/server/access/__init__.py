@@ -1,0 +1,1 @@
+"""Who may call, how often, and which collections agents may touch."""

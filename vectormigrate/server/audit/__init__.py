@@ -1,0 +1,1 @@
+"""The audit log: written around every request, and verified."""

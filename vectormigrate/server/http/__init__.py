@@ -1,0 +1,1 @@
+"""The HTTP transports, and the guard in front of them."""

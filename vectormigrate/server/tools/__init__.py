@@ -1,0 +1,1 @@
+"""The MCP tools, by what they may do: read, write, admin."""

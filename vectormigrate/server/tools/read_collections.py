@@ -1,0 +1,66 @@
+"""The tool that lists what a server holds, within what agents may touch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from vectormigrate.model.answers import HeldCollection
+from vectormigrate.server.access.keys import Scope
+from vectormigrate.server.runtime.context import ServerContext
+from vectormigrate.server.runtime.tool_errors import telling, told
+from vectormigrate.server.tools import answers
+from vectormigrate.server.tools.tool import CheckedTool, Connection, make_tool
+
+Limit = Annotated[int, Field(ge=1, le=100, description="Most collections to return.")]
+
+
+class CollectionTools:
+    """Tools of the scope migrations:read."""
+
+    def __init__(self, server_context: ServerContext) -> None:
+        self.server_context = server_context
+
+    def tools(self) -> list[CheckedTool]:
+        """All of them."""
+        return [make_tool(self.list_collections, "List collections", Scope.READ, "looks")]
+
+    async def list_collections(self, connection: Connection, limit: Limit = 50) -> answers.CollectionsAnswer:
+        """List the collections of a connection that agents may touch, by name, with their records and vectors. They are
+        looked at one by one, so this takes longer the more there are."""
+        with telling():
+            endpoint = self.server_context.access.place(connection)
+            open_to_agents = self.server_context.access.filter(connection)
+            seen = 0
+
+            def wanted(name: str) -> bool:
+                nonlocal seen
+                seen += open_to_agents(name)
+                return open_to_agents(name) and seen <= limit
+
+            found = await self.server_context.service().collections(endpoint, wanted)
+        return answers.CollectionsAnswer(
+            connection=connection,
+            server=found.server,
+            collections=[_line(item) for item in found.collections],
+            total=seen,
+        )
+
+
+def _line(item: HeldCollection) -> answers.CollectionLine:
+    return answers.CollectionLine(
+        name=item.name,
+        records=item.records,
+        vectors=[
+            answers.VectorLine(
+                name=field.name,
+                kind=str(field.kind),
+                dim=field.dim,
+                metric=str(field.metric),
+                stored_as=str(field.dtype),
+            )
+            for field in item.vectors
+        ],
+        problem=None if item.problem is None else told(ValueError(item.problem)),
+    )

@@ -1,0 +1,84 @@
+"""The tools that stop and go on with migrations. Work goes on in jobs; the tools return at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import anyio
+from pydantic import Field
+
+from vectormigrate.errors import LeaseHeld
+from vectormigrate.model.status import Status
+from vectormigrate.server.access.auth import caller
+from vectormigrate.server.access.keys import Scope
+from vectormigrate.server.runtime.context import ServerContext, settle
+from vectormigrate.server.runtime.jobs import Job
+from vectormigrate.server.runtime.tool_errors import telling
+from vectormigrate.server.tools import answers, presenters
+from vectormigrate.server.tools.tool import CheckedTool, MigrationId, make_tool
+
+STOP_SECONDS = 10.0
+
+
+class RunTools:
+    """Tools of the scope migrations:write."""
+
+    def __init__(self, server_context: ServerContext) -> None:
+        self.server_context = server_context
+
+    def tools(self) -> list[CheckedTool]:
+        """All of them."""
+        return [
+            make_tool(self.stop_migration, "Stop a migration", Scope.WRITE, "stops"),
+            make_tool(self.resume_migration, "Resume a migration", Scope.WRITE, "replaces"),
+        ]
+
+    async def stop_migration(self, migration_id: MigrationId) -> answers.StatusAnswer:
+        """Stop a migration after the batches in flight, wherever it runs. What was copied is kept; resume_migration
+        goes on exactly there. Also ends a validation that this server runs."""
+        with telling():
+            await self.server_context.require_access(migration_id)
+            job = self.server_context.jobs.find(migration_id)
+            if job is not None and job.running and job.kind == "validate":
+                job.stop()
+                await settle(job, STOP_SECONDS)
+                status = await self.server_context.status(migration_id)
+            else:
+                if job is not None and job.kind == "run":
+                    await self._until_stoppable(job)
+                status = await self.server_context.service().stop(migration_id, STOP_SECONDS)
+                if job is not None and job.running:
+                    await settle(job, STOP_SECONDS)
+        return presenters.status_answer(status, self.server_context.jobs.find(migration_id))
+
+    async def _until_stoppable(self, job: Job) -> None:
+        """A run that was just begun connects first; only after that its status says that it runs."""
+        with anyio.move_on_after(STOP_SECONDS):
+            while job.running and (await self.server_context.status(job.migration_id)).status is not Status.IN_PROGRESS:
+                with anyio.move_on_after(0.1):
+                    await job.ended.wait()
+
+    async def resume_migration(
+        self,
+        migration_id: MigrationId,
+        retry_rejects: Annotated[bool, Field(description="Also try the refused records again.")] = False,
+    ) -> answers.StatusAnswer:
+        """Go on in the background with a migration that was stopped, failed or whose process died, exactly where it
+        stands. Then wait_migration."""
+        with telling():
+            await self.server_context.require_access(migration_id)
+            status = await self.server_context.status(migration_id)
+            if status.runner_alive:
+                raise LeaseHeld(
+                    f"migration {migration_id!r} is running; wait for it: wait_migration(migration_id={migration_id!r})"
+                )
+            self._require_resumable(status.id, status.status, status.phase, retry_rejects=retry_rejects)
+            job = self.server_context.run(migration_id, caller().name, retry_rejects=retry_rejects)
+        return presenters.status_answer(status, job)
+
+    @staticmethod
+    def _require_resumable(migration_id: str, status: Any, phase: Any, *, retry_rejects: bool) -> None:
+        """Say now, not in the background, that there is nothing to go on with. Raises InvalidTransition."""
+        from vectormigrate.engine.lifecycle import Verb, next_state
+
+        next_state(Verb.RETRY if retry_rejects else Verb.RESUME, migration_id, status, phase)
