@@ -91,7 +91,7 @@ async def test_two_records_that_went_to_one_id_fail_the_migration(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whatever the reason: here the mapping of ids itself is wrong, so that a check that asks it sees nothing.
-    whole = Mapper.apply_all
+    whole = Mapper.convert
 
     def halved(self: Mapper, batch: RecordBatch) -> list[Mapped]:
         return [
@@ -101,7 +101,7 @@ async def test_two_records_that_went_to_one_id_fail_the_migration(
 
     def listen(event: Event) -> None:
         if isinstance(event, Planned):  # planning would refuse it
-            monkeypatch.setattr(Mapper, "apply_all", halved)
+            monkeypatch.setattr(Mapper, "convert", halved)
 
     with pytest.raises(MigrationFailed, match="50 of 100 written records went to an id of another one"):
         await world.service.migrate(world.request, OPTIONS, listen)

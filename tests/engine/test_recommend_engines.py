@@ -45,7 +45,7 @@ async def filled_as_recommended(harness: Harness, tmp_path: Path) -> tuple[set[s
             (partition,) = await reading.partitions(1)
             pages = [page.batch async for page in reading.scan(partition)]
         for batch in pages:
-            mapped = Mapper(answer.rules).apply(batch)
+            mapped = Mapper(answer.rules).convert(batch)[0]
             assert mapped.rejects == []
             assert await target.upsert(mapped.batch) == []
         await target.finalize()

@@ -45,7 +45,7 @@ def moved(way: str) -> tuple[Collection, Mapped, Any]:
     batch = one_batch([RECORD, {"text": "y", "_vm_id": "mine"}], [7, "x"], "n ü")
     source = Collection("one", WIDE, schema(vectors=(), id_kinds=frozenset(IdKind)), {"n ü": batch})
     decision, _ = decide_twice(source, "two", WAYS[way])
-    (part,) = Mapper(decision.rules).apply_all(batch)
+    (part,) = Mapper(decision.rules).convert(batch)
     return source, part, decision.rules
 
 
@@ -97,7 +97,7 @@ def test_two_records_that_change_places_are_found() -> None:
 
 def test_an_id_that_changes_without_a_note_is_found() -> None:
     batch = one_batch([{"k": 1}], [UUID(int=7)])
-    (part,) = Mapper(rules()).apply_all(batch)
+    (part,) = Mapper(rules()).convert(batch)
     for other in (UUID(int=8), str(UUID(int=7))):
         wrong = replace(part, batch=replace(part.batch, ids=[other]))
         assert [fields for _, fields in lost_on_the_way_home(batch, wrong, rules())] == [("(id)",)]
@@ -106,7 +106,7 @@ def test_an_id_that_changes_without_a_note_is_found() -> None:
 def test_a_plain_copy_without_a_named_loss_has_the_same_fields() -> None:
     batch = one_batch([{"k": 1}])
     plain = rules(sidecar=False)
-    (part,) = Mapper(plain).apply_all(batch)
+    (part,) = Mapper(plain).convert(batch)
     assert lost_on_the_way_home(batch, part, plain) == []
     wrong = replace(part, batch=replace(part.batch, metadata=[{"k": 1.0}]))
     assert [fields for _, fields in lost_on_the_way_home(batch, wrong, plain)] == [("k",)]

@@ -151,9 +151,11 @@ def test_only_integers_on_the_target_is_refused_for_other_ids() -> None:
 def test_the_original_id_can_be_filtered_on_and_has_one_type() -> None:
     limits = Limits(id_kinds=frozenset({IdKind.UUID}))
     ids: list[RecordId] = [7, "7", U]
-    text = Mapper(rules(id_strategy="uuid5", limits=limits)).apply(one_batch([{}, {}, {}], ids)).batch
+    text = Mapper(rules(id_strategy="uuid5", limits=limits)).convert(one_batch([{}, {}, {}], ids))[0].batch
     assert [item[ORIGIN_ID] for item in text.metadata] == ["7", "7", str(U)]
-    whole = Mapper(rules(id_strategy="uuid5", limits=replace(limits, int_origin_ids=True))).apply(one_batch([{}], [7]))
+    whole = Mapper(rules(id_strategy="uuid5", limits=replace(limits, int_origin_ids=True))).convert(
+        one_batch([{}], [7])
+    )[0]
     assert whole.batch.metadata[0][ORIGIN_ID] == 7
     assert restore(text).batch.ids == ids
     assert restore(text).batch.metadata == [{}, {}, {}]
@@ -172,7 +174,7 @@ def test_derived_ids_are_stable_for_ever() -> None:
         rules(id_strategy="uuid5", id_salt="one://source", limits=Limits(id_kinds=frozenset({IdKind.UUID})))
     )
     salt = uuid.uuid5(uuid.NAMESPACE_URL, "vectormigrate:one://source")
-    assert mapper.apply(one_batch([{}], ["doc-1"], "ns")).batch.ids == [uuid.uuid5(salt, "ns\0s:doc-1")]
+    assert mapper.convert(one_batch([{}], ["doc-1"], "ns"))[0].batch.ids == [uuid.uuid5(salt, "ns\0s:doc-1")]
 
 
 IDS = st.one_of(st.integers(-(2**63), 2**64 - 1), st.text(st.sampled_from("\0si:7ab"), max_size=6), st.uuids())
@@ -209,7 +211,7 @@ def test_a_nul_in_a_namespace_cannot_imitate_another_id() -> None:
     ],
 )
 def test_an_id_that_does_not_fit_is_a_reject(record_id: RecordId, limits: Limits, code: str) -> None:
-    result = Mapper(rules(limits=limits)).apply(one_batch([{}, {}], [record_id, record_id]))
+    result = Mapper(rules(limits=limits)).convert(one_batch([{}, {}], [record_id, record_id]))[0]
     assert [reject.code for reject in result.rejects] == [code, code]
     assert len(result.batch) == 0
 
@@ -243,14 +245,12 @@ def test_more_namespaces_than_the_target_has_are_merged_and_come_apart_again() -
     assert records(migrate(moved.target, "one", source.caps).target.store) == records(source.store)
 
 
-def test_apply_refuses_to_hide_that_a_batch_belongs_to_several_namespaces() -> None:
+def test_a_batch_of_several_target_namespaces_becomes_a_part_for_each() -> None:
     source = collection({"a": [1], "b": [2]}, INTS)
     merged = migrate(source, "two", COSINE_JSON).target
     decision, _ = decide_twice(merged, "one", source.caps)
     mapper = Mapper(decision.rules)
-    with pytest.raises(ValueError, match="apply_all"):
-        mapper.apply(merged.store[""])
-    parts = mapper.apply_all(merged.store[""])
+    parts = mapper.convert(merged.store[""])
     assert sorted((part.batch.namespace, part.batch.ids[0], part.rows.tolist()[0]) for part in parts) == [
         ("a", 1, merged.store[""].ids.index(parts[0].source_ids[0])),
         ("b", 2, merged.store[""].ids.index(parts[1].source_ids[0])),
@@ -269,9 +269,9 @@ def test_records_that_others_added_go_along_when_they_fit_and_are_rejected_when_
 
 def test_plain_leaves_no_trace_and_needs_every_loss_accepted() -> None:
     mapper = Mapper(rules(id_strategy="uuid5", sidecar=False, limits=Limits(id_kinds=frozenset({IdKind.UUID}))))
-    assert [reject.code for reject in mapper.apply(one_batch([{}], ["a"])).rejects] == ["id-original"]
+    assert [reject.code for reject in mapper.convert(one_batch([{}], ["a"]))[0].rejects] == ["id-original"]
     accepted = replace(mapper.rules, accepted_losses=("id-original",))
-    result = Mapper(accepted).apply(one_batch([{"k": 1}], ["a"]))
+    result = Mapper(accepted).convert(one_batch([{"k": 1}], ["a"]))[0]
     assert result.batch.metadata == [{"k": 1}]
     assert result.losses == {"id-original": 1}
     assert ORIGIN not in result.batch.metadata[0]
@@ -308,5 +308,5 @@ def test_a_plan_of_an_older_version_writes_the_sidecars_that_it_began_with() -> 
     limits = Limits(id_kinds=frozenset({IdKind.UUID}))
     stored = asdict(rules(id_strategy="uuid5", limits=limits))
     del stored["id_checks"]
-    found = Mapper(MappingRules.from_json(json.loads(json.dumps(stored)))).apply(one_batch([{"k": 1}], ["a"]))
+    found = Mapper(MappingRules.from_json(json.loads(json.dumps(stored)))).convert(one_batch([{"k": 1}], ["a"]))[0]
     assert found.batch.metadata == [{"k": 1, ORIGIN_ID: "a", ORIGIN: '{"v":1,"id":"s:a"}'}]

@@ -115,7 +115,7 @@ def test_a_loss_that_the_profile_did_not_see_is_a_reject_and_never_silent() -> N
     calm = replace(source(fields=()), store={"": one_batch([{"k": "v"}])})
     decision = decide_twice(calm, "two", replace(WIDE, value_kinds=FLOATS.value_kinds), plain=True)[0]
     assert not decision.losses
-    result = Mapper(decision.rules).apply(one_batch([{"k": 1}, {"k": "v"}]))
+    result = Mapper(decision.rules).convert(one_batch([{"k": 1}, {"k": "v"}]))[0]
     assert [reject.code for reject in result.rejects] == ["int-type"]
     assert len(result.batch) == 1
 
@@ -141,9 +141,9 @@ def test_a_decision_is_deterministic_and_its_plan_survives_json() -> None:
     again = MigrationPlan.from_json(json.loads(json.dumps(plan.to_json())))
     assert again == plan
     assert again.fingerprint() == plan.fingerprint()
-    assert Mapper(again.rules).apply(source().store[""]).batch.metadata == Mapper(one.rules).apply(
+    assert Mapper(again.rules).convert(source().store[""])[0].batch.metadata == Mapper(one.rules).convert(
         source().store[""]
-    ).batch.metadata  # fmt: skip
+    )[0].batch.metadata  # fmt: skip
 
 
 def test_every_effect_has_an_explanation() -> None:
@@ -199,7 +199,7 @@ def test_renames_and_exclusions_reach_records_fields_and_the_way_home() -> None:
 
 def test_a_name_that_a_record_holds_already_is_a_reject() -> None:
     decision = decide_twice(source(), "two", WIDE, renames={"title": "headline"})[0]
-    result = Mapper(decision.rules).apply(one_batch([{"title": 1, "headline": 2}]))
+    result = Mapper(decision.rules).convert(one_batch([{"title": 1, "headline": 2}]))[0]
     assert [reject.code for reject in result.rejects] == ["rename"]
 
 

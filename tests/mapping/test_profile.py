@@ -64,7 +64,7 @@ def test_a_profile_counts_vectors_that_are_there_zero_or_not_finite() -> None:
 
 def test_a_profile_shows_what_records_were_before_an_earlier_migration() -> None:
     limits = Limits(id_kinds=frozenset({IdKind.UUID}), int_range=(0, 5), namespaces=False)
-    there = Mapper(rules(id_strategy="uuid5", limits=limits)).apply(one_batch([{"k": 6}], ["a"], "n")).batch
+    there = Mapper(rules(id_strategy="uuid5", limits=limits)).convert(one_batch([{"k": 6}], ["a"], "n"))[0].batch
     profile = Profile()
     profile.add(there)
     assert profile.id_kinds == {IdKind.STRING: 1}
@@ -160,12 +160,14 @@ COLUMNS = Limits(
     ],
 )
 def test_typed_columns_take_only_what_they_hold(changes: dict[str, Any], code: str | None) -> None:
-    result = Mapper(rules(limits=COLUMNS)).apply(one_batch([{"must": True, **changes}]))
+    result = Mapper(rules(limits=COLUMNS)).convert(one_batch([{"must": True, **changes}]))[0]
     assert [reject.code for reject in result.rejects] == ([code] if code else [])
 
 
 def test_a_whole_number_in_a_float_column_is_a_float_there_and_an_integer_again_afterwards() -> None:
-    result = Mapper(rules(limits=replace(COLUMNS, dynamic=True))).apply(one_batch([{"must": True, "d": 3, "f": 2}]))
+    result = Mapper(rules(limits=replace(COLUMNS, dynamic=True))).convert(one_batch([{"must": True, "d": 3, "f": 2}]))[
+        0
+    ]
     assert result.losses == {"int-type": 1}
     assert exact(result.batch.metadata[0]["d"]) == exact(3.0)
     assert exact(restore(result.batch).batch.metadata[0]) == exact({"must": True, "d": 3, "f": 2})

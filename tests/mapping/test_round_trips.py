@@ -224,5 +224,5 @@ def test_the_order_in_which_a_database_returns_keys_changes_nothing(name: str, s
     mapper = Mapper(decide_twice(source, "two", caps, accepted_losses=accepted)[0].rules)
     for batch in source.store.values():
         other = replace(batch, metadata=[reordered(item) for item in batch.metadata])
-        for one, two in zip(mapper.apply_all(batch), mapper.apply_all(other), strict=True):
+        for one, two in zip(mapper.convert(batch), mapper.convert(other), strict=True):
             assert exact(one.batch.metadata) == exact(two.batch.metadata)

@@ -133,7 +133,7 @@ def test_names_that_differ_only_in_case_and_flattened_objects_get_columns_of_the
 def test_a_field_that_the_plan_did_not_see_is_kept_in_the_sidecar() -> None:
     source = collection({"known": 1})
     decision = decide_twice(source, "two", TYPED)[0]
-    (part,) = Mapper(decision.rules).apply_all(one_batch([{"known": 1, "new": [1, {"x": None}]}]))
+    (part,) = Mapper(decision.rules).convert(one_batch([{"known": 1, "new": [1, {"x": None}]}]))
     assert part.batch.metadata[0].keys() == {"known", ORIGIN, "_vm_id"}
     moved = Collection("two", TYPED, decision.target_schema, {"": part.batch})
     back = migrate(moved, "one", WIDE)

@@ -30,7 +30,7 @@ FLAT = Limits(
 
 
 def mapped(metadata: dict[str, Any], limits: Limits, **changes: Any) -> Mapped:
-    return Mapper(rules(limits=limits, **changes)).apply(one_batch([metadata]))
+    return Mapper(rules(limits=limits, **changes)).convert(one_batch([metadata]))[0]
 
 
 def written(result: Mapped) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def test_the_input_is_never_changed() -> None:
 
 
 def test_the_sidecar_is_json_text_and_only_where_it_is_needed() -> None:
-    result = Mapper(rules(limits=FLAT)).apply(one_batch([{"a": "x"}, {"a": 1}]))
+    result = Mapper(rules(limits=FLAT)).convert(one_batch([{"a": "x"}, {"a": 1}]))[0]
     assert ORIGIN not in result.batch.metadata[0]
     assert json.loads(str(result.batch.metadata[1][ORIGIN]))["v"] == 1
 

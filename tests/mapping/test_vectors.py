@@ -102,9 +102,9 @@ def batch_of(column: VectorColumn) -> RecordBatch:
 def apply(column: VectorColumn, limits: Limits | None = None, **changes: Any) -> Mapped:
     accepted = changes.pop("accepted_losses", ())
     mapping = VectorMapping(source="v", target="w", dtype=changes.pop("dtype", "float32"), **changes)
-    return Mapper(rules(vectors=(mapping,), limits=limits or Limits(), accepted_losses=accepted)).apply(
+    return Mapper(rules(vectors=(mapping,), limits=limits or Limits(), accepted_losses=accepted)).convert(
         batch_of(column)
-    )
+    )[0]
 
 
 def restored(result: Mapped) -> VectorColumn:
@@ -164,9 +164,9 @@ def test_a_vector_that_is_not_finite_is_a_reject(bad: float, normal: bool) -> No
     assert result.rows.tolist() == [0, 2]
     refused = apply(multi([[[1, 2]], [[1, 2], [bad, 1]]], 2), normalise=normal)
     assert [reject.id for reject in refused.rejects] == ["r1"]
-    refused = Mapper(rules(vectors=(VectorMapping(source="v", target="v", dtype="float32"),))).apply(
+    refused = Mapper(rules(vectors=(VectorMapping(source="v", target="v", dtype="float32"),))).convert(
         batch_of(sparse([{1: 1.0}, {}, {2: bad}]))
-    )
+    )[0]
     assert [reject.id for reject in refused.rejects] == ["r2"]
 
 
@@ -235,9 +235,9 @@ def test_finite_rows_whose_sum_overflows_are_finite() -> None:
 
 def test_a_vector_field_that_has_no_place_is_a_loss_of_the_records_that_hold_it() -> None:
     column = dense([[1, 2], [0, 0]], [True, False])
-    refused = Mapper(rules()).apply(batch_of(column))
+    refused = Mapper(rules()).convert(batch_of(column))[0]
     assert [(reject.id, reject.code) for reject in refused.rejects] == [("r0", "vector-field:v")]
-    accepted = Mapper(rules(accepted_losses=("vector-field:v",))).apply(batch_of(column))
+    accepted = Mapper(rules(accepted_losses=("vector-field:v",))).convert(batch_of(column))[0]
     assert accepted.losses == {"vector-field:v": 1}
     assert not accepted.batch.vectors
 

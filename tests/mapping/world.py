@@ -210,7 +210,7 @@ def decide_twice(source: Collection, adapter: str, caps: Capabilities, **changes
     for batch in source.store.values():
         bare = replace(batch, vectors={})
         profile.add(bare)
-        for part in mapper.apply_all(bare):
+        for part in mapper.convert(bare):
             keys.add(part)
             counts.update(part.losses)
             counts.update(reject.code for reject in part.rejects)
@@ -219,7 +219,7 @@ def decide_twice(source: Collection, adapter: str, caps: Capabilities, **changes
         counts = Counter[str]()
         mapper = Mapper(replace(decide(**common, profile=profile, ids_meet=meet).rules, accepted_losses=(ALL,)))
         for batch in source.store.values():
-            for part in mapper.apply_all(replace(batch, vectors={})):
+            for part in mapper.convert(replace(batch, vectors={})):
                 counts.update(part.losses)
                 counts.update(reject.code for reject in part.rejects)
     return decide(**common, profile=profile, loss_counts=counts, ids_meet=meet), counts
@@ -231,9 +231,9 @@ def migrate(source: Collection, adapter: str, caps: Capabilities, *, via_json: b
     check_schema(decision.target_schema, "target", caps)
     plan_rules = MappingRules.from_json(json.loads(json.dumps(asdict(decision.rules))))
     mapper = Mapper(plan_rules)
-    parts = [part for batch in source.store.values() for part in mapper.apply_all(batch)]
+    parts = [part for batch in source.store.values() for part in mapper.convert(batch)]
     for batch in source.store.values():
-        for part in mapper.apply_all(batch):
+        for part in mapper.convert(batch):
             assert lost_on_the_way_home(batch, part, plan_rules) == []
     groups: dict[str, list[RecordBatch]] = {}
     for part in parts:

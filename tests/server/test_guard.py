@@ -159,7 +159,12 @@ async def test_streams_of_one_owner_are_limited_and_those_of_others_are_not() ->
                 assert (refused.status_code, "close one" in refused.text) == (429, True)
                 async with connected(url, "sse", "legacy", BOB) as client:
                     assert (await text_of(client, "who")).startswith("bob")
-            while running.limiter.streams_of("alice"):
+
+            async def is_free() -> bool:
+                async with http.stream("GET", f"{url}/sse", headers=bearer(ALICE)) as again:
+                    return again.status_code == 200
+
+            while not await is_free():
                 await anyio.lowlevel.checkpoint()
             async with connected(url, "sse", "legacy", ALICE) as client:
                 assert (await text_of(client, "who")).startswith("alice")

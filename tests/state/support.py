@@ -10,7 +10,7 @@ from vectormigrate.model.ids import IdKind
 from vectormigrate.model.plan import EndpointRef, MappingRules, MigrationPlan, MigrationSpec
 from vectormigrate.model.position import Partition
 from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
-from vectormigrate.state import PageCommit
+from vectormigrate.state import PageCommit, Store
 
 READ, WRITTEN = 5, 4
 """Records per page of `page`: four are written, one is a reject."""
@@ -105,3 +105,8 @@ def sql(path: Path, statement: str, *values: object) -> list[Any]:
     """Look into the file, or damage it, behind the store's back."""
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:
         return connection.execute(statement, values).fetchall()
+
+
+async def written_records(store: Store, migration_id: str) -> int:
+    """How many written ids the state file keeps."""
+    return sum([len(ids) async for _, ids in store.written(migration_id)])

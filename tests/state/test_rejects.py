@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.state.support import page
+from tests.state.support import page, written_records
 from vectormigrate.adapter import Reject
 from vectormigrate.errors import LeaseLost, StateError
 from vectormigrate.model.ids import RecordId
@@ -94,7 +94,7 @@ async def test_an_outcome_over_two_partitions_or_with_a_reject_twice_is_refused(
 async def test_a_retry_in_which_nothing_was_written_can_drop_its_intents(store: Store, lease: Lease) -> None:
     block = await store.add_intents(lease, "eu-0", "n", [7])
     await store.resolve_rejects(lease, RetryOutcome(intents=[block]))
-    assert await store.journal_size("orders") == (0, 0)
+    assert await written_records(store, "orders") == 0
 
 
 async def test_a_retry_needs_the_lease(store: Store, lease: Lease) -> None:

@@ -140,7 +140,7 @@ class Pair:
         """What a correct migration does."""
         for partition in await self.source.partitions(3, self.plan.spec.namespaces):
             async for page in self.source.scan(partition, page_rows=50):
-                for part in self.mapper.apply_all(page.batch):
+                for part in self.mapper.convert(page.batch):
                     assert not await self.target.upsert(part.batch)
                     self.written |= {(part.batch.namespace, record_id) for record_id in part.batch.ids}
 

@@ -213,7 +213,7 @@ async def test_unreadable_records_are_isolated_from_their_readable_neighbours() 
 async def test_read_back_finds_what_the_target_did_not_keep() -> None:
     async with pair(rows=20) as both:
         rules = Rules.of(both.mapper.rules, 0.98)
-        batch = both.mapper.apply(batch_of(range(20), "a"))
+        batch = both.mapper.convert(batch_of(range(20), "a"))[0]
         fine = await readback(target=both.target, expected=batch, namespace="a", rules=rules, page_rows=6)
         assert (fine.checked, fine.mismatches) == (20, ())
         await both.edit(4, with_metadata(title="damaged"))

@@ -319,7 +319,7 @@ async def test_a_limited_migration_compares_its_namespaces_only() -> None:
 
 async def test_a_vector_that_only_the_target_has_is_found() -> None:
     async with pair(rows=20) as both:
-        assert not both.mapper.apply(batch_of([4], "a")).batch.vectors["words"].valid.any()  # type: ignore[union-attr]
+        assert not both.mapper.convert(batch_of([4], "a"))[0].batch.vectors["words"].valid.any()  # type: ignore[union-attr]
         words = batch_of([1], "a").vectors["words"]
         await both.edit(4, lambda batch: replace(batch, vectors={**batch.vectors, "words": words}))
         assert only(await both.diff()).fields == ("vector:words",)
@@ -531,8 +531,8 @@ async def test_exactly_the_edited_records_are_reported(
 class Losing(Mapper):
     """Forgets a field of one record, in what is written and in what is expected alike."""
 
-    def apply_all(self, batch: RecordBatch) -> list[Mapped]:
-        parts = super().apply_all(batch)
+    def convert(self, batch: RecordBatch) -> list[Mapped]:
+        parts = super().convert(batch)
         for part in parts:
             for row, record_id in enumerate(part.batch.ids):
                 if record_id == 7:

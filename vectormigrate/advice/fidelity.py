@@ -67,7 +67,7 @@ def _losses(source: Side, target: Side, made: Collection) -> tuple[Sequence[Loss
         profile.add(batch)
     known = None if target[1].dynamic else profile
     rules = replace(_decide(source, target, made, known, None).rules, accepted_losses=(ALL,))
-    mapped = [part for batch in made.batches for part in Mapper(rules).apply_all(batch)]
+    mapped = [part for batch in made.batches for part in Mapper(rules).convert(batch)]
     counts = sum((part.losses for part in mapped), Counter[str]())
     rejected = sum(len(part.rejects) for part in mapped)
     return _decide(source, target, made, profile, counts).losses, rejected

@@ -57,7 +57,7 @@ class Sample:
         """Count a batch."""
         self.profile.add(batch)
         self.evidence.add(batch)
-        for mapped in self.mapper.apply_all(batch) if self.mapper else ():
+        for mapped in self.mapper.convert(batch) if self.mapper else ():
             self.losses.update(mapped.losses)
             self.losses.update(reject.code for reject in mapped.rejects)
 

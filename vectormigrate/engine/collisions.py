@@ -39,7 +39,7 @@ async def count_collisions(pages: SourcePages, mapper: Mapper, target: RetryingT
     collisions, taken = Collisions(), TakenIds(target)
 
     async def ask(batch: RecordBatch) -> None:
-        for part in mapper.apply_all(batch):
+        for part in mapper.convert(batch):
             there = await taken.among(part.batch.ids, part.batch.namespace)
             collisions.found += len(there)
             collisions.examples = (collisions.examples + there)[:EXAMPLES]
@@ -60,7 +60,7 @@ async def refuse_doubles(pages: SourcePages, mapper: Mapper, target: Capabilitie
     doubles = Doubles(keys, hashes)
 
     async def add(batch: RecordBatch) -> None:
-        for part in mapper.apply_all(batch):
+        for part in mapper.convert(batch):
             doubles.add(part, batch.namespace)
 
     await pages.each(add)
@@ -77,7 +77,7 @@ async def _keys(pages: SourcePages, mapper: Mapper, target: Capabilities) -> Tar
     keys = TargetKeys(per_namespace=target.ids_per_namespace)
 
     async def add(batch: RecordBatch) -> None:
-        for part in mapper.apply_all(batch):
+        for part in mapper.convert(batch):
             keys.add(part)
 
     await pages.each(add)

@@ -99,7 +99,7 @@ async def _read(
                 return
             # Records of one page may go to several target namespaces, when an earlier migration merged them.
             with span("map", records=len(page.batch)):
-                parts = context.mapper.apply_all(page.batch)
+                parts = context.mapper.convert(page.batch)
             pieces = [
                 (part, rows) for part in parts for rows in split(part.batch, context.batch_rows, context.batch_bytes)
             ]

@@ -220,7 +220,7 @@ class _Looks:
         mapper = Mapper(rules)
 
         def look(batch: RecordBatch) -> None:
-            parts = mapper.apply_all(batch)
+            parts = mapper.convert(batch)
             also(batch, parts)
             for mapped in parts:
                 _check_way_home(batch, mapped, rules)

@@ -50,7 +50,7 @@ async def write_failed_again(context: CopyContext) -> None:
     for partition_id, items in _blocks(failed):
         partition = partitions[partition_id]
         found = await context.source.fetch([item.id for item in items], partition.namespace)
-        for part in context.mapper.apply_all(found):
+        for part in context.mapper.convert(found):
             if len(part.batch):
                 result = await context.writer.write(partition, part.batch, part.source_ids)
                 await context.store.resolve_rejects(context.lease, RetryOutcome(intents=result.intents))
@@ -61,7 +61,7 @@ async def _against_source(context: CopyContext, partition: Partition, items: Seq
     that cannot be mapped (a reject), has no copy to judge."""
     found = await context.source.fetch([item.id for item in items], partition.namespace)
     wrong: dict[str, RecordId] = {}
-    for part in context.mapper.apply_all(found):
+    for part in context.mapper.convert(found):
         if not len(part.batch):
             continue
         differing = set(map(id_key, await context.writer.differing(part.batch)))

@@ -35,7 +35,7 @@ async def _retry_group(context: CopyContext, partition: Partition, group: Sequen
     found = await context.source.fetch([parse_id_key(key) for key in numbers], partition.namespace)
     gone = numbers.keys() - set(map(id_key, found.ids))
     refused: list[Reject] = []
-    for part in context.mapper.apply_all(found):
+    for part in context.mapper.convert(found):
         refused += part.rejects
         if not len(part.batch):
             continue

@@ -70,7 +70,6 @@ class MigrationStatus:
     eta_seconds: float | None = None
     checked_records: int = 0
     """Records read back and compared inline."""
-    mismatched_records: int = 0
     planned_records: int = 0
     """While it is being planned: records of the source that were read for the plan."""
     notices: tuple[str, ...] = ()

@@ -45,7 +45,7 @@ def checkpoint_key(plan: MigrationPlan, fingerprint: str, partition: Partition) 
 
 def prepare_page(lease: Lease, page: PageCommit, key: str, guard: SecretGuard) -> PreparedPage:
     """Encode a page. Raises StateError for one that must not be stored."""
-    counts = (page.read, page.written, page.batches, page.retries, page.checked, page.mismatched)
+    counts = (page.read, page.written, page.batches, page.retries, page.checked)
     if min(counts) < 0:
         raise StateError(f"the counts of page {page.seq} of partition {page.partition_id!r} are negative")
     cursor = None if page.cursor is None else json_text(page.cursor)
@@ -199,7 +199,6 @@ def _partition_row(number: int, item: PreparedPage) -> dict[str, object]:
         "batches": page.batches,
         "retries": page.retries,
         "checked": page.checked,
-        "mismatched": page.mismatched,
         "done": int(page.done),
     }
 

@@ -72,7 +72,6 @@ class PageCommit:
     batches: int = 0
     retries: int = 0
     checked: int = 0
-    mismatched: int = 0
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
     rechecks: Sequence[RecordId] = ()
     """Source ids of written records that are still to be read back."""
@@ -107,7 +106,6 @@ class Counters:
     batches: int = 0
     retries: int = 0
     checked: int = 0
-    mismatched: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,6 @@ async def _status(session: Session, row: sqlite3.Row) -> MigrationStatus:
         rate=rate,
         eta_seconds=round(left / rate, 1) if rate else None,
         checked_records=total.checked,
-        mismatched_records=total.mismatched,
         notices=tuple(json.loads(row["notices"])),
         namespaces=tuple(
             NamespaceProgress(
@@ -80,7 +79,7 @@ async def _status(session: Session, row: sqlite3.Row) -> MigrationStatus:
 
 
 def _total(sums: list[sqlite3.Row]) -> Counters:
-    names = ("read", "written", "rejected", "batches", "retries", "checked", "mismatched")
+    names = ("read", "written", "rejected", "batches", "retries", "checked")
     return Counters(**{name: sum(row[name] for row in sums) for name in names})
 
 

@@ -244,11 +244,6 @@ class Store:
         """These were read back and are as they should be, or are gone from the source."""
         await self._write(lambda session: rechecks.settle(session, lease, settled))
 
-    async def journal_size(self, migration_id: str) -> tuple[int, int]:
-        """(ids, bytes) that the journal holds."""
-        row = await self._reader.fetch_one("journal_size", id=migration_id)
-        return (0, 0) if row is None else (row["records"], row["bytes"])
-
     # Rejects
 
     async def rejects(self, migration_id: str, *, limit: int | None = None, offset: int = 0) -> Rejects:

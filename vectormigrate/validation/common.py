@@ -44,7 +44,7 @@ class Expected:
 def expect(mapper: Mapper, batch: RecordBatch, rejected: Rejected) -> Expected:
     """What should be on the target for a batch of one source namespace. Known rejects are left out."""
     namespace = batch.namespace
-    mapped = mapper.apply_all(batch)
+    mapped = mapper.convert(batch)
     unmappable = [
         (namespace, reject.id, reject.code)
         for part in mapped

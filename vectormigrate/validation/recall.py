@@ -105,7 +105,7 @@ async def _ask(
     # records may lack a sparse or optional vector, so more of them are drawn than queries are needed
     sample = await sample_ids(source, 4 * most, seed, (name,), frozenset(), page_rows)
     batch = await source.fetch(sample.chosen().get(name, []), name)
-    places = [part.batch.namespace for part in mapper.apply_all(batch)]
+    places = [part.batch.namespace for part in mapper.convert(batch)]
     trials: list[_Trial] = []
     notes: list[SearchCheck] = []
     for mapping in mapper.rules.vectors:
@@ -202,7 +202,7 @@ async def _judge(
 def _target_keys(mapper: Mapper, batch: RecordBatch, own: list[Key]) -> list[Key]:
     """Where the records of a source page are on the target; a record that cannot go there keeps its own key."""
     keys = list(own)
-    for part in mapper.apply_all(batch):
+    for part in mapper.convert(batch):
         for row, target_id in zip(part.rows.tolist(), part.batch.ids, strict=True):
             keys[row] = (part.batch.namespace, target_id)
     return keys

@@ -61,15 +61,7 @@ class Mapper:
         """The target's namespace of a source namespace, for records whose sidecar names no other one."""
         return self._namespace(namespace)
 
-    def apply(self, batch: RecordBatch) -> Mapped:
-        """The batch in target form. Raises ValueError when its records belong to several target namespaces, which
-        only happens on the way out of a collection that merged namespaces: use `apply_all` there."""
-        parts = self.apply_all(batch)
-        if len(parts) > 1:
-            raise ValueError("the records of this batch belong to several target namespaces: use apply_all")
-        return parts[0]
-
-    def apply_all(self, batch: RecordBatch) -> list[Mapped]:
+    def convert(self, batch: RecordBatch) -> list[Mapped]:
         """The batch in target form, one part per target namespace (at least one part, possibly empty)."""
         original = restore(batch)
         own = self._original.get(batch.namespace, batch.namespace)

@@ -76,10 +76,6 @@ class Limiter:
     def _garbage(self) -> RateLimitItemPerMinute:
         return RateLimitItemPerMinute(max(self.calls_per_minute, GARBAGE_PER_MINUTE))
 
-    def streams_of(self, owner: str) -> int:
-        """Streams that this owner has open."""
-        return self._streams[owner]
-
     @contextmanager
     def stream(self, owner: str) -> Generator[None]:
         """Hold one stream open. Raises LimitReached."""

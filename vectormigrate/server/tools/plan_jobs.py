@@ -19,8 +19,8 @@ from vectormigrate.server.tools import answers, presenters
 from vectormigrate.server.tools.tool import report
 
 if TYPE_CHECKING:
+    from vectormigrate.config.request import MigrationRequest
     from vectormigrate.engine.events import Event
-    from vectormigrate.model.answers import MigrationRequest
     from vectormigrate.state.proposals import Proposal
     from vectormigrate.state.store import Store
 
@@ -86,7 +86,7 @@ class Planner:
 
     def _request(self, given: Mapping[str, Any]) -> tuple[MigrationRequest, RunOptions]:
         """What the service is asked for. Raises ConfigError."""
-        from vectormigrate.model.answers import MigrationRequest
+        from vectormigrate.config.request import MigrationRequest
 
         missing = [name for name in ("source", "target") if name not in given]
         if missing:

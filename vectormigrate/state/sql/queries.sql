@@ -59,7 +59,7 @@ FROM migration AS m;
 
 -- name: sums_by_namespace
 SELECT namespace, sum(read) AS read, sum(written) AS written, sum(rejected) AS rejected, sum(batches) AS batches,
-       sum(retries) AS retries, sum(checked) AS checked, sum(mismatched) AS mismatched
+       sum(retries) AS retries, sum(checked) AS checked
 FROM partition WHERE migration_id = :id GROUP BY namespace ORDER BY namespace;
 
 -- name: partitions
@@ -73,7 +73,7 @@ SELECT number, seq, done, checkpoint_key FROM partition WHERE migration_id = :mi
 UPDATE partition
 SET cursor = coalesce(:cursor, cursor), seq = :seq, read = read + :read, written = written + :written,
     rejected = rejected + :rejected, batches = batches + :batches, retries = retries + :retries,
-    checked = checked + :checked, mismatched = mismatched + :mismatched, done = :done
+    checked = checked + :checked, done = :done
 WHERE number = :number;
 
 -- name: add_checked
@@ -134,10 +134,6 @@ SELECT DISTINCT namespace FROM journal WHERE migration_id = :id AND settled = 0;
 
 -- name: replace_block
 UPDATE journal SET records = :records, ids = :ids WHERE number = :block;
-
--- name: journal_size
-SELECT coalesce(sum(records), 0) AS records, coalesce(sum(length(ids)), 0) AS bytes
-FROM journal WHERE migration_id = :id;
 
 -- name: forget_held
 DELETE FROM held WHERE migration_id = :id;
