@@ -17,7 +17,7 @@ import anyio
 from tests.state.support import make_plan
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.state import PageCommit, hold_lease, open_store
+from vectormigrate.state import PageCommit, open_store
 
 PAGE = 1000
 
@@ -29,7 +29,7 @@ async def measure(total: int, folder: Path) -> None:
     async with open_store(path) as store:
         await store.create_migration(make_plan(partitions=1), RunOptions())
         pages: list[list[RecordId]] = []
-        async with hold_lease(store, "orders") as lease:
+        async with store.hold("orders") as lease:
             started = time.perf_counter()
             for seq in range(1, total // PAGE + 1):
                 ids: list[RecordId] = [str(UUID(int=rng.getrandbits(128), version=4)) for _ in range(PAGE)]

@@ -19,7 +19,7 @@ from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.status import Phase
-from vectormigrate.state import hold_lease, open_store
+from vectormigrate.state import open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +77,7 @@ async def test_an_announced_record_does_not_make_up_for_one_that_is_missing(
         with pytest.raises(MigrationFailed, match="1 of 100 written records are not there"):
             await world.service.migrate(world.request, OPTIONS)
     # What a crash leaves: announced, on the target, and settled by no page. The number of records is right again.
-    async with open_store(world.state) as store, hold_lease(store, "job") as lease:
+    async with open_store(world.state) as store, store.hold("job") as lease:
         (partition, *_) = [item.partition for item in await store.partitions("job") if not item.partition.namespace]
         await store.add_intents(lease, partition.id, "", [777])
     async with open_endpoint(world.target) as target:

@@ -20,7 +20,7 @@ from vectormigrate.errors import InvalidTransition, LeaseHeld, TargetNotEmpty, T
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.status import Phase
-from vectormigrate.state import hold_lease, open_store
+from vectormigrate.state import open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -160,7 +160,7 @@ async def test_a_collection_that_another_migration_is_about_to_write_to_is_not_d
     await world.service.migrate(world.request("a"), OPTIONS)
     plan = await world.service.plan(world.request("b", into_existing=True))
     await world.service.begin(plan, OPTIONS)
-    async with open_store(world.folder / "state.db") as store, hold_lease(store, "b") as lease:
+    async with open_store(world.folder / "state.db") as store, store.hold("b") as lease:
         await store.set_phase("b", Phase.COPYING, Status.IN_PROGRESS, lease=lease)
         with pytest.raises(InvalidTransition, match="'b' is writing to the same collection"):
             await world.service.rollback("a")

@@ -13,7 +13,7 @@ from vectormigrate.errors import InvalidTransition
 from vectormigrate.model.plan import RunOptions
 from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.service import open_service
-from vectormigrate.state import Store, hold_lease, open_store
+from vectormigrate.state import Store, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,7 @@ async def test_a_runner_that_holds_the_lease_and_has_not_begun_is_stopped_too(
             assert (await service.stop("orders")).status is Status.STOPPED
             stopped.set()
 
-        async with hold_lease(store, "orders") as lease:
+        async with store.hold("orders") as lease:
             monkeypatch.setattr(Store, "status", seen)
             tasks.start_soon(stop)
             await looked.wait()

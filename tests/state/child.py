@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from tests.state.support import page
 from vectormigrate.errors import VectorMigrateError
-from vectormigrate.state import Lease, PageCommit, Store, hold_lease, open_store
+from vectormigrate.state import Lease, PageCommit, Store, open_store
 
 
 def say(text: str) -> None:
@@ -32,7 +32,7 @@ async def commit_forever(path: Path, migration_id: str, pages: str) -> None:
             await store.commit(lease, page(partition_id, number))
             say(f"{partition_id} {number}")
 
-    async with open_store(path) as store, hold_lease(store, migration_id) as lease, anyio.create_task_group() as tasks:
+    async with open_store(path) as store, store.hold(migration_id) as lease, anyio.create_task_group() as tasks:
         for progress in await store.partitions(migration_id):
             tasks.start_soon(run, store, lease, progress.partition.id, progress.next_seq)
 
@@ -41,7 +41,7 @@ async def hold(path: Path, migration_id: str) -> None:
     """Take the lease, and keep it until standard input ends."""
     async with open_store(path) as store:
         try:
-            async with hold_lease(store, migration_id) as lease:
+            async with store.hold(migration_id) as lease:
                 say(f"holds {lease.owner}")
                 await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
                 say("released")
@@ -51,7 +51,7 @@ async def hold(path: Path, migration_id: str) -> None:
 
 async def wake(path: Path, migration_id: str) -> None:
     """Take the lease, stop the whole process, and on waking commit a page as if nothing had happened."""
-    async with open_store(path) as store, hold_lease(store, migration_id, interval=600) as lease:
+    async with open_store(path) as store, store.hold(migration_id, interval=600) as lease:
         say(f"holds {lease.owner}")
         os.kill(os.getpid(), signal.SIGSTOP)
         try:
@@ -64,7 +64,7 @@ async def wake(path: Path, migration_id: str) -> None:
 async def fill(path: Path, migration_id: str, room: str) -> None:
     """Write until the file may not grow any more, then raise the limit and write on."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    async with open_store(path) as store, hold_lease(store, migration_id) as lease:
+    async with open_store(path) as store, store.hold(migration_id) as lease:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), hard))
         seq = 1
         try:

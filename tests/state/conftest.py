@@ -7,7 +7,7 @@ import pytest
 
 from tests.state.support import make_plan
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.state import Lease, Store, hold_lease, open_store
+from vectormigrate.state import Lease, Store, open_store
 
 
 @pytest.fixture
@@ -26,5 +26,5 @@ async def store(path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 async def lease(store: Store) -> AsyncIterator[Lease]:
     """The right to run `orders`."""
-    async with hold_lease(store, "orders") as held:
+    async with store.hold("orders") as held:
         yield held

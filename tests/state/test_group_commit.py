@@ -10,7 +10,7 @@ import pytest
 from tests.state.support import WRITTEN, make_plan, page, sql, written_records
 from vectormigrate.errors import LeaseLost, StateError, VectorMigrateError
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.state import PageCommit, Store, hold_lease, open_store
+from vectormigrate.state import PageCommit, Store, open_store
 from vectormigrate.state.records import Lease
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ async def wide(path: Path, store: Store) -> Store:
 
 
 async def test_commits_that_wait_together_land_in_one_transaction(wide: Store) -> None:
-    async with hold_lease(wide, "wide") as lease:
+    async with wide.hold("wide") as lease:
         await wide.commit(lease, page("eu-0", 1))
         before = wide.transactions
         async with anyio.create_task_group() as tasks:
@@ -43,7 +43,7 @@ async def test_runners_in_lockstep_need_about_one_transaction_per_round(wide: St
         for seq in range(1, rounds + 1):
             await wide.commit(lease, page(partition_id, seq))
 
-    async with hold_lease(wide, "wide") as lease:
+    async with wide.hold("wide") as lease:
         before = wide.transactions
         async with anyio.create_task_group() as tasks:
             for n in range(PARTITIONS):
@@ -54,7 +54,7 @@ async def test_runners_in_lockstep_need_about_one_transaction_per_round(wide: St
 
 
 async def test_a_commit_is_durable_for_others_when_it_returns(wide: Store, path: Path) -> None:
-    async with hold_lease(wide, "wide") as lease:
+    async with wide.hold("wide") as lease:
         for seq in range(1, 4):
             await wide.commit(lease, page("eu-3", seq))
             assert sql(path, "SELECT seq FROM partition WHERE migration_id = 'wide' AND id = 'eu-3'") == [(seq,)]
@@ -69,7 +69,7 @@ async def test_a_wrong_page_in_a_group_is_refused_alone(wide: Store) -> None:
         except StateError as error:
             refused.append(str(error))
 
-    async with hold_lease(wide, "wide") as lease:
+    async with wide.hold("wide") as lease:
         await wide.commit(lease, page("eu-3", 1))
         before = wide.transactions
         async with anyio.create_task_group() as tasks:
@@ -93,7 +93,7 @@ async def test_a_lost_lease_in_a_group_does_not_touch_the_other_migration(wide: 
         except VectorMigrateError as error:
             outcomes[name] = error
 
-    async with hold_lease(wide, "wide") as good, hold_lease(wide, "orders") as bad:
+    async with wide.hold("wide") as good, wide.hold("orders") as bad:
         sql(path, "UPDATE lease SET owner = 'other' WHERE migration_id = 'orders'")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(attempt, "wide", good)
@@ -105,7 +105,7 @@ async def test_a_lost_lease_in_a_group_does_not_touch_the_other_migration(wide: 
 
 
 async def test_a_failing_operation_undoes_only_its_own_writes(wide: Store) -> None:
-    async with hold_lease(wide, "wide") as lease:
+    async with wide.hold("wide") as lease:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wide.request_stop, "orders")
             tasks.start_soon(_expect_refusal, wide, lease)
@@ -121,7 +121,7 @@ async def _expect_refusal(store: Store, lease: Lease) -> None:
 
 
 async def test_a_cancelled_caller_does_not_harm_the_others(wide: Store) -> None:
-    async with hold_lease(wide, "wide") as lease:
+    async with wide.hold("wide") as lease:
         waiting = [asyncio.create_task(wide.commit(lease, page(f"eu-{n}", 1))) for n in range(4)]
         await wide.status("wide")
         waiting[2].cancel()

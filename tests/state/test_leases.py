@@ -17,7 +17,7 @@ from tests.state.support import make_plan, page, sql
 from vectormigrate.errors import LeaseHeld, LeaseLost, MigrationNotFound, StateError
 from vectormigrate.model.plan import RunOptions
 from vectormigrate.model.status import Phase, Status
-from vectormigrate.state import RetryOutcome, Store, hold_lease, open_store
+from vectormigrate.state import RetryOutcome, Store, open_store
 from vectormigrate.state.processes import is_alive, own_start
 
 pytestmark = pytest.mark.anyio
@@ -27,50 +27,50 @@ EXPIRE = "UPDATE lease SET expires_at = '2001-01-01T00:00:00.000Z', steady_until
 
 async def hold_once(store: Store) -> None:
     """Take the lease of `orders` and give it back."""
-    async with hold_lease(store, "orders"):
+    async with store.hold("orders"):
         pass
 
 
 async def hold_until_lost(store: Store, path: Path) -> None:
     """Take the lease, have it stolen, and wait for the cancellation."""
-    async with hold_lease(store, "orders", interval=0.02):
+    async with store.hold("orders", interval=0.02):
         sql(path, "UPDATE lease SET owner = 'someone else'")
         await anyio.sleep_forever()
 
 
 async def hold_until_removed(store: Store, path: Path) -> None:
     """Take the lease, have the file removed, and wait for the cancellation."""
-    async with hold_lease(store, "orders", interval=0.02):
+    async with store.hold("orders", interval=0.02):
         await anyio.Path(path).unlink()
         await anyio.sleep_forever()
 
 
 async def fail_after_losing(store: Store, path: Path) -> None:
     """Take the lease, have it stolen, and fail of something else before that is noticed."""
-    async with hold_lease(store, "orders", interval=600):
+    async with store.hold("orders", interval=600):
         sql(path, "UPDATE lease SET owner = 'someone else'")
         raise ZeroDivisionError
 
 
 async def test_a_second_holder_is_refused_and_told_who_holds(store: Store) -> None:
-    async with hold_lease(store, "orders") as lease:
+    async with store.hold("orders") as lease:
         pattern = rf"process {lease.pid} on host '{re.escape(lease.host)}' since {lease.since}.*stop orders"
         with pytest.raises(LeaseHeld, match=pattern):
-            async with hold_lease(store, "orders"):
+            async with store.hold("orders"):
                 pass
-    async with hold_lease(store, "orders") as again:
+    async with store.hold("orders") as again:
         assert again.owner != lease.owner
 
 
 async def test_leases_of_two_migrations_do_not_meet(store: Store, lease: object) -> None:
     await store.create_migration(make_plan("returns"), RunOptions())
-    async with hold_lease(store, "returns") as other:
+    async with store.hold("returns") as other:
         await store.commit(other, page("eu-0", 1))
 
 
 async def test_an_unknown_migration_has_no_lease(store: Store) -> None:
     with pytest.raises(MigrationNotFound):
-        async with hold_lease(store, "nope"):
+        async with store.hold("nope"):
             pass
 
 
@@ -81,10 +81,10 @@ async def test_of_two_processes_that_want_it_one_gets_it(store: Store, path: Pat
         refusal = next(line for pid, line in said.items() if pid != holder)
         assert refusal.startswith(f"LeaseHeld migration 'orders' is being run by process {holder} ")
         with pytest.raises(LeaseHeld):
-            async with hold_lease(store, "orders"):
+            async with store.hold("orders"):
                 pass
         assert [finish(p) for p in (one, two) if p.pid == holder] == [["released"]]
-    async with hold_lease(store, "orders"):
+    async with store.hold("orders"):
         pass
 
 
@@ -105,15 +105,15 @@ async def test_the_lease_of_a_killed_process_is_taken_over_before_it_expires(
         [(stored, expires_at)] = sql(path, "SELECT owner, expires_at FROM lease")
         assert stored == owner
         assert not (await store.status("orders")).runner_alive
-        async with hold_lease(store, "orders") as lease:
+        async with store.hold("orders") as lease:
             assert lease.since < expires_at
             await store.commit(lease, page("eu-0", 1))
 
 
 async def test_a_recycled_process_id_is_not_taken_for_the_holder(store: Store, path: Path) -> None:
-    async with hold_lease(store, "orders"):
+    async with store.hold("orders"):
         sql(path, "UPDATE lease SET process_started = process_started - 3600, owner = 'an earlier process'")
-        async with hold_lease(store, "orders"):
+        async with store.hold("orders"):
             pass
 
 
@@ -122,7 +122,7 @@ async def test_a_clock_that_is_set_does_not_make_a_live_runner_look_dead(
     store: Store, path: Path, monkeypatch: pytest.MonkeyPatch, day: str
 ) -> None:
     start = psutil.Process.create_time
-    async with hold_lease(store, "orders", interval=600):
+    async with store.hold("orders", interval=600):
         # What a step of the clock does: the end of the lease lies elsewhere, and every start that is computed moves.
         sql(path, "UPDATE lease SET expires_at = ?", day)
 
@@ -137,7 +137,7 @@ async def test_a_clock_that_is_set_does_not_make_a_live_runner_look_dead(
 
 @pytest.mark.parametrize("replaced", [False, True])
 async def test_a_run_whose_state_file_is_removed_ends_with_an_error(store: Store, path: Path, replaced: bool) -> None:
-    async with hold_lease(store, "orders", interval=600) as lease:
+    async with store.hold("orders", interval=600) as lease:
         await anyio.Path(path).rename(path.with_name("away.db"))
         if replaced:
             async with open_store(path):
@@ -154,7 +154,7 @@ async def test_a_run_that_writes_nothing_for_a_while_notices_too_that_its_file_i
 
 
 async def test_the_holder_on_another_host_is_trusted_until_its_lease_expires(store: Store, path: Path) -> None:
-    async with hold_lease(store, "orders", interval=600):
+    async with store.hold("orders", interval=600):
         sql(path, "UPDATE lease SET host = 'elsewhere', host_id = 'elsewhere/1', pid = 2147483000")
         with pytest.raises(LeaseHeld, match="process 2147483000 on host 'elsewhere'"):
             await hold_once(store)
@@ -163,11 +163,11 @@ async def test_the_holder_on_another_host_is_trusted_until_its_lease_expires(sto
 
 
 async def test_nothing_that_an_old_holder_writes_gets_in(store: Store, path: Path) -> None:
-    async with hold_lease(store, "orders", interval=600) as old:
+    async with store.hold("orders", interval=600) as old:
         await store.commit(old, page("eu-0", 1))
         number = (await store.rejects("orders"))[0].number
         sql(path, EXPIRE)
-        async with open_store(path) as other, hold_lease(other, "orders") as new:
+        async with open_store(path) as other, other.hold("orders") as new:
             for attempt in (
                 store.commit(old, page("eu-0", 2)),
                 store.commit(old, page("eu-1", 1)),
@@ -187,9 +187,9 @@ async def test_nothing_that_an_old_holder_writes_gets_in(store: Store, path: Pat
 
 
 async def test_releasing_a_lost_lease_leaves_the_new_one_alone(store: Store, path: Path) -> None:
-    async with hold_lease(store, "orders", interval=600) as old:
+    async with store.hold("orders", interval=600) as old:
         sql(path, EXPIRE)
-        async with hold_lease(store, "orders") as new:
+        async with store.hold("orders") as new:
             await store.release_lease(old)
             await store.commit(new, page("eu-0", 1))
 
@@ -205,7 +205,7 @@ async def test_an_error_of_the_work_is_not_hidden_by_a_lost_lease(store: Store, 
 
 
 async def test_the_heart_beats_while_the_event_loop_is_blocked(store: Store, path: Path) -> None:
-    async with hold_lease(store, "orders", interval=0.02) as lease:
+    async with store.hold("orders", interval=0.02) as lease:
         with closing(sqlite3.connect(path, timeout=10)) as look:
             seen = lease.expires_at
             while seen == lease.expires_at:
@@ -220,10 +220,10 @@ async def test_a_holder_that_slept_through_a_take_over_wakes_up_harmless(store: 
             while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
                 await anyio.lowlevel.checkpoint()
         with pytest.raises(LeaseHeld):
-            async with hold_lease(store, "orders"):
+            async with store.hold("orders"):
                 pass
         sql(path, EXPIRE)
-        async with hold_lease(store, "orders") as lease:
+        async with store.hold("orders") as lease:
             await store.commit(lease, page("eu-0", 1))
             process.send_signal(signal.SIGCONT)
             assert finish(process)[0].startswith("LeaseLost migration 'orders' was taken over")
@@ -232,7 +232,7 @@ async def test_a_holder_that_slept_through_a_take_over_wakes_up_harmless(store: 
 
 
 async def test_a_made_up_owner_is_no_lease(store: Store) -> None:
-    async with hold_lease(store, "orders") as lease:
+    async with store.hold("orders") as lease:
         with pytest.raises(LeaseLost):
             await store.commit(replace(lease, owner="guess"), page("eu-0", 1))
 

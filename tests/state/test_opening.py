@@ -15,7 +15,7 @@ from tests.state.processes import child, finish
 from tests.state.support import beside, content, make_plan, page, put, size, sql
 from vectormigrate.errors import StateCorrupt, StateError, StateTooNew, StateUnwritable
 from vectormigrate.model.plan import RunOptions
-from vectormigrate.state import Store, hold_lease, open_store
+from vectormigrate.state import Store, open_store
 from vectormigrate.state.connection import open_writer
 from vectormigrate.state.queries import MIGRATIONS
 from vectormigrate.state.schema import APPLICATION_ID, newest_version
@@ -121,7 +121,7 @@ async def filled(path: Path) -> int:
     """A closed file with some content; its size."""
     async with open_store(path) as store:
         await store.create_migration(make_plan(partitions=200), RunOptions())
-        async with hold_lease(store, "orders") as lease:
+        async with store.hold("orders") as lease:
             for seq in range(1, 50):
                 await store.commit(lease, page("eu-0", seq))
     return size(path)

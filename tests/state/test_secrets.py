@@ -10,7 +10,7 @@ from vectormigrate.adapter import Reject
 from vectormigrate.errors import StateError
 from vectormigrate.model.plan import EndpointRef, RunOptions
 from vectormigrate.model.status import Phase, Status
-from vectormigrate.state import Lease, Store, hold_lease, open_store
+from vectormigrate.state import Lease, Store, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def refused(path: Path, store: Store, lease: Lease) -> None:
 async def test_text_with_a_secret_given_on_opening_is_refused_everywhere(path: Path) -> None:
     async with open_store(path, secrets=[SECRET]) as store:
         await store.create_migration(make_plan(), RunOptions())
-        async with hold_lease(store, "orders") as lease:
+        async with store.hold("orders") as lease:
             await refused(path, store, lease)
             assert b"nsafe" not in everything(path)
             assert (await store.status("orders")).migrated_records == 0

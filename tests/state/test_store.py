@@ -15,7 +15,7 @@ from vectormigrate.errors import (
 )
 from vectormigrate.model.plan import RunOptions
 from vectormigrate.model.status import Phase, Status
-from vectormigrate.state import Lease, PageCommit, Store, hold_lease, open_store
+from vectormigrate.state import Lease, PageCommit, Store, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +78,7 @@ async def test_phases_set_the_times_of_start_and_end(store: Store, lease: Lease)
 
 async def test_without_a_lease_a_phase_is_set_only_while_nobody_runs_the_migration(store: Store) -> None:
     await store.set_phase("orders", Phase.CREATING, Status.STOPPED, lease=None)
-    async with hold_lease(store, "orders"):
+    async with store.hold("orders"):
         with pytest.raises(LeaseHeld):
             await store.set_phase("orders", Phase.CREATING, Status.FAILED, lease=None)
     assert (await store.load("orders")).status is Status.STOPPED
@@ -191,7 +191,7 @@ async def test_the_list_is_in_order_of_creation_and_can_be_narrowed(store: Store
 
 
 async def test_rate_and_eta_are_shown_only_while_a_runner_lives(store: Store) -> None:
-    async with hold_lease(store, "orders") as lease:
+    async with store.hold("orders") as lease:
         await store.commit(lease, page("eu-0", 1))
         running = await store.status("orders")
         assert running.runner_alive
@@ -219,7 +219,7 @@ async def test_a_stop_request_is_seen_from_another_store_until_the_next_run(
         assert (await other.status("orders")).stop_requested
         await store.release_lease(lease)
         assert await other.stop_requested("orders")
-        async with hold_lease(other, "orders"):
+        async with other.hold("orders"):
             assert not await store.stop_requested("orders")
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from vectormigrate.cli.errors import INTERRUPTED, Failure
+from vectormigrate.cli.failure import INTERRUPTED, Failure
 
 READY_FD = "VECTORMIGRATE_READY_FD"
 STARTED = b"started"

@@ -6,31 +6,21 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import typer
 
+from vectormigrate.cli.detach import report_failure
+from vectormigrate.cli.failure import INTERRUPTED, USAGE, Failure
 from vectormigrate.cli.hints import hints
 from vectormigrate.config.redaction import redact
 from vectormigrate.errors import VectorMigrateError
 
-USAGE = 2
-INTERRUPTED = 130
 DEBUG = "VECTORMIGRATE_DEBUG"
 
 # typer keeps its own copy of click (or uses the real one, in older versions): the base is found from a public subclass.
 USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """An error as it is shown; `hints` are further lines."""
-
-    type: str
-    message: str
-    exit_code: int
-    hints: list[str]
 
 
 def leaf(error: BaseException) -> BaseException:
@@ -66,7 +56,6 @@ def _run(action: Callable[[], Any], as_json: bool) -> int:
 
 def _tell(error: BaseException, as_json: bool) -> int:
     """Print the error and give the exit code."""
-    from vectormigrate.cli.detach import report_failure
     from vectormigrate.cli.render.console import clean
 
     if isinstance(error, KeyboardInterrupt | EOFError):

@@ -18,17 +18,16 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from vectormigrate.adapter import Reject
 from vectormigrate.engine.batching import split
-from vectormigrate.engine.events import Listener, PageCommitted
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.instrumentation import span
+from vectormigrate.engine.progress import Progress
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.engine.task_group import task_group
 from vectormigrate.engine.throttle import Pacer
 from vectormigrate.engine.writing import BatchWriter, WriteResult
 from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.position import Cursor, Page, Partition
-from vectormigrate.state.records import Lease, PageCommit
-from vectormigrate.state.store import Store
+from vectormigrate.state.records import PageCommit
 
 PREFETCH = 2
 """Pages read ahead of the oldest uncommitted one, per partition."""
@@ -64,18 +63,14 @@ class CopyContext:
     target: RetryingTarget
     mapper: Mapper
     writer: BatchWriter
-    store: Store
-    lease: Lease
+    progress: Progress
     pacer: Pacer
-    listener: Listener
     page_rows: int
     batch_rows: int
     batch_bytes: int
     stopping: Callable[[], bool]
     take_retries: Callable[[], int]
     """Retries since the last call."""
-    count_rejects: Callable[[int], None]
-    """Told the rejects of each committed page; raises when there are too many."""
 
 
 async def copy_partition(context: CopyContext, task: PartitionTask) -> None:
@@ -120,7 +115,7 @@ async def _announce(context: CopyContext, task: PartitionTask, parts: list[Mappe
     """Enter the ids of a page before they are written: what a crash or a lost answer leaves on the target is then known
     for ours, and no rollback takes it for somebody else's. (Of an existing target the writer enters them itself.)"""
     return [
-        await context.store.add_intents(context.lease, task.partition.id, part.batch.namespace, part.batch.ids)
+        await context.progress.announce(task.partition, part.batch.namespace, part.batch.ids)
         for part in parts
         if len(part.batch)
     ]
@@ -167,7 +162,7 @@ async def _commit(context: CopyContext, task: PartitionTask, seq: int, pending: 
         read=len(pending.page.batch),
         written=result.written,
         rejects=rejects,
-        written_ids=list(result.journal.items()),
+        written_ids=list(result.written_ids.items()),
         intents=result.intents,
         retries=context.take_retries(),
         batches=result.batches,
@@ -176,21 +171,10 @@ async def _commit(context: CopyContext, task: PartitionTask, seq: int, pending: 
         rechecks=result.rechecks,
     )
     with span("commit", records=len(pending.page.batch)):
-        await context.store.commit(context.lease, commit)
-    failpoint("after_commit")
-    context.listener(
-        PageCommitted(
-            migration_id=task.migration_id,
-            namespace=task.partition.namespace,
-            partition_id=task.partition.id,
-            written=result.written,
-            rejected=len(rejects),
-            checked=result.checked,
-        )
-    )
-    context.count_rejects(len(rejects))
+        await context.progress.commit(task.partition, commit)
 
 
 async def _commit_end(context: CopyContext, task: PartitionTask, seq: int) -> None:
     """Mark the partition as done: its scan ended and everything it returned is settled."""
-    await context.store.commit(context.lease, PageCommit(partition_id=task.partition.id, seq=seq, done=True))
+    end = PageCommit(partition_id=task.partition.id, seq=seq, done=True)
+    await context.progress.commit(task.partition, end)

@@ -8,15 +8,16 @@ from vectormigrate.engine.copy import CopyContext
 from vectormigrate.engine.writing import not_as_written
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.position import Partition
-from vectormigrate.state.records import Recheck, RetryOutcome
+from vectormigrate.state.records import Lease, Recheck, RetryOutcome
+from vectormigrate.state.store import Store
 
 BLOCK = 500
 
 
-async def settle_rechecks(context: CopyContext) -> int:
+async def settle_rechecks(context: CopyContext, store: Store, lease: Lease) -> int:
     """Read every record back that is due; returns how many were. What this run wrote is compared with what it wrote;
     what an earlier run left, with the source as it is now. Raises ValidationFailed; the differing ones stay due."""
-    due = {(item.partition_id, id_key(item.id)): item for item in await context.store.rechecks(_id(context))}
+    due = {(item.partition_id, id_key(item.id)): item for item in await store.rechecks(lease.migration_id)}
     checked = 0
     failed: dict[str, list[RecordId]] = {}
     for deferred in context.writer.deferred:
@@ -32,31 +33,33 @@ async def settle_rechecks(context: CopyContext) -> int:
                 failed.setdefault(deferred.partition_id, []).append(source_id)
             else:
                 good.append(item)
-        await context.store.settle_rechecks(context.lease, good)
+        await store.settle_rechecks(lease, good)
     context.writer.deferred.clear()
-    partitions = {item.partition.id: item.partition for item in await context.store.partitions(_id(context))}
+    partitions = {item.partition.id: item.partition for item in await store.partitions(lease.migration_id)}
     for partition_id, items in _blocks(list(due.values())):
         checked += len(items)
-        wrong_ids = await _against_source(context, partitions[partition_id], items)
+        wrong_ids = await _differing(context, partitions[partition_id], items)
+        wrong_keys = set(map(id_key, wrong_ids))
+        await store.settle_rechecks(lease, [item for item in items if id_key(item.id) not in wrong_keys])
         failed.setdefault(partition_id, []).extend(wrong_ids)
-    await _raise_failed(context, failed, checked)
+    await _raise_failed(store, lease, failed, checked)
     return checked
 
 
-async def write_failed_again(context: CopyContext) -> None:
+async def write_failed_again(context: CopyContext, store: Store, lease: Lease) -> None:
     """Write the records again whose copies were not as written; `settle_rechecks` judges them afterwards."""
-    partitions = {item.partition.id: item.partition for item in await context.store.partitions(_id(context))}
-    failed = [item for item in await context.store.rechecks(_id(context)) if item.failed]
+    partitions = {item.partition.id: item.partition for item in await store.partitions(lease.migration_id)}
+    failed = [item for item in await store.rechecks(lease.migration_id) if item.failed]
     for partition_id, items in _blocks(failed):
         partition = partitions[partition_id]
         found = await context.source.fetch([item.id for item in items], partition.namespace)
         for part in context.mapper.convert(found):
             if len(part.batch):
                 result = await context.writer.write(partition, part.batch, part.source_ids)
-                await context.store.resolve_rejects(context.lease, RetryOutcome(intents=result.intents))
+                await store.resolve_rejects(lease, RetryOutcome(intents=result.intents))
 
 
-async def _against_source(context: CopyContext, partition: Partition, items: Sequence[Recheck]) -> list[RecordId]:
+async def _differing(context: CopyContext, partition: Partition, items: Sequence[Recheck]) -> list[RecordId]:
     """Source ids of those whose copy is not what the source's record maps to. A record that is gone from the source, or
     that cannot be mapped (a reject), has no copy to judge."""
     found = await context.source.fetch([item.id for item in items], partition.namespace)
@@ -68,19 +71,17 @@ async def _against_source(context: CopyContext, partition: Partition, items: Seq
         for target_id, source_id in zip(part.batch.ids, part.source_ids, strict=True):
             if id_key(target_id) in differing:
                 wrong[id_key(source_id)] = source_id
-    good = [item for item in items if id_key(item.id) not in wrong]
-    await context.store.settle_rechecks(context.lease, good)
     return list(wrong.values())
 
 
-async def _raise_failed(context: CopyContext, failed: dict[str, list[RecordId]], checked: int) -> None:
+async def _raise_failed(store: Store, lease: Lease, failed: dict[str, list[RecordId]], checked: int) -> None:
     every: list[RecordId] = []
     for partition_id, ids in failed.items():
         if ids:
-            await context.store.add_failed_check(context.lease, partition_id, ids)
+            await store.add_failed_check(lease, partition_id, ids)
             every += ids
     if every:
-        raise not_as_written(every, checked, _id(context))
+        raise not_as_written(every, checked, lease.migration_id)
 
 
 def _blocks(items: Sequence[Recheck]) -> list[tuple[str, list[Recheck]]]:
@@ -90,7 +91,3 @@ def _blocks(items: Sequence[Recheck]) -> list[tuple[str, list[Recheck]]]:
     return [
         (name, group[start : start + BLOCK]) for name, group in groups.items() for start in range(0, len(group), BLOCK)
     ]
-
-
-def _id(context: CopyContext) -> str:
-    return context.lease.migration_id

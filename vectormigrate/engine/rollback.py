@@ -27,11 +27,11 @@ class Removal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """What was taken away; `journaled` counts the ids in the journal."""
+    """What was taken away; `written` counts the written ids of the migration."""
 
     dropped: bool
     deleted: int
-    journaled: int
+    written: int
 
 
 async def plan_removal(stored: StoredMigration, target: RetryingTarget, store: Store) -> Removal:
@@ -95,18 +95,18 @@ def _refuse_entangled(migration_id: str, others: dict[str, tuple[Status, bool]])
 async def remove(stored: StoredMigration, removal: Removal, target: RetryingTarget, store: Store) -> Removed:
     """Carry out what `plan_removal` decided. Repeatable."""
     if removal.gone:
-        return Removed(dropped=False, deleted=0, journaled=0)
+        return Removed(dropped=False, deleted=0, written=0)
     if removal.drop:
         await target.drop()
-        return Removed(dropped=True, deleted=0, journaled=0)
+        return Removed(dropped=True, deleted=0, written=0)
     deleted = 0
-    journaled = 0
+    written = 0
     async for namespace, ids in store.written(stored.id):
-        journaled += len(ids)
+        written += len(ids)
         for start in range(0, len(ids), DELETE_ROWS):
             block = ids[start : start + DELETE_ROWS]
             there = await target.fetch(block, namespace, vectors=False)
             deleted += len(there)
             await target.delete(block, namespace)
     await target.finalize()
-    return Removed(dropped=False, deleted=deleted, journaled=journaled)
+    return Removed(dropped=False, deleted=deleted, written=written)

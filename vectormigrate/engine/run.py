@@ -14,6 +14,7 @@ from vectormigrate.engine.events import Checking, Indexing, Listener, PhaseChang
 from vectormigrate.engine.executor import run_local
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.ownership import is_ours
+from vectormigrate.engine.progress import LeasedProgress
 from vectormigrate.engine.rechecks import settle_rechecks, write_failed_again
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.engine.retry_rejects import retry_rejects
@@ -61,14 +62,17 @@ class Run:
     """The migration was complete once, so that others may use the target by now."""
     _rejected: int = field(default=0, init=False)
     _unindexed: int = field(default=0, init=False)
+    _progress: LeasedProgress = field(init=False)
     _writer: BatchWriter = field(init=False)
 
     def __post_init__(self) -> None:
         self._rejected = self.rejected_before
+        self._progress = LeasedProgress(
+            store=self.store, lease=self.lease, listener=self.listener, count_rejects=self._count_rejects
+        )
         self._writer = BatchWriter(
             target=self.target,
-            store=self.store,
-            lease=self.lease,
+            progress=self._progress,
             migration_id=self.migration_id,
             guard_existing=self.plan.target_exists,
             overwrite=self.plan.spec.overwrite,
@@ -139,7 +143,7 @@ class Run:
 
     async def _copy(self) -> bool:
         await self._check_target()
-        progress = await self.store.partitions(self.migration_id)
+        partitions = await self.store.partitions(self.migration_id)
         tasks = [
             PartitionTask(
                 migration_id=self.migration_id,
@@ -147,7 +151,7 @@ class Run:
                 after=item.cursor,
                 next_seq=item.next_seq,
             )
-            for item in progress
+            for item in partitions
             if not item.done
         ]
         context = self._context()
@@ -163,8 +167,8 @@ class Run:
         if not all(item.done for item in await self.store.partitions(self.migration_id)):
             return False
         if self.options.retry_rejects:
-            await retry_rejects(context)
-            await write_failed_again(context)
+            await retry_rejects(context, self.store, self.lease)
+            await write_failed_again(context, self.store, self.lease)
         self._require_few_rejects((await self.store.load(self.migration_id)).counters.rejected)
         return True
 
@@ -209,16 +213,13 @@ class Run:
             target=self.target,
             mapper=Mapper(self.plan.rules),
             writer=self._writer,
-            store=self.store,
-            lease=self.lease,
+            progress=self._progress,
             pacer=Pacer(self.options.rate_limit),
-            listener=self.listener,
             page_rows=page_rows,
             batch_rows=batch_rows,
             batch_bytes=capabilities.bytes_per_write,
             stopping=self.stopping,
             take_retries=self.source.policy.take,
-            count_rejects=self._count_rejects,
         )
 
     def _count_rejects(self, rejects: int) -> None:
@@ -238,7 +239,7 @@ class Run:
         """Make everything readable, read back what is due, and count. False when a stop came first."""
         if not await self._until_stopped(self._index):
             return False
-        checked = await settle_rechecks(self._context())
+        checked = await settle_rechecks(self._context(), self.store, self.lease)
         if checked:
             await self.store.add_checked(self.lease, checked)
         self.listener(Checking(stage="counts", done=0, total=0))

@@ -21,7 +21,6 @@ from vectormigrate.errors import IncompatibleSchema, VectorMigrateError
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import CollectionSchema
 from vectormigrate.model.status import Phase, Status
-from vectormigrate.state.leases import hold_lease
 from vectormigrate.state.records import Lease, StoredMigration
 from vectormigrate.state.store import Store
 
@@ -59,7 +58,7 @@ async def run_migration(
     Raises LeaseHeld, InvalidTransition, and after storing it as the failure of the run, what ended it.
     """
     migration_id = plan.spec.id
-    async with hold_lease(store, migration_id) as lease:
+    async with store.hold(migration_id) as lease:
         # Read under the lease: an earlier holder may have moved the migration since anyone looked.
         stored = await store.load(migration_id)
         verb = Verb.RETRY if options.retry_rejects else Verb.RESUME

@@ -10,14 +10,13 @@ import anyio
 from vectormigrate.adapter import Reject
 from vectormigrate.engine.existing_ids import TakenIds
 from vectormigrate.engine.failpoints import failpoint
+from vectormigrate.engine.progress import Progress
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import InvalidRequest, RecordsRejected, ValidationFailed
 from vectormigrate.figures import counted
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.position import Partition
-from vectormigrate.state.records import Lease
-from vectormigrate.state.store import Store
 
 ReadBack = Callable[[RecordBatch], Awaitable[list[RecordId]]]
 """Reads records back and returns the ids of those that are not as they were written."""
@@ -40,15 +39,15 @@ class Deferred:
 
 @dataclass(slots=True)
 class WriteResult:
-    """What became of some rows. `journal` holds, per target namespace, the ids that this migration put there,
-    `intents` the journal blocks that announced them, `rechecks` the source ids of records whose read-back was put off.
+    """What became of some rows. `written_ids` are, per target namespace, the ids that this migration put there,
+    `intents` the blocks that announced them, `rechecks` the source ids of records whose read-back was put off.
     Rejects name source ids and the source namespace."""
 
     written: int = 0
     batches: int = 0
     checked: int = 0
     rejects: list[Reject] = field(default_factory=list[Reject])
-    journal: dict[str, list[RecordId]] = field(default_factory=dict[str, list[RecordId]])
+    written_ids: dict[str, list[RecordId]] = field(default_factory=dict[str, list[RecordId]])
     intents: list[int] = field(default_factory=list[int])
     rechecks: list[RecordId] = field(default_factory=list[RecordId])
 
@@ -58,8 +57,8 @@ class WriteResult:
         self.batches += other.batches
         self.checked += other.checked
         self.rejects += other.rejects
-        for namespace, ids in other.journal.items():
-            self.journal.setdefault(namespace, []).extend(ids)
+        for namespace, ids in other.written_ids.items():
+            self.written_ids.setdefault(namespace, []).extend(ids)
         self.intents += other.intents
         self.rechecks += other.rechecks
 
@@ -67,11 +66,10 @@ class WriteResult:
 @dataclass(slots=True, kw_only=True)
 class BatchWriter:
     """`guard_existing`: the collection was there before us, so what it held is not ours. Its records are refused, or
-    with `overwrite` replaced but never entered into the journal that a rollback deletes from."""
+    with `overwrite` replaced but never entered among the written ids, which a rollback deletes."""
 
     target: RetryingTarget
-    store: Store
-    lease: Lease
+    progress: Progress
     migration_id: str
     guard_existing: bool
     overwrite: bool
@@ -87,34 +85,40 @@ class BatchWriter:
         result = WriteResult(batches=1)
         foreign: set[str] = set()
         if self.guard_existing:
-            foreign = await self._foreign(batch)
-            if foreign and not self.overwrite:
-                batch, refused = _partition_rows(batch, foreign)
-                result.rejects += [
-                    Reject(record_id, batch.namespace, "exists", "the target held this id before the migration")
-                    for record_id in refused
-                ]
-            ours = [record_id for record_id in batch.ids if id_key(record_id) not in foreign]
-            if ours:
-                block = await self.store.add_intents(self.lease, partition.id, batch.namespace, ours)
-                result.intents.append(block)
-            failpoint("intents")
+            batch, foreign = await self._guard(partition, batch, result)
         if len(batch):
             failpoint("before_write")
-            refused = await self._upsert(batch)
-            result.rejects += refused
+            result.rejects += await self._send(batch)
             failpoint("after_write")
-        refused_keys = {id_key(reject.id) for reject in result.rejects}
-        written = [record_id for record_id in batch.ids if id_key(record_id) not in refused_keys]
-        result.written = len(written)
+        refused = {id_key(reject.id) for reject in result.rejects}
+        written = [record_id for record_id in batch.ids if id_key(record_id) not in refused]
         ours = [record_id for record_id in written if id_key(record_id) not in foreign]
-        result.journal = {batch.namespace: ours} if ours else {}
-        await self._check(partition, batch, origin, refused_keys, result)
+        result.written = len(written)
+        result.written_ids = {batch.namespace: ours} if ours else {}
+        await self._check(partition, batch, origin, refused, result)
         result.rejects = [
             Reject(origin.get(id_key(reject.id), reject.id), partition.namespace, reject.code, reject.reason)
             for reject in result.rejects
         ]
         return result
+
+    async def _guard(
+        self, partition: Partition, batch: RecordBatch, result: WriteResult
+    ) -> tuple[RecordBatch, set[str]]:
+        """What of the batch may be written into an existing collection, announced, and the keys of those records in it
+        that are not ours; the refused ones go into `result`."""
+        foreign = await self._foreign(batch)
+        if foreign and not self.overwrite:
+            batch, refused = _partition_rows(batch, foreign)
+            result.rejects += [
+                Reject(record_id, batch.namespace, "exists", "the target held this id before the migration")
+                for record_id in refused
+            ]
+        ours = [record_id for record_id in batch.ids if id_key(record_id) not in foreign]
+        if ours:
+            result.intents.append(await self.progress.announce(partition, batch.namespace, ours))
+        failpoint("intents")
+        return batch, foreign
 
     async def differing(self, batch: RecordBatch) -> list[RecordId]:
         """Target ids of those records that are not on the target as they are here."""
@@ -132,15 +136,15 @@ class BatchWriter:
         found = await self._taken.among(batch.ids, batch.namespace)
         if not found:
             return set()
-        # What is sent again after a crash stands among the open intents, which are few. The whole journal is long, so
-        # it is only asked before a record is refused.
-        ours = set(await self.store.which_intended(self.migration_id, batch.namespace, found))
+        # What is sent again after a crash is among the open intents, which are few. The written ids are many: they are
+        # only asked before a record is refused.
+        ours = set(await self.progress.which_intended(batch.namespace, found))
         rest = [record_id for record_id in found if record_id not in ours]
         if rest and not self.overwrite:
-            ours |= set(await self.store.which_written(self.migration_id, batch.namespace, rest))
+            ours |= set(await self.progress.which_written(batch.namespace, rest))
         return {id_key(record_id) for record_id in found if record_id not in ours}
 
-    async def _upsert(self, batch: RecordBatch) -> list[Reject]:
+    async def _send(self, batch: RecordBatch) -> list[Reject]:
         """Upsert; when the target refuses the batch as a whole, halve it until the bad records stand alone."""
         try:
             return await self.target.upsert(batch)
@@ -149,7 +153,7 @@ class BatchWriter:
                 return [Reject(batch.ids[0], batch.namespace, "refused", str(error))]
         middle = len(batch) // 2
         halves = (range(middle), range(middle, len(batch)))
-        return [reject for half in halves for reject in await self._upsert(batch.take(list(half)))]
+        return [reject for half in halves for reject in await self._send(batch.take(list(half)))]
 
     async def _check(
         self,
@@ -177,7 +181,7 @@ class BatchWriter:
         wrong = await self.differing(sample)
         if wrong:
             failed = [origin[id_key(record_id)] for record_id in wrong]
-            await self.store.add_failed_check(self.lease, partition.id, failed)
+            await self.progress.add_failed_check(partition, failed)
             raise not_as_written(wrong, len(sample), self.migration_id)
         result.checked = len(sample)
 

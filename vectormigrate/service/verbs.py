@@ -65,7 +65,6 @@ from vectormigrate.model.status import MigrationStatus, Phase, Status, Validatio
 from vectormigrate.service.collections import holdings
 from vectormigrate.service.doctor import examine
 from vectormigrate.service.options import option_lines
-from vectormigrate.state.leases import hold_lease
 from vectormigrate.state.proposals import Starter
 from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.shared_reader import SharedReader
@@ -253,7 +252,7 @@ class Service:
             wanted = Wanted(sample_size=sample_size, full=full, queries=queries, min_similarity=floor, repair=repair)
             # Under the lease, so that nobody removes or adds what is being compared.
             async with (
-                hold_lease(store, migration_id) as lease,
+                store.hold(migration_id) as lease,
                 open_ends(source, target, stored.options, listener, self._stopping) as ends,
             ):
                 await require_same_source(ends.source, plan)
@@ -277,7 +276,7 @@ class Service:
             target = endpoint_from_ref(self.settings, stored.plan.spec.target, "target", target_key)
             _forbid(store, target)
             async with (
-                hold_lease(store, migration_id) as lease,
+                store.hold(migration_id) as lease,
                 open_target(target, listener, self._stopping) as collection,
             ):
                 stored = await store.load(migration_id)
@@ -286,7 +285,7 @@ class Service:
                 listener(PhaseChanged(migration_id=migration_id, phase=Phase.ROLLING_BACK))
                 removed = await undo(stored, removal, collection, store, lease)
                 listener(PhaseChanged(migration_id=migration_id, phase=Phase.ROLLED_BACK))
-            overwritten = stored.counters.written - removed.journaled if stored.plan.spec.overwrite else 0
+            overwritten = stored.counters.written - removed.written if stored.plan.spec.overwrite else 0
             return RollbackResult(
                 migration_id=migration_id,
                 dropped_collection=removed.dropped,

@@ -3,7 +3,6 @@
 The only part of the package that touches SQLite. It knows nothing of databases to migrate, and never holds a secret.
 """
 
-from vectormigrate.state.leases import hold_lease
 from vectormigrate.state.records import (
     Counters,
     Lease,
@@ -26,6 +25,5 @@ __all__ = [
     "Store",
     "StoredMigration",
     "StoredReject",
-    "hold_lease",
     "open_store",
 ]

@@ -13,10 +13,10 @@ import logging
 import os
 import socket
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 from uuid import uuid4
 
 import anyio
@@ -30,9 +30,6 @@ from vectormigrate.state.pages import lease_lost
 from vectormigrate.state.processes import host_identity, is_alive, own_start, steady_now
 from vectormigrate.state.records import Lease, utc_text
 
-if TYPE_CHECKING:
-    from vectormigrate.state.store import Store
-
 LEASE_SECONDS = 15.0
 HEARTBEAT_SECONDS = 3.0
 
@@ -40,14 +37,19 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def hold_lease(
-    store: Store, migration_id: str, *, ttl: float = LEASE_SECONDS, interval: float = HEARTBEAT_SECONDS
+async def kept(
+    path: Path,
+    acquire: Callable[[], Awaitable[Lease]],
+    release: Callable[[Lease], Awaitable[None]],
+    *,
+    ttl: float,
+    interval: float,
 ) -> AsyncGenerator[Lease]:
-    """Be the runner of this migration inside the block. Raises MigrationNotFound, LeaseHeld (naming the holder), and
-    LeaseLost when another process took over meanwhile, StateError when the file was removed: the block is cancelled
-    then."""
-    file = file_identity(store.path)
-    lease = await store.acquire_lease(migration_id, ttl)
+    """A lease in the state file at `path`, extended every `interval` seconds inside the block and released after it.
+    Raises what `acquire` raises, and LeaseLost when another process took over meanwhile, StateError when the file was
+    removed: the block is cancelled then."""
+    file = file_identity(path)
+    lease = await acquire()
     loop = asyncio.get_running_loop()
     scope = anyio.CancelScope()
 
@@ -55,20 +57,20 @@ async def hold_lease(
         with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is left to cancel
             loop.call_soon_threadsafe(scope.cancel)
 
-    heartbeat = Heartbeat(store.path, lease, ttl, interval, lost)
+    heartbeat = Heartbeat(path, lease, ttl, interval, lost)
     heartbeat.start()
     try:
         with scope:
             yield lease
         if scope.cancelled_caught:
-            raise file_gone(store.path) if file_identity(store.path) != file else lease_lost(lease)
+            raise file_gone(path) if file_identity(path) != file else lease_lost(lease)
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(heartbeat.stop)
             try:
-                await store.release_lease(lease)
+                await release(lease)
             except StateError as error:
-                _log.warning("the lease of migration %r was left to expire: %s", migration_id, error)
+                _log.warning("the lease of migration %r was left to expire: %s", lease.migration_id, error)
 
 
 def new_lease(migration_id: str, ttl: float, *, owner: str | None = None, since: str | None = None) -> Lease:

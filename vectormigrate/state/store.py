@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.state import leases, migrations, planning, profiles, proposals, rechecks, rejects, written_ids
 from vectormigrate.state.connection import Session, is_outdated, open_empty, open_reader, open_writer
+from vectormigrate.state.leases import HEARTBEAT_SECONDS, LEASE_SECONDS
 from vectormigrate.state.pages import prepare_page, require_lease
 from vectormigrate.state.profiles import KeptProfile
 from vectormigrate.state.proposals import Mark, Proposal, Starter
@@ -383,6 +385,17 @@ class Store:
         return await proposals.marks(self._reader)
 
     # Leases: use leases.hold_lease
+
+    @asynccontextmanager
+    async def hold(
+        self, migration_id: str, *, ttl: float = LEASE_SECONDS, interval: float = HEARTBEAT_SECONDS
+    ) -> AsyncGenerator[Lease]:
+        """Be the runner of this migration inside the block. Raises MigrationNotFound, LeaseHeld (naming the holder),
+        and LeaseLost when another process took over meanwhile, StateError when the file was removed: the block is
+        cancelled then."""
+        acquire = partial(self.acquire_lease, migration_id, ttl)
+        async with leases.kept(self.path, acquire, self.release_lease, ttl=ttl, interval=interval) as lease:
+            yield lease
 
     async def acquire_lease(self, migration_id: str, ttl: float) -> Lease:
         """Become the runner. Raises MigrationNotFound or LeaseHeld."""
