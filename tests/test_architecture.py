@@ -12,6 +12,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vectormigrate"
 DATABASES = ("milvus", "qdrant", "weaviate", "pinecone")
 TOP_LEVEL = {"pyproject.toml", "vectormigrate", "tests", "examples", "README.md", "LICENSE"}
+ROOMS = {
+    *("__init__.py", "__main__.py", "py.typed", "errors.py", "figures.py", "registry.py"),
+    *("model", "config", "adapter", "adapters", "mapping", "state", "engine", "advice", "validation", "service"),
+    *("server", "cli"),
+}
+"""A new module at the top is a drawer that nobody finds again: it belongs into one of these."""
 
 
 def sources(*excluded: str) -> list[Path]:
@@ -25,6 +31,66 @@ def test_modules_import_only_what_lies_below_them() -> None:
     code = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_package_has_these_rooms_and_no_others() -> None:
+    assert {path.name for path in PACKAGE.iterdir()} - {"__pycache__"} == ROOMS
+
+
+def test_no_two_modules_and_no_two_folders_of_a_room_import_each_other() -> None:
+    imports = {name: imported(path) for name, path in MODULES.items()}
+    assert circles(imports) == []
+    for room in sorted({".".join(name.split(".")[:2]) for name in MODULES if name.count(".") > 2}):
+        folders: dict[str, set[str]] = {}
+        for name, others in imports.items():
+            if name.startswith(f"{room}.") and name != room:
+                own = name.split(".")[2]
+                there = {other.split(".")[2] for other in others if other.startswith(f"{room}.")}
+                folders.setdefault(own, set()).update(there - {own})
+        if room != "vectormigrate.adapters":  # the folders of databases never import each other (import-linter)
+            assert circles(folders) == [], room
+
+
+def test_a_circle_is_found_however_long_it_is() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": set()}) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of ours that a module imports, at the top, in a function or for its types only."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else node.module for name in inner}
+    return (found & MODULES.keys()) - {name_of(path)}
+
+
+def circles(imports: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of names that reach each other."""
+    reach = {name: set(others) for name, others in imports.items()}
+    while True:
+        longer = {
+            name: others | {far for near in others for far in reach.get(near, ())} for name, others in reach.items()
+        }
+        if longer == reach:
+            break
+        reach = longer
+    groups = {
+        tuple(sorted(other for other in others if name in reach.get(other, ())))
+        for name, others in reach.items()
+        if name in others
+    }
+    return sorted(map(list, groups))
 
 
 def test_nothing_above_the_adapters_decides_by_the_name_of_a_database() -> None:

@@ -31,11 +31,11 @@ class Progress(Protocol):
         number of the block, for `PageCommit.intents`."""
         ...
 
-    async def which_intended(self, namespace: str, ids: Sequence[RecordId]) -> Sequence[RecordId]:
+    async def which_intended(self, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
         """Those of the ids that were announced and whose page is not settled yet."""
         ...
 
-    async def which_written(self, namespace: str, ids: Sequence[RecordId]) -> Sequence[RecordId]:
+    async def which_written(self, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
         """Those of the ids that this migration wrote in settled pages."""
         ...
 
@@ -76,11 +76,11 @@ class LeasedProgress:
         """Enter ids that are about to be written."""
         return await self.store.add_intents(self.lease, partition.id, namespace, ids)
 
-    async def which_intended(self, namespace: str, ids: Sequence[RecordId]) -> Sequence[RecordId]:
+    async def which_intended(self, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
         """Those of the ids in blocks that are still open."""
         return await self.store.which_intended(self.lease.migration_id, namespace, ids)
 
-    async def which_written(self, namespace: str, ids: Sequence[RecordId]) -> Sequence[RecordId]:
+    async def which_written(self, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
         """Those of the ids in settled blocks."""
         return await self.store.which_written(self.lease.migration_id, namespace, ids)
 

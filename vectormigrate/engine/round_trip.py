@@ -1,9 +1,9 @@
 """The way home, walked by a decoder of its own: what was made of a record must give it back.
 
 The comparison with the target proves that it holds what the mapping made. This proves that what the mapping made still
-is the record, its vectors excepted. It reads the sidecar (its shape is described in mapping/origin.py and
-mapping/values.py) with code that may be simple because nobody has edited the record since. With the mapping it shares
-the renames that were asked for and, where the source is a copy itself, the undoing of that copy's sidecars.
+is the record, its vectors excepted. It reads the sidecar (its shape is described in mapping/convert/origin.py and
+mapping/convert/values.py) with code that may be simple because nobody has edited the record since. With the mapping it
+shares the renames that were asked for and, where the source is a copy itself, the undoing of that copy's sidecars.
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ class BatchWriter:
             batch, foreign = await self._guard(partition, batch, result)
         if len(batch):
             failpoint("before_write")
-            result.rejects += await self._send(batch)
+            refused_rows = await self._send(batch)
+            result.rejects += refused_rows
             failpoint("after_write")
         refused = {id_key(reject.id) for reject in result.rejects}
         written = [record_id for record_id in batch.ids if id_key(record_id) not in refused]
@@ -138,10 +139,10 @@ class BatchWriter:
             return set()
         # What is sent again after a crash is among the open intents, which are few. The written ids are many: they are
         # only asked before a record is refused.
-        ours = set(await self.progress.which_intended(batch.namespace, found))
+        ours = await self.progress.which_intended(batch.namespace, found)
         rest = [record_id for record_id in found if record_id not in ours]
         if rest and not self.overwrite:
-            ours |= set(await self.progress.which_written(batch.namespace, rest))
+            ours |= await self.progress.which_written(batch.namespace, rest)
         return {id_key(record_id) for record_id in found if record_id not in ours}
 
     async def _send(self, batch: RecordBatch) -> list[Reject]:

@@ -174,8 +174,8 @@ class MappingRules:
     original_namespaces: Mapping[str, str] = field(default_factory=dict[str, str])
     """Source namespace -> what it was called at the origin, where an earlier migration had to rename it."""
     id_checks: bool = False
-    """Sidecars know the record that they are written for (`at` in mapping/origin.py). A plan of an older version
-    resumes without: else what it wrote before would differ from what is expected now."""
+    """Sidecars know the record that they are written for (`at` in mapping/convert/origin.py). A plan of an older
+    version resumes without: else what it wrote before would differ from what is expected now."""
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> MappingRules:

@@ -384,7 +384,7 @@ class Store:
         """A fingerprint of what can be seen of each migration, by id; cheap enough to be asked for every second."""
         return await proposals.marks(self._reader)
 
-    # Leases: use leases.hold_lease
+    # Leases
 
     @asynccontextmanager
     async def hold(

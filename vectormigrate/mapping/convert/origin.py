@@ -5,8 +5,8 @@ v    version, 1
 id   typed original id (model/ids.py), when the record's id is another one
 ns   original namespace, when the record stands in another one
 at   CRC-32 of the typed id that the record was given, beside `id` and `ns`
-k o m  metadata notes (mapping/metadata.py)
-x    vector field -> 0 (was absent, filled), 1 or sign bits (was zeros), a length note (mapping/vectors.py), or for a
+k o m  metadata notes (mapping/convert/metadata.py)
+x    vector field -> 0 (was absent, filled), 1 or sign bits (was zeros), a length note (convert/vectors.py), or for a
      multi-vector `{"position": length note}`
 ==== ==================================================================================================
 

@@ -160,7 +160,7 @@ class ValueEncoder:
         return True
 
     def encode(self, value: Value, path: Path, notes: list[Note], effects: set[str]) -> Encoded:
-        """The value as the target can hold it. Objects stay objects (flattening is `mapping/fields.py`'s work);
+        """The value as the target can hold it. Objects stay objects (`convert/metadata.py` flattens them);
         nulls in them become ABSENT. A list with something in it that cannot be noted in place becomes JSON text."""
         if value is None:
             if self.null:

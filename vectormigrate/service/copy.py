@@ -1,0 +1,239 @@
+"""Copying: plan, migrate, begin, resume, stop."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+import anyio
+
+from vectormigrate.config.request import MigrationRequest
+from vectormigrate.config.settings import (
+    endpoint_from_ref,
+)
+from vectormigrate.engine.connect import Ends, open_ends
+from vectormigrate.engine.events import Listener, Planned, ignore
+from vectormigrate.engine.failpoints import failpoint
+from vectormigrate.engine.lifecycle import Verb, next_state
+from vectormigrate.engine.planning import make_plan
+from vectormigrate.engine.planning_progress import OpenStore, planning_shown
+from vectormigrate.engine.profile_cache import Memory
+from vectormigrate.engine.runner import require_same_source, run_migration
+from vectormigrate.errors import (
+    Interrupted,
+    LossNotAccepted,
+    MigrationNotFound,
+    PlanError,
+    TargetNotEmpty,
+)
+from vectormigrate.figures import counted
+from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
+from vectormigrate.model.schema import Json
+from vectormigrate.model.status import MigrationStatus, Phase, Status
+from vectormigrate.service.base import Base, refuse_running
+from vectormigrate.state.proposals import Starter
+from vectormigrate.state.records import StoredMigration
+from vectormigrate.state.store import Store
+from vectormigrate.validation.run import read_back_check
+
+STOP_POLL_SECONDS = 0.25
+
+START_SECONDS = 5.0
+"""How long a runner may hold the lease before its migration is said to be in progress."""
+
+
+class CopyVerbs(Base):
+    """The verbs that plan and run a copy."""
+
+    async def plan(self, request: MigrationRequest, listener: Listener = ignore) -> MigrationPlan:
+        """Decide everything and write nothing to either database. What the source's metadata told is kept in the state
+        file, if that can be written, for the plan that follows."""
+        spec, source, target = self._spec(request)
+        memory = self._memory(request, partial(self._store, source, target))
+        notes = [await self._remembered_note(end.location) for end in (spec.source, spec.target)]
+        async with open_ends(source, target, RunOptions(), listener, self._stopping) as ends:
+            return await make_plan(
+                spec,
+                ends,
+                listener,
+                source_note=notes[0],
+                target_note=notes[1],
+                profile_limit=request.profile_limit,
+                memory=memory,
+            )
+
+    async def migrate(
+        self, request: MigrationRequest, options: RunOptions | None = None, listener: Listener = ignore
+    ) -> MigrationStatus:
+        """Plan, store the plan, copy, finalize. A migration of this id that was interrupted goes on where it stood,
+        provided that the request is the same.
+
+        Returns the status, STOPPED when another process asked for that. Raises Interrupted after `stop_now`,
+        LossNotAccepted, LeaseHeld, InvalidTransition, MigrationFailed, or what the databases say.
+        """
+        options = options or RunOptions()
+        self._stop_now = False
+        spec, source, target = self._spec(request)
+        # Read only until there is a plan: a refusal leaves nothing behind, not even an empty state file.
+        async with self._store(read_only=True) as store:
+            stored = await _load_or_none(store, spec.id)
+            if stored is None:
+                await _refuse_planning(store, spec.id)
+            notes = [await store.origin(end.location) for end in (spec.source, spec.target)]
+            if stored is not None:
+                _same_request(stored, spec)
+                await refuse_running(store, spec.id)
+        async with open_ends(source, target, options, listener, self._stopping) as ends:
+            if stored is not None:
+                await require_same_source(ends.source, stored.plan)
+                async with self._store(source, target) as store:
+                    return await self._go_on(store, ends, stored.plan, options, listener)
+            async with planning_shown(spec, partial(self._store, source, target), listener) as listen:
+                plan = await make_plan(
+                    spec,
+                    ends,
+                    listen,
+                    source_note=notes[0],
+                    target_note=notes[1],
+                    profile_limit=request.profile_limit,
+                    memory=self._memory(request),
+                )
+            if plan.unaccepted:
+                raise LossNotAccepted(plan.refused)
+            _refuse_collisions(plan, options)
+            async with self._store(source, target) as store:
+                await store.create_migration(plan, options)
+                failpoint("planned")
+                listener(Planned(plan=plan))
+                return await self._go_on(store, ends, plan, options, listener)
+
+    async def begin(
+        self, plan: MigrationPlan, options: RunOptions | None = None, by: Starter | None = None
+    ) -> tuple[str, bool]:
+        """Store a plan that `plan` made, so that `resume` runs exactly it: the migration's id, and whether it is new.
+
+        It is not when the migration exists with this very plan. Raises LossNotAccepted, TargetNotEmpty, and
+        InvalidTransition when it exists with another one or this owner's `request_id` began another migration.
+        """
+        options = options or RunOptions()
+        if plan.unaccepted:
+            raise LossNotAccepted(plan.refused)
+        _refuse_collisions(plan, options)
+        source = endpoint_from_ref(self.settings, plan.spec.source, "source")
+        target = endpoint_from_ref(self.settings, plan.spec.target, "target")
+        async with self._store(source, target) as store:
+            return await store.begin(plan, options, by or Starter())
+
+    async def resume(
+        self,
+        migration_id: str,
+        options: RunOptions | None = None,
+        listener: Listener = ignore,
+        *,
+        source_key: str | None = None,
+        target_key: str | None = None,
+    ) -> MigrationStatus:
+        """Go on where the checkpoints stand, with the stored plan. Options None = as stored. Raises as `migrate`."""
+        self._stop_now = False
+        async with self._store() as store:
+            stored = await store.load(migration_id)
+            await refuse_running(store, migration_id)
+            options = options or stored.options
+            verb = Verb.RETRY if options.retry_rejects else Verb.RESUME
+            next_state(verb, migration_id, stored.status, stored.phase)
+            source, target = self._stored_endpoints(stored.plan.spec, store, source_key, target_key)
+            async with open_ends(source, target, options, listener, self._stopping) as ends:
+                await require_same_source(ends.source, stored.plan)
+                return await self._go_on(store, ends, stored.plan, options, listener)
+
+    async def stop(self, migration_id: str, timeout: float = 60.0) -> MigrationStatus:
+        """Ask the runner, in whatever process it is, to stop after the batches in flight, and wait until it has.
+        After `timeout` seconds the status is returned as it is; the request stays. Raises InvalidTransition when it is
+        not in progress."""
+        async with self._store() as store:
+            status = await store.status(migration_id)
+            with anyio.move_on_after(min(timeout, START_SECONDS)):
+                while status.runner_alive and status.status is not Status.IN_PROGRESS:
+                    await anyio.sleep(STOP_POLL_SECONDS)
+                    status = await store.status(migration_id)
+            next_state(Verb.STOP, migration_id, status.status, status.phase)
+            if status.phase is Phase.PLANNING:
+                return await _stop_planning(store, status, timeout)
+            await store.request_stop(migration_id)
+            with anyio.move_on_after(timeout):
+                while status.runner_alive:
+                    await anyio.sleep(STOP_POLL_SECONDS)
+                    status = await store.status(migration_id)
+            if not status.runner_alive and status.status is Status.IN_PROGRESS:
+                # Its process died; nothing but the word for it is left to change.
+                await store.set_phase(migration_id, status.phase, Status.STOPPED, lease=None)
+            return await store.status(migration_id)
+
+    async def _go_on(
+        self, store: Store, ends: Ends, plan: MigrationPlan, options: RunOptions, listener: Listener
+    ) -> MigrationStatus:
+        read_back = read_back_check(ends, plan.rules, plan.spec.min_similarity)
+        complete = await run_migration(store, ends, plan, options, listener, read_back, lambda: self._stop_now)
+        if complete and not ends.target.capabilities.keeps_note:
+            await store.remember_origin(plan.spec.target.location, plan.target_schema.note)
+        if not complete and self._stop_now:
+            raise Interrupted(f"stopped; go on with: vectormigrate resume {plan.spec.id}")
+        return await store.status(plan.spec.id)
+
+    def _memory(self, request: MigrationRequest, writer: OpenStore | None = None) -> Memory:
+        return Memory(reader=None if request.fresh else partial(self._store, read_only=True), writer=writer)
+
+    async def _remembered_note(self, location: str) -> Json | None:
+        async with self._store(read_only=True) as store:
+            return await store.origin(location)
+
+
+async def _load_or_none(store: Store, migration_id: str) -> StoredMigration | None:
+    """The migration, None when there is none with a plan."""
+    try:
+        status = await store.status(migration_id)
+    except MigrationNotFound:
+        return None
+    return None if status.phase is Phase.PLANNING else await store.load(migration_id)
+
+
+async def _refuse_planning(store: Store, migration_id: str) -> None:
+    with suppress(MigrationNotFound):
+        await refuse_running(store, migration_id)
+
+
+async def _stop_planning(store: Store, status: MigrationStatus, timeout: float) -> MigrationStatus:
+    """Have the planning given up; its row goes with it, and nothing else was written."""
+    await store.request_stop(status.id)
+    with anyio.move_on_after(timeout), suppress(MigrationNotFound):
+        while status.runner_alive and status.phase is Phase.PLANNING:
+            await anyio.sleep(STOP_POLL_SECONDS)
+            status = await store.status(status.id)
+        if status.phase is not Phase.PLANNING:
+            return status  # it was planned just before; nothing is copied yet, and the next stop ends that
+        await store.end_planning(status.id)
+    return replace(status, status=Status.STOPPED, runner_alive=False)
+
+
+def _refuse_collisions(plan: MigrationPlan, options: RunOptions) -> None:
+    """Do not begin what is bound to fail half-way."""
+    if plan.collisions > options.max_rejects and not plan.spec.overwrite:
+        raise TargetNotEmpty(
+            f"{counted(plan.collisions)} of the source's ids are on the target {plan.spec.target.collection!r} "
+            f"already; replace them with --overwrite (no rollback for them), or leave them as they are with "
+            f"--max-rejects {plan.collisions}"
+        )
+
+
+def _same_request(stored: StoredMigration, spec: MigrationSpec) -> None:
+    """A second `migrate` of an id may only take up what the first one was asked for."""
+    if stored.status in (Status.COMPLETED, Status.ROLLED_BACK):
+        next_state(Verb.MIGRATE, stored.id, stored.status, stored.phase)
+    before, now = stored.plan.spec.to_json(), spec.to_json()
+    changed = sorted(name for name in before if before[name] != now[name])
+    if changed:
+        raise PlanError(
+            f"migration {stored.id!r} exists with another {', '.join(changed)}; go on with it as it was planned "
+            f"(vectormigrate resume {stored.id}) or choose another id"
+        )

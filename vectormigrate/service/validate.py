@@ -1,0 +1,55 @@
+"""Proving: validate and repair."""
+
+from __future__ import annotations
+
+from vectormigrate.engine.connect import open_ends
+from vectormigrate.engine.events import Listener, ignore
+from vectormigrate.engine.lifecycle import Verb, next_state
+from vectormigrate.engine.runner import require_same_source
+from vectormigrate.model.status import ValidationReport
+from vectormigrate.service.base import Base, refuse_running
+from vectormigrate.validation.report import report_to_json
+from vectormigrate.validation.run import Validation, Wanted
+
+
+class ValidateVerbs(Base):
+    """The verb that compares source and target."""
+
+    async def validate(
+        self,
+        migration_id: str,
+        *,
+        sample_size: int | None = None,
+        full: bool = False,
+        queries: int = 50,
+        repair: bool = False,
+        min_similarity: float | None = None,
+        listener: Listener = ignore,
+        source_key: str | None = None,
+        target_key: str | None = None,
+    ) -> ValidationReport:
+        """Compare source and target: exact counts, contents (all with `full`, else `sample_size` records, by default
+        1,000), and `queries` searches per vector field. With `repair`, put right what differs and judge again.
+
+        The report is stored; one that did not pass is an answer, not an error.
+        """
+        async with self._store() as store:
+            stored = await store.load(migration_id)
+            plan = stored.plan
+            await refuse_running(store, migration_id)
+            next_state(Verb.VALIDATE, migration_id, stored.status, stored.phase)
+            source, target = self._stored_endpoints(plan.spec, store, source_key, target_key)
+            floor = plan.spec.min_similarity if min_similarity is None else min_similarity
+            wanted = Wanted(sample_size=sample_size, full=full, queries=queries, min_similarity=floor, repair=repair)
+            # Under the lease, so that nobody removes or adds what is being compared.
+            async with (
+                store.hold(migration_id) as lease,
+                open_ends(source, target, stored.options, listener, self._stopping) as ends,
+            ):
+                await require_same_source(ends.source, plan)
+                check = Validation(store, stored, ends, wanted, listener)
+                report = await check.run()
+                if repair and not report.passed:
+                    report = await check.repair(lease, report)
+            await store.save_report(migration_id, report_to_json(report))
+            return report
