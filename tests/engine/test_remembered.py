@@ -110,7 +110,7 @@ async def test_a_migration_after_its_dry_run_reads_each_record_once(
 async def test_a_request_that_maps_otherwise_reads_again(service: Service, request_: MigrationRequest) -> None:
     await service.plan(request_)
     for other in (
-        replace(request_, renames=(("n", "number"),)),
+        replace(request_, renames={"n": "number"}),
         replace(request_, profile_limit=10),
         replace(request_, partitions=1, excludes=("n",)),
     ):

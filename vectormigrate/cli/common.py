@@ -52,20 +52,5 @@ def request_of(settings: Settings, migration_id: str, source: Place, target: Pla
     """What the service is asked for."""
     reads = endpoint_of(settings, source)
     writes = endpoint_of(settings, target, collection_needed=False)
-    return MigrationRequest(
-        id=migration_id,
-        source=reads,
-        target=writes if writes.collection else replace(writes, collection=reads.collection),
-        namespaces=what.namespaces,
-        partitions=what.partitions,
-        plain=what.plain,
-        into_existing=what.into_existing,
-        overwrite=what.overwrite,
-        renames=tuple((old, new) for old, _, new in (text.partition("=") for text in what.renames)),
-        excludes=what.excludes,
-        vectors=what.vectors,
-        accepted_losses=what.accepted_losses,
-        min_similarity=what.min_similarity,
-        profile_limit=what.profile_limit,
-        fresh=what.fresh,
-    )
+    target_end = writes if writes.collection else replace(writes, collection=reads.collection)
+    return MigrationRequest(id=migration_id, source=reads, target=target_end, **what)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 def program() -> list[str]:
@@ -60,22 +61,13 @@ class Place:
         return any((self.connection, self.type, self.url, self.index))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class What:
-    """What to copy and how it may change."""
+What = dict[str, Any]
+"""What to copy and how it may change: fields of MigrationRequest, whose module is too heavy to be imported here."""
 
-    namespaces: tuple[str, ...] | None
-    partitions: int | None
-    renames: tuple[str, ...]
-    excludes: tuple[str, ...]
-    vectors: tuple[str, ...]
-    accepted_losses: tuple[str, ...]
-    plain: bool
-    into_existing: bool
-    overwrite: bool
-    min_similarity: float
-    profile_limit: int | None
-    fresh: bool
+
+def renames_of(texts: Sequence[str]) -> dict[str, str]:
+    """`OLD=NEW` of each `--rename`."""
+    return {old: new for old, _, new in (text.partition("=") for text in texts)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

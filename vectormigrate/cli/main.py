@@ -18,7 +18,7 @@ import typer
 from vectormigrate.cli import completing, examples
 from vectormigrate.cli import options as opt
 from vectormigrate.cli.errors import Failure, guarded, print_failure
-from vectormigrate.cli.inputs import Common, Pace, Place, What
+from vectormigrate.cli.inputs import Common, Pace, Place, What, renames_of
 from vectormigrate.cli.mcp.commands import audit_app, mcp_app
 from vectormigrate.cli.run import run_verb
 from vectormigrate.cli.schema import schema_app
@@ -133,7 +133,7 @@ def migrate(
         What(
             namespaces=tuple(namespace) if namespace else None,
             partitions=partitions,
-            renames=tuple(rename or ()),
+            renames=renames_of(rename or ()),
             excludes=tuple(exclude or ()),
             vectors=tuple(vector or ()),
             accepted_losses=tuple(accept_loss or ()),

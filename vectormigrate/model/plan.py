@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -40,23 +40,41 @@ class EndpointRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationSpec:
+class CopyOptions:
+    """What to copy and how it may change: every such option of command line, MCP tools, library and state file."""
+
+    namespaces: tuple[str, ...] | None = None
+    """Source namespaces; None = all."""
+    partitions: int | None = None
+    """How many partitions are read at once; None = as many as pay."""
+    plain: bool = False
+    """Without origin sidecar: what it would bring back becomes a loss."""
+    into_existing: bool = False
+    """The target collection may exist, with records of others."""
+    overwrite: bool = False
+    """Records of the target with the same id are replaced, which no rollback brings back."""
+    renames: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Metadata field -> its name on the target."""
+    excludes: tuple[str, ...] = ()
+    """Metadata fields to leave out."""
+    vectors: tuple[str, ...] = ()
+    """Vector fields to carry; empty = all. Naming some accepts the loss of the others."""
+    accepted_losses: tuple[str, ...] = ()
+    min_similarity: float = 0.98
+    """Floor of the cosine between the vectors of a record and its copy, in 0…1."""
+
+    def copy_options(self) -> dict[str, Any]:
+        """These options alone, by name, as arguments of another class that has them."""
+        return {item.name: getattr(self, item.name) for item in fields(CopyOptions)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationSpec(CopyOptions):
     """What the operator asked for. Changing any of it makes it another migration."""
 
     id: str
     source: EndpointRef
     target: EndpointRef
-    namespaces: tuple[str, ...] | None = None
-    partitions: int | None = None
-    plain: bool = False
-    into_existing: bool = False
-    overwrite: bool = False
-    renames: Mapping[str, str] = field(default_factory=dict[str, str])
-    excludes: tuple[str, ...] = ()
-    vectors: tuple[str, ...] = ()
-    """Vector fields to carry; empty = all. Naming some accepts the loss of the others."""
-    accepted_losses: tuple[str, ...] = ()
-    min_similarity: float = 0.98
 
     def to_json(self) -> dict[str, Json]:
         """JSON without loss; tuples become lists."""

@@ -55,16 +55,7 @@ class Base:
             id=request.id,
             source=endpoint_ref(source, source_location),
             target=endpoint_ref(target, target_location),
-            namespaces=request.namespaces,
-            partitions=request.partitions,
-            plain=request.plain,
-            into_existing=request.into_existing,
-            overwrite=request.overwrite,
-            renames=dict(request.renames),
-            excludes=request.excludes,
-            vectors=request.vectors,
-            accepted_losses=request.accepted_losses,
-            min_similarity=request.min_similarity,
+            **request.copy_options(),
         )
         return spec, source, target
 

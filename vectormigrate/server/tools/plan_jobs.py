@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from mcp.server.mcpserver import Context
 
 from vectormigrate.errors import ConfigError, MigrationNotFound
 from vectormigrate.figures import counted
-from vectormigrate.model.plan import RunOptions
+from vectormigrate.model.plan import CopyOptions, RunOptions
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.runtime.context import ServerContext, result_of, settle
 from vectormigrate.server.runtime.jobs import Job
@@ -95,20 +96,7 @@ class Planner:
         target = self.server_context.access.endpoint(given["target"], given.get("target_collection"), "target")
         made_up = re.sub(r"[^A-Za-z0-9._-]", "-", source.collection)[:48]
         request = MigrationRequest(
-            id=given.get("migration_id") or f"{made_up}-{token_hex(3)}",
-            source=source,
-            target=target,
-            namespaces=tuple(given["namespaces"]) if "namespaces" in given else None,
-            plain=given.get("plain", False),
-            into_existing=given.get("into_existing", False),
-            overwrite=given.get("overwrite", False),
-            renames=tuple(given.get("renames", {}).items()),
-            excludes=tuple(given.get("excludes", ())),
-            vectors=tuple(given.get("vectors", ())),
-            accepted_losses=tuple(given.get("accept_losses", ())),
-            min_similarity=given.get("min_similarity", 0.98),
-            profile_limit=given.get("profile_limit"),
-            fresh=given.get("fresh", False),
+            id=given.get("migration_id") or f"{made_up}-{token_hex(3)}", source=source, target=target, **_asked(given)
         )
         return request, _options(given)
 
@@ -195,9 +183,16 @@ class Planner:
         return _started(name, new=new)
 
 
+def _asked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the copy and of its planning, by the names that the request has for them."""
+    names = {*CopyOptions().copy_options(), "profile_limit", "fresh"}
+    named = {"accepted_losses" if name == "accept_losses" else name: value for name, value in given.items()}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in named.items() if name in names}
+
+
 def _options(given: Mapping[str, Any]) -> RunOptions:
-    names = ("batch_size", "max_retries", "concurrency", "rate_limit", "max_rejects")
-    return RunOptions(**{name: given[name] for name in names if name in given})
+    names = {item.name for item in fields(RunOptions)}
+    return RunOptions(**{name: value for name, value in given.items() if name in names})
 
 
 def _started(migration_id: str, *, new: bool) -> answers.StartAnswer:
