@@ -17,7 +17,7 @@ from vectormigrate.server.access import auth
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext
 from vectormigrate.server.runtime.subscriptions import INDEX
-from vectormigrate.server.runtime.tool_errors import told
+from vectormigrate.server.runtime.tool_errors import error_text
 from vectormigrate.server.runtime.untrusted import compact, shown
 from vectormigrate.server.tools import presenters
 
@@ -35,9 +35,9 @@ def _reading() -> Generator[None]:
         auth.require(Scope.READ)
         yield
     except LookupFailed as error:
-        raise ResourceNotFoundError(told(error)) from error
+        raise ResourceNotFoundError(error_text(error)) from error
     except (VectorMigrateError, OSError) as error:
-        raise ResourceError(told(error)) from error
+        raise ResourceError(error_text(error)) from error
 
 
 def add_resources(mcp: MCPServer, server_context: ServerContext) -> None:
@@ -115,7 +115,7 @@ def add_prompts(mcp: MCPServer, server_context: ServerContext) -> None:
             found = presenters.status_answer(*await server_context.seen(await server_context.status(migration_id)))
             now = compact(shown(found.model_dump()))
         except VectorMigrateError as error:
-            now = told(error)
+            now = error_text(error)
         return (
             f"Find out why migration {migration_id!r} does not get on. Its status now:\n{now}\n"
             "1. in_progress with runner_alive false: its process died; resume_migration goes on from the checkpoint.\n"

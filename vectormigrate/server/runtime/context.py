@@ -19,7 +19,7 @@ from vectormigrate.server.access.allow_list import Access
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.jobs import Job, Jobs
-from vectormigrate.server.runtime.tool_errors import told
+from vectormigrate.server.runtime.tool_errors import error_text
 
 if TYPE_CHECKING:
     from vectormigrate.engine.events import Event
@@ -239,7 +239,7 @@ class ServerContext:
                     self.run(migration_id, owner)
                     taken.append(migration_id)
             except VectorMigrateError as error:
-                log.warning("migration %r is not resumed: %s", migration_id, told(error))
+                log.warning("migration %r is not resumed: %s", migration_id, error_text(error))
         return taken
 
     async def _resumable(self, migration_id: str) -> bool:
@@ -261,7 +261,7 @@ class ServerContext:
                 try:
                     await self.service().list()
                 except VectorMigrateError as error:
-                    found.append(told(error))
+                    found.append(error_text(error))
                 if found != self._problems:
                     for problem in found:
                         log.warning("not ready: %s", problem)
@@ -276,7 +276,7 @@ class ServerContext:
             try:
                 configure(self.access.probe(item.name))
             except VectorMigrateError as error:
-                problems.append(f"connection {item.name!r}: {told(error)}")
+                problems.append(f"connection {item.name!r}: {error_text(error)}")
         return problems
 
 

@@ -18,7 +18,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from vectormigrate.errors import Interrupted, LeaseHeld, VectorMigrateError
-from vectormigrate.server.runtime.tool_errors import one_error, told
+from vectormigrate.server.runtime.tool_errors import error_text, one_error
 from vectormigrate.server.telemetry.tracing import current_call, job_span
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Jobs:
             job.state = "failed"
             error = one_error(caught)
             if isinstance(error, VectorMigrateError | OSError):
-                job.error = told(error)
+                job.error = error_text(error)
                 log.warning("%s of migration %r failed: %s", job.kind, job.migration_id, job.error)
             else:
                 job.error = "an unexpected error, which the server's log tells"

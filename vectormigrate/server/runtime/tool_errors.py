@@ -69,28 +69,28 @@ def one_error(error: BaseException) -> BaseException:
     return next((inner for inner in leaves if isinstance(inner, VectorMigrateError)), leaves[0])
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The text of an error that was expected."""
     notes: Iterable[str] = getattr(error, "__notes__", ())
     whole = "; ".join([str(error) or type(error).__name__, *notes])
     return visible(without_folders(scrub(in_tool_words(whole[: 4 * LONGEST]))), LONGEST)
 
 
-def told_arguments(error: ValidationError) -> str:
+def arguments_text(error: ValidationError) -> str:
     """What is wrong with arguments, without their values: they may hold what should not be repeated."""
-    return told(ValueError(plain_problems(error)))
+    return error_text(ValueError(plain_problems(error)))
 
 
 @contextmanager
-def telling() -> Generator[None]:
+def as_tool_errors() -> Generator[None]:
     """Inside, an expected failure becomes a ToolError, whose text the model sees. Anything else is a defect and stays
     what it is: the SDK logs it and tells the model nothing."""
     try:
         yield
     except (VectorMigrateError, OSError) as error:
-        raise ToolError(told(error)) from error
+        raise ToolError(error_text(error)) from error
     except BaseExceptionGroup as group:
         error = one_error(group)
         if isinstance(error, VectorMigrateError | OSError):
-            raise ToolError(told(error)) from group
+            raise ToolError(error_text(error)) from group
         raise

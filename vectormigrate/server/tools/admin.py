@@ -12,7 +12,7 @@ from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext, result_of, settle
-from vectormigrate.server.runtime.tool_errors import telling
+from vectormigrate.server.runtime.tool_errors import as_tool_errors
 from vectormigrate.server.tools import answers
 from vectormigrate.server.tools.consent import Confirmation, Typed, asked, require_consent
 from vectormigrate.server.tools.tool import CheckedTool, MigrationId, Wait, make_tool
@@ -25,7 +25,7 @@ def undo_tools(server_context: ServerContext) -> list[CheckedTool]:
         migration_id: MigrationId, ctx: Context, confirm_target: Typed = None
     ) -> Confirmation | Elicit[Confirmation]:
         """The typed name: from the argument, or from a form where the host can show one."""
-        with telling():
+        with as_tool_errors():
             plan = await server_context.require_access(migration_id)
             status = await server_context.status(migration_id)
             server_context.jobs.require_idle(migration_id)
@@ -47,7 +47,7 @@ def undo_tools(server_context: ServerContext) -> list[CheckedTool]:
     ) -> answers.RollbackAnswer:
         """Remove what a migration wrote and nothing else: the collection if it made it, else the records that it added.
         Needs the user's confirmation."""
-        with telling():
+        with as_tool_errors():
             plan = await server_context.require_access(migration_id)
             require_consent(confirmed, plan.spec.target.collection, "nothing was removed")
             job = server_context.rollback(migration_id, caller().name)

@@ -10,7 +10,7 @@ from pydantic import Field
 from vectormigrate.errors import ConfigError
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext
-from vectormigrate.server.runtime.tool_errors import telling
+from vectormigrate.server.runtime.tool_errors import as_tool_errors
 from vectormigrate.server.tools import answers
 from vectormigrate.server.tools.plan_jobs import Planner
 from vectormigrate.server.tools.tool import ID_PATTERN, CheckedTool, Collection, Wait, make_tool
@@ -106,7 +106,7 @@ class PlanTools:
             "max_rejects": max_rejects,
         }
         given = {name: value for name, value in given.items() if value is not None}
-        with telling():
+        with as_tool_errors():
             if plan_id is None:
                 return await self.planner.plan(given, ctx, max_wait_seconds)
             if given:

@@ -16,7 +16,7 @@ from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext, result_of, settle
-from vectormigrate.server.runtime.tool_errors import telling
+from vectormigrate.server.runtime.tool_errors import as_tool_errors
 from vectormigrate.server.tools import answers, presenters
 from vectormigrate.server.tools.tool import (
     CheckedTool,
@@ -73,7 +73,7 @@ class LookTools:
         sort_order: Literal["asc", "desc"] = "desc",
     ) -> answers.ListAnswer:
         """List migrations, newest first, also those that the command line runs."""
-        with telling():
+        with as_tool_errors():
             found = await self.server_context.migrations(status)
         found.sort(key=_SORTED[sort_by], reverse=sort_order == "desc")
         page = [presenters.list_item(item) for item in found[offset : offset + limit]]
@@ -81,7 +81,7 @@ class LookTools:
 
     async def migration_status(self, migration_id: MigrationId) -> answers.StatusAnswer:
         """Show how far a migration is, whoever runs it, and what to do next."""
-        with telling():
+        with as_tool_errors():
             seen = await self.server_context.seen(await self.server_context.status(migration_id))
         return presenters.status_answer(*seen)
 
@@ -91,7 +91,7 @@ class LookTools:
         """Wait until nothing runs on a migration any more (copy, validation, rollback), at most 50 seconds; then its
         status. Reports progress. Call again while `finished` is false."""
         seen = -1.0
-        with telling():
+        with as_tool_errors():
             status = await self.server_context.status(migration_id)
             with anyio.move_on_after(max_wait_seconds):
                 while not presenters.finished(status, self.server_context.jobs.find(migration_id)):
@@ -119,7 +119,7 @@ class LookTools:
         details: Annotated[bool, Field(description="Also the whole last validation report.")] = False,
     ) -> answers.ReportAnswer:
         """Show the plan with its losses, the refused records by code, and the last validation of a migration."""
-        with telling():
+        with as_tool_errors():
             service = self.server_context.service()
             plan = await self.server_context.require_access(migration_id)
             status = await service.status(migration_id)
@@ -144,7 +144,7 @@ class LookTools:
     ) -> answers.RejectsAnswer:
         """List records that the target refused, oldest first, each with a code and the reason. After mending the cause,
         resume_migration(retry_rejects=true) tries them again."""
-        with telling():
+        with as_tool_errors():
             await self.server_context.require_access(migration_id)
             service = self.server_context.service()
             rows = await service.rejects(migration_id, limit, offset)
@@ -162,7 +162,7 @@ class LookTools:
     async def list_connections(self) -> answers.ConnectionsAnswer:
         """List the connections that the other tools can name, with the collections that agents may touch. Nothing is
         connected to; keys stay on the server."""
-        with telling():
+        with as_tool_errors():
             found = self.server_context.access.connections()
         return answers.ConnectionsAnswer(
             connections=[
@@ -185,7 +185,7 @@ class LookTools:
         sample: Annotated[int, Field(ge=0, le=10_000, description="Records to look at for the fields.")] = 1000,
     ) -> answers.CollectionAnswer:
         """Show the vectors, metadata fields, namespaces and record counts of a collection."""
-        with telling():
+        with as_tool_errors():
             endpoint = self.server_context.access.endpoint(connection, collection)
             found = await self.server_context.service().describe(endpoint, sample)
         return presenters.collection_answer(connection, found)
@@ -208,7 +208,7 @@ class LookTools:
     ) -> answers.SchemaAnswer:
         """Recommend how fields go to another database: name, confidence (0 to 1) and conversion per field, and every
         loss as a warning. From a collection (source), or from field names and types alone (source_schema)."""
-        with telling():
+        with as_tool_errors():
             service = self.server_context.service()
             if source is not None:
                 if source_schema is not None:
@@ -238,7 +238,7 @@ class LookTools:
     ) -> answers.ValidateAnswer:
         """Compare source and target of a completed migration: exact counts, record contents, searches. A long one goes
         on in the background: wait_migration, then migration_report. The report is stored."""
-        with telling():
+        with as_tool_errors():
             if full and sample_size is not None:
                 raise ConfigError("full compares every record: leave out sample_size")
             await self.server_context.require_access(migration_id)

@@ -9,7 +9,7 @@ from pydantic import Field
 from vectormigrate.model.answers import HeldCollection
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext
-from vectormigrate.server.runtime.tool_errors import telling, told
+from vectormigrate.server.runtime.tool_errors import as_tool_errors, error_text
 from vectormigrate.server.tools import answers
 from vectormigrate.server.tools.tool import CheckedTool, Connection, make_tool
 
@@ -29,7 +29,7 @@ class CollectionTools:
     async def list_collections(self, connection: Connection, limit: Limit = 50) -> answers.CollectionsAnswer:
         """List the collections of a connection that agents may touch, by name, with their records and vectors. They are
         looked at one by one, so this takes longer the more there are."""
-        with telling():
+        with as_tool_errors():
             endpoint = self.server_context.access.place(connection)
             open_to_agents = self.server_context.access.filter(connection)
             seen = 0
@@ -62,5 +62,5 @@ def _line(item: HeldCollection) -> answers.CollectionLine:
             )
             for field in item.vectors
         ],
-        problem=None if item.problem is None else told(ValueError(item.problem)),
+        problem=None if item.problem is None else error_text(ValueError(item.problem)),
     )

@@ -13,7 +13,7 @@ from vectormigrate.server.access.auth import caller
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext, settle
 from vectormigrate.server.runtime.jobs import Job
-from vectormigrate.server.runtime.tool_errors import telling
+from vectormigrate.server.runtime.tool_errors import as_tool_errors
 from vectormigrate.server.tools import answers, presenters
 from vectormigrate.server.tools.tool import CheckedTool, MigrationId, make_tool
 
@@ -36,7 +36,7 @@ class RunTools:
     async def stop_migration(self, migration_id: MigrationId) -> answers.StatusAnswer:
         """Stop a migration after the batches in flight, wherever it runs. What was copied is kept; resume_migration
         goes on exactly there. Also ends a validation that this server runs."""
-        with telling():
+        with as_tool_errors():
             await self.server_context.require_access(migration_id)
             job = self.server_context.jobs.find(migration_id)
             if job is not None and job.running and job.kind == "validate":
@@ -65,7 +65,7 @@ class RunTools:
     ) -> answers.StatusAnswer:
         """Go on in the background with a migration that was stopped, failed or whose process died, exactly where it
         stands. Then wait_migration."""
-        with telling():
+        with as_tool_errors():
             await self.server_context.require_access(migration_id)
             status = await self.server_context.status(migration_id)
             if status.runner_alive:

@@ -11,7 +11,7 @@ from pydantic import Field
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext
-from vectormigrate.server.runtime.tool_errors import telling
+from vectormigrate.server.runtime.tool_errors import as_tool_errors
 from vectormigrate.server.tools import answers
 from vectormigrate.server.tools.consent import Confirmation, Typed, asked, require_consent
 from vectormigrate.server.tools.plan_jobs import Planner
@@ -34,7 +34,7 @@ def start_tools(server_context: ServerContext) -> list[CheckedTool]:
         plan_id: PlanId, ctx: Context, request_id: RequestId = None, confirm_target: Typed = None
     ) -> Confirmation | Elicit[Confirmation]:
         """The typed name, of a plan that replaces records; any other needs none, nor does a start that is repeated."""
-        with telling():
+        with as_tool_errors():
             if await planner.answered(plan_id, request_id) is not None:
                 return Confirmation(target_collection="")
             plan = (await planner.startable(plan_id)).plan
@@ -58,7 +58,7 @@ def start_tools(server_context: ServerContext) -> list[CheckedTool]:
     ) -> answers.StartAnswer:
         """Start a plan that the user agreed to. It runs in the background and this returns at once; then
         wait_migration. A plan that replaces existing records (overwrite) needs the user's confirmation."""
-        with telling():
+        with as_tool_errors():
             if (before := await planner.answered(plan_id, request_id)) is not None:
                 return before
             proposal = await planner.startable(plan_id)

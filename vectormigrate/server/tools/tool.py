@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from vectormigrate.server.access import auth
 from vectormigrate.server.access.keys import Scope
-from vectormigrate.server.runtime.tool_errors import telling, told_arguments
+from vectormigrate.server.runtime.tool_errors import arguments_text, as_tool_errors
 from vectormigrate.server.runtime.untrusted import compact, shown
 
 LONGEST_WAIT = 50.0
@@ -81,14 +81,14 @@ class CheckedTool(Tool):
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Run as the caller of the message at hand. `convert_result`: the answer as it goes to a client, else the
         model. Raises ToolError, whose text never repeats a value."""
-        with telling():
+        with as_tool_errors():
             auth.require(self.scope)
         self.check_arguments(arguments)
         try:
             found = await super().run(arguments, context, False)
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
-                raise WrongArguments(f"wrong arguments: {told_arguments(error.__cause__)}") from error.__cause__
+                raise WrongArguments(f"wrong arguments: {arguments_text(error.__cause__)}") from error.__cause__
             raise
         if not convert_result or not isinstance(found, BaseModel) or isinstance(found, InputRequiredResult):
             return found
