@@ -9,7 +9,7 @@
         LossNotAccepted · IncompatibleSchema · TargetNotEmpty
       LookupFailed                          4   no such migration, or it is in the wrong state for the verb
         MigrationNotFound · InvalidTransition · LeaseHeld
-      AdapterError                          1   a database said no
+      AdapterError                          1   a database refused
         TransientError                          worth another try (retried by engine/retry.py only)
           RateLimited(retry_after) · Unavailable · TimedOut
         TerminalError                           another try gives the same answer
@@ -22,7 +22,7 @@
       ValidationFailed(report)              3   source and target differ
       Interrupted                           130 stopped on request; resumable
 
-Messages name the thing with ``!r``, say what to do next, and never hold a credential.
+Messages name the thing with ``!r``, add what to do next, and never hold a credential.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class LeaseHeld(LookupFailed):
 class End:
     """Whose error it is: one end of a migration, as the operator named it. It holds no credential.
 
-    `side` is `source`, `target` or empty. `place` is the server or the folder; `key` says where the key came from:
+    `side` is `source`, `target` or empty. `place` is the server or the folder; `key` is where the key came from:
     a flag, `env:NAME` or a connection, empty without a key. `held`: collections there, once one was not found.
     """
 
@@ -165,7 +165,7 @@ class End:
 
 
 class AdapterError(VectorMigrateError):
-    """A database refused or failed; `adapter` and `operation` say in which call, `end` on which side and where."""
+    """A database refused or failed; `adapter` and `operation` name the call, `end` on which side and where."""
 
     end: End | None = None
 

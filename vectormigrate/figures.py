@@ -77,7 +77,7 @@ def rate(per_second: float) -> str:
 
 
 def similarity(value: float | None) -> str:
-    """A cosine, with enough digits to tell a faithful vector from an exact one; empty for unknown."""
+    """A cosine, with enough digits to distinguish a faithful vector from an exact one; empty for unknown."""
     if value is None:
         return ""
     gap = 1 - value

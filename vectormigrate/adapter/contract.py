@@ -285,7 +285,7 @@ class Target(Source, Protocol):
     async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
         """Restore what a load put off, and wait until every acknowledged write can be read and searched; if `wait`,
         also until the vector indexes are built. Returns how many vectors are not indexed yet, as far as the database
-        tells: 0 with `wait`. `report` hears this number each time it is looked at. Repeatable."""
+        returns: 0 with `wait`. `report` hears this number each time it is looked at. Repeatable."""
         ...
 
     async def drop(self) -> None:

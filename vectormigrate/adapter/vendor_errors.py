@@ -29,7 +29,7 @@ def grpc_details(error: BaseException) -> str:
 
 
 def lacks_descriptors(error: BaseException) -> bool:
-    """Whether an error, or one behind it, says that the process or the machine has no file descriptor left."""
+    """Whether an error, or one behind it, means that the process or the machine has no file descriptor left."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""What a sample says about each metadata field beyond mapping's profile: texts that are dates or UUIDs, coordinates,
+"""What a sample shows about each metadata field beyond mapping's profile: texts that are dates or UUIDs, coordinates,
 elements of lists. A streaming summary in bounded memory."""
 
 from __future__ import annotations

@@ -129,8 +129,8 @@ def support(seen: int, share_read: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """`kind`: the type that the schema guarantees, None when only the values tell. `indexed`: the source filters on
-    it; `reason` says so."""
+    """`kind`: the type that the schema guarantees, None when only the values decide. `indexed`: the source filters on
+    it, as `reason` states."""
 
     kind: Inferred | None = None
     indexed: bool = False
@@ -141,7 +141,7 @@ UNKNOWN = Declared()
 
 
 def declared_fields(schema: CollectionSchema) -> dict[str, Declared]:
-    """What a source's schema guarantees. Texts and JSON may hold something narrower, which the values tell."""
+    """What a source's schema guarantees. Texts and JSON may hold something narrower, which the values show."""
     vague = (FieldType.STRING, FieldType.TEXT, FieldType.JSON)
     found: dict[str, Declared] = {}
     for item in schema.fields:
@@ -161,8 +161,8 @@ def recommendation(
     *,
     inner: bool = True,
 ) -> Recommendation:
-    """The answer. `declared`: what the schema says about fields, by dot path. `inner` False: fields inside objects are
-    only examples, and the object stands for them."""
+    """The answer. `declared`: what the schema declares about fields, by dot path. `inner` False: fields inside objects
+    are only examples, represented by the object."""
     decision = decide_for(source_type, target_type, schema, namespaces, sample)
     target = registry.load(target_type).capabilities
     records = sum(namespaces.values())

@@ -24,7 +24,7 @@ USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ 
 
 
 def leaf(error: BaseException) -> BaseException:
-    """The error that says most in a group of errors: one of ours if there is one."""
+    """The most specific error of a group of errors: one of ours if there is one."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     leaves = [leaf(inner) for inner in error.exceptions]
@@ -32,7 +32,7 @@ def leaf(error: BaseException) -> BaseException:
 
 
 def guarded(action: Callable[[], Any], *, as_json: bool) -> int:
-    """Run a command; its exit code. Whatever it raises is told in one line."""
+    """Run a command; its exit code. Whatever it raises is shown in one line."""
     try:
         return _run(action, as_json)
     except BrokenPipeError:

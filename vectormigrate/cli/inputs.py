@@ -1,4 +1,4 @@
-"""What the flags said, before anything heavy is imported."""
+"""The values of the flags, before anything heavy is imported."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ async def options(common: Common, types: Sequence[str]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What `--source-schema` and `--field` say: a list of fields, or a whole call of the original tool."""
+    """What `--source-schema` and `--field` hold: a list of fields, or a whole call of the original tool."""
 
     source_type: str | None
     target_type: str | None

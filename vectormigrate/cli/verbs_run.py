@@ -52,7 +52,7 @@ async def migrate(
 
 
 async def resume(common: Common, migration_id: str, pace: Pace, source_key: str | None, target_key: str | None) -> int:
-    """Go on."""
+    """Resume."""
     for key in (source_key, target_key):
         if key and not key.startswith("env:"):
             keep_secret(key)

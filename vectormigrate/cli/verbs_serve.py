@@ -53,7 +53,7 @@ class Serve:
 
 
 def serve(common: Common, asked: Serve) -> int:
-    """Serve until told to end. Raises ConfigError."""
+    """Serve until asked to end. Raises ConfigError."""
     for package in PACKAGES:
         if find_spec(package) is None:
             raise MissingExtra("serve", "mcp", package)

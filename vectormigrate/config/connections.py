@@ -97,7 +97,7 @@ def _key_path(line: str) -> Keys:
 
 @dataclass(frozen=True)
 class ConnectionsFile:
-    """A parsed connections file; `path` None stands for "there is none". Texts are not expanded yet."""
+    """A parsed connections file; `path` None means "there is none". Texts are not expanded yet."""
 
     path: Path | None = None
     data: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)

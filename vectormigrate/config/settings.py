@@ -243,7 +243,7 @@ def endpoint_ref(endpoint: Endpoint, location: str) -> EndpointRef:
 
 
 def endpoint_from_ref(settings: Settings, ref: EndpointRef, side: Side, key: str | None = None) -> Endpoint:
-    """The endpoint of a stored migration, to go on with it; `key` is what was typed this time (`env:NAME` too).
+    """The endpoint of a stored migration, to resume it; `key` is what was typed this time (`env:NAME` too).
 
     Raises ConfigError when the key was typed at the start and is not given again, when its variable is not set, or
     when the connection is gone.

@@ -83,7 +83,7 @@ def end_of(endpoint: Endpoint) -> End:
 
 @asynccontextmanager
 async def open_endpoint(endpoint: Endpoint) -> AsyncGenerator[Target]:
-    """Connect, and close on leaving. Errors of connecting say whose they are; to one of a collection that was not found
+    """Connect, and close on leaving. Errors of connecting name their end; to one of a collection that was not found
     is added what there is."""
     spec, config = configure(endpoint)
     end = end_of(endpoint)
@@ -106,7 +106,7 @@ async def _held(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 async def listing(endpoint: Endpoint) -> Listing:
-    """Who answers, and the names of its collections. Raises ConfigError where the adapter cannot tell."""
+    """Who answers, and the names of its collections. Raises ConfigError where the adapter cannot list them."""
     complete = replace(endpoint, collection=endpoint.collection or ANY_COLLECTION)
     spec, config = configure(complete)
     ask = lister(spec)

@@ -44,11 +44,11 @@ class Foreign:
 
 
 async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget, *, shared: bool) -> list[str]:
-    """Compare, per namespace, what the target holds with what the state file says was written there.
+    """Compare, per namespace, what the target holds with what was written there, by the state file.
 
     Raises MigrationFailed when a written record is not there, when two source records went to one id, and, unless the
-    collection is `shared` with others, for records that this migration did not write. Returns what else there is to
-    say. Never asks the mapping what should be there: the answer comes from the target and the acknowledged writes.
+    collection is `shared` with others, for records that this migration did not write. Returns notices on the rest.
+    Never asks the mapping what should be there: the answer comes from the target and the acknowledged writes.
     """
     migration_id = plan.spec.id
     written = await store.written_counts(migration_id)
@@ -87,7 +87,7 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
 
 
 async def count_source(store: Store, plan: MigrationPlan, source: RetryingSource) -> list[str]:
-    """Compare what the source holds now with what was read from it; says by how much it changed meanwhile."""
+    """Compare what the source holds now with what was read from it; return by how much it changed meanwhile."""
     read: dict[str, int] = dict.fromkeys(plan.namespaces, 0)
     for item in await store.partitions(plan.spec.id):
         read[item.partition.namespace] = read.get(item.partition.namespace, 0) + item.read

@@ -1,4 +1,4 @@
-"""What a run tells its front end while it goes. Plain data; a front end renders, the engine never prints."""
+"""What a run reports to its front end. Plain data; a front end renders, the engine never prints."""
 
 from __future__ import annotations
 

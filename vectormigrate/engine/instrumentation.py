@@ -1,4 +1,4 @@
-"""The seam for tracing: the engine says what it is doing, whoever is interested (the MCP server) measures it.
+"""The seam for tracing: the engine reports what it is doing, whoever is interested (the MCP server) measures it.
 
 Without `use`, a span costs one function call.
 """

@@ -48,7 +48,7 @@ async def make_plan(
 ) -> MigrationPlan:
     """The whole decision. `source_note`, `target_note`: the origin notes of collections that cannot carry them.
     `profile_limit`: read about so many records (default: all) to decide and to count losses. A loss that only unread
-    records need makes these rejects; a field that only they hold gets neither index nor column, which a warning says.
+    records need makes these rejects; a field that only they hold gets neither index nor column, which a warning states.
     `memory`: what an earlier plan learned from the same source is used instead of reading, and kept for a later one.
 
     Raises PlanError and its kin for anything that cannot be done as asked, CollectionNotFound for a missing source.

@@ -19,7 +19,7 @@ from vectormigrate.state.store import Store
 
 class Progress(Protocol):
     """Where pages are settled. Every call is durable when it returns and raises LeaseLost when another runner took
-    over; `ids` are target ids of the target namespace, unless said otherwise."""
+    over; `ids` are target ids of the target namespace, unless stated otherwise."""
 
     async def commit(self, partition: Partition, page: PageCommit) -> None:
         """Settle a page; pages of a partition come in the order of their `seq`, without a gap. Raises MigrationFailed

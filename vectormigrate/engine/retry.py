@@ -51,7 +51,7 @@ class RetryPolicy:
         return taken
 
     async def call(self, operation: str, work: Callable[[], Awaitable[T]], end: End | None = None) -> T:
-        """The result of `work`, tried again as the policy allows. The last error is raised, and says that it is
+        """The result of `work`, tried again as the policy allows. The last error is raised, and notes that it is
         of `end`."""
         failures = 0
         backoff = wait_random_exponential(multiplier=self.base, max=self.cap)
@@ -110,7 +110,7 @@ class RetryPolicy:
 
 @contextmanager
 def located(end: End | None) -> Generator[None]:
-    """Errors of a database that leave the block say that they are of `end`, unless they know better."""
+    """Errors of a database that leave the block name `end`, unless they know better."""
     try:
         yield
     except AdapterError as error:

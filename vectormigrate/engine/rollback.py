@@ -36,7 +36,7 @@ class Removed:
 
 async def plan_removal(stored: StoredMigration, target: RetryingTarget, store: Store) -> Removal:
     """Decide what a rollback removes; changes nothing. Raises InvalidTransition, naming what is in the way, when that
-    cannot be told from what others wrote."""
+    cannot be distinguished from what others wrote."""
     plan, migration_id = stored.plan, stored.id
     try:
         found = await target.describe()

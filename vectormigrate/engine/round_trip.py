@@ -74,7 +74,7 @@ def lost_on_the_way_home(source: RecordBatch, part: Mapped, rules: MappingRules)
 
 
 def decoded(metadata: Metadata) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The sidecar of a record that nobody has edited, empty when it has none, and the metadata that it tells of."""
+    """The sidecar of a record that nobody has edited, empty when it has none, and the metadata that it restores."""
     sidecar = _sidecar(metadata)
     result = _copied(metadata)
     if not sidecar:

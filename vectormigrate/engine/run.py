@@ -1,4 +1,4 @@
-"""One run of a migration: create, copy, finalize, from wherever the state says it stands."""
+"""One run of a migration: create, copy, finalize, from the phase in the state."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Run:
         return self.plan.spec.id
 
     async def execute(self, phase: Phase) -> bool:
-        """Go on from this phase. True: all is copied, readable and counted. False: stopped, with all in flight
+        """Continue from this phase. True: all is copied, readable and counted. False: stopped, with all in flight
         committed."""
         if not self.options.retry_rejects:
             self._require_few_rejects(self.rejected_before)

@@ -53,7 +53,8 @@ async def run_migration(
     read_back: ReadBack,
     stop_now: Callable[[], bool],
 ) -> bool:
-    """Run the migration from where it stands. True: complete. False: stopped, by `stop_now` or by another process.
+    """Run the migration from its phase and checkpoints. True: complete. False: stopped, by `stop_now` or by another
+    process.
 
     Raises LeaseHeld, InvalidTransition, and after storing it as the failure of the run, what ended it.
     """

@@ -125,7 +125,7 @@ class VectorProfile:
 
 
 def kind_of(value: Value) -> str:
-    """The ValueKind word of a value; `other` for what is no metadata value."""
+    """The ValueKind of a value, as text; `other` for what is no metadata value."""
     kind = _KINDS.get(type(value))
     if kind is not None:
         return kind
@@ -189,7 +189,7 @@ class Profile:
         self.vectors: dict[str, VectorProfile] = {}
 
     def to_json(self) -> dict[str, Any]:
-        """What the ids and metadata told, as JSON that `from_json` reads back; without vectors."""
+        """What the ids and metadata showed, as JSON that `from_json` reads back; without vectors."""
         return {
             **{name: getattr(self, name) for name in _NUMBERS},
             "namespaces": dict(self.namespaces),

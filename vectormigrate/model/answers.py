@@ -35,7 +35,7 @@ class RollbackResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionReport:
-    """`schema describe`: shape, counts per namespace, and what a sample of the data says about each metadata field."""
+    """`schema describe`: shape, counts per namespace, and what a sample of the data shows about each metadata field."""
 
     location: str
     server: str
@@ -47,7 +47,7 @@ class CollectionReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldCollection:
-    """A collection of a server. What could not be found out is None or empty, and `problem` says why."""
+    """A collection of a server. What could not be found out is None or empty, and `problem` is the reason."""
 
     name: str
     records: int | None = None
@@ -77,7 +77,7 @@ class OptionLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldEvidence:
-    """What a sample says about one metadata field.
+    """What a sample shows about one metadata field.
 
     `type` (and `element` of a list) is inferred from the values, `share` of the non-null ones are of it. `kinds` counts
     values by kind. `distinct` stops at 10,000. Sizes are UTF-8 bytes; `longest_list` counts elements, `fixed_list` is
@@ -124,7 +124,7 @@ class Recommendation:
 
     @property
     def warnings(self) -> list[str]:
-        """Everything to know before going on: the notices, and each loss as a sentence with its name."""
+        """Everything to know before starting: the notices, and each loss as a sentence with its name."""
         return [*self.notices, *map(_told, self.losses)]
 
     def to_json(self) -> dict[str, Json]:
@@ -163,7 +163,7 @@ _LINE = ("source_field", "target_field", "confidence", "conversion_needed", "not
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeTable:
-    """`schema table`: `rows` say `source`, `target`, `group`, `name` and `outcome` (`exact`, `restored`, `loss`, None
+    """`schema table`: `rows` hold `source`, `target`, `group`, `name` and `outcome` (`exact`, `restored`, `loss`, None
     where the source has no such thing); `markdown` is the same for people."""
 
     rows: list[dict[str, str | None]]

@@ -26,7 +26,7 @@ def _retyped(cls: type[T], data: Mapping[str, Any], **enums: type[StrEnum]) -> T
 class EndpointRef:
     """A collection by reference: enough to connect again, without a credential.
 
-    `connection` names an entry of the connections file; otherwise `type` and `url` say it all. `api_key_ref` is
+    `connection` names an entry of the connections file; otherwise `type` and `url` are enough. `api_key_ref` is
     `env:NAME`, `given` (a key was typed and must be typed again) or None. `options` are further non-secret settings.
     """
 

@@ -115,7 +115,7 @@ class Weight(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """Something that a collection has beyond its vectors and fields, and that another one may not get. `name` is
-    stable; a part after a colon says what it concerns. `detail` is a phrase for people."""
+    stable; a part after a colon names what it concerns. `detail` is a phrase for people."""
 
     name: str
     weight: Weight

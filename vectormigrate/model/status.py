@@ -98,7 +98,7 @@ class Difference:
     """One record that differs. `fields` are dot paths of metadata or `vector:NAME`; `similarity` is the worst cosine.
 
     `namespace` is the target's; `source_namespace` the one to fetch `source_id` from. `source_id` is None for an extra
-    whose origin is unknown; `written_by_us` says whether this migration wrote it.
+    whose origin is unknown; `written_by_us` is whether this migration wrote it.
     """
 
     kind: DifferenceKind
@@ -144,7 +144,7 @@ class VectorCheck:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffCheck:
     """Comparison of record contents. `full`: every record, both directions. Otherwise `sampled` of `population` were
-    compared and `statement` says honestly what that proves. `differences` holds the first few; the counts are exact."""
+    compared and `statement` is what that proves. `differences` holds the first few; the counts are exact."""
 
     full: bool
     compared: int

@@ -76,7 +76,7 @@ class App:
 
 
 class Server(MCPServer):
-    """The SDK's server, whose failed tools tell programs the kind of failure as well."""
+    """The SDK's server, whose failed tools give programs the kind of failure as well."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None

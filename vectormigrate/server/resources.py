@@ -1,4 +1,4 @@
-"""Resources, prompts and completions. Every resource has a tool that tells the same, for hosts that read none."""
+"""Resources, prompts and completions. Every resource has a tool with the same answer, for hosts that read none."""
 
 from __future__ import annotations
 

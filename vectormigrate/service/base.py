@@ -1,4 +1,4 @@
-"""What all groups of verbs stand on: one set of settings, hence one state file and one connections file."""
+"""What all groups of verbs need: one set of settings, hence one state file and one connections file."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def forbid_keys(store: Store, *endpoints: Endpoint) -> None:
 
 
 async def refuse_running(store: Store, migration_id: str) -> None:
-    """Say so before the databases are opened, which an embedded one's runner holds; the lease decides in the end."""
+    """Refuse before the databases are opened, which an embedded one's runner holds; the lease decides in the end."""
     if (await store.status(migration_id)).runner_alive:
         raise LeaseHeld(
             f"migration {migration_id!r} is being run by another process; watch it with: vectormigrate status "

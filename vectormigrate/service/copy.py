@@ -47,8 +47,8 @@ class CopyVerbs(Base):
     """The verbs that plan and run a copy."""
 
     async def plan(self, request: MigrationRequest, listener: Listener = ignore) -> MigrationPlan:
-        """Decide everything and write nothing to either database. What the source's metadata told is kept in the state
-        file, if that can be written, for the plan that follows."""
+        """Decide everything and write nothing to either database. What the source's metadata showed is kept in the
+        state file, if that can be written, for the plan that follows."""
         spec, source, target = self._spec(request)
         memory = self._memory(request, partial(self._store, source, target))
         notes = [await self._remembered_note(end.location) for end in (spec.source, spec.target)]
@@ -66,11 +66,11 @@ class CopyVerbs(Base):
     async def migrate(
         self, request: MigrationRequest, options: RunOptions | None = None, listener: Listener = ignore
     ) -> MigrationStatus:
-        """Plan, store the plan, copy, finalize. A migration of this id that was interrupted goes on where it stood,
-        provided that the request is the same.
+        """Plan, store the plan, copy, finalize. A migration of this id that was interrupted continues from its
+        checkpoints, provided that the request is the same.
 
         Returns the status, STOPPED when another process asked for that. Raises Interrupted after `stop_now`,
-        LossNotAccepted, LeaseHeld, InvalidTransition, MigrationFailed, or what the databases say.
+        LossNotAccepted, LeaseHeld, InvalidTransition, MigrationFailed, or an error of the databases.
         """
         options = options or RunOptions()
         self._stop_now = False
@@ -134,7 +134,7 @@ class CopyVerbs(Base):
         source_key: str | None = None,
         target_key: str | None = None,
     ) -> MigrationStatus:
-        """Go on where the checkpoints stand, with the stored plan. Options None = as stored. Raises as `migrate`."""
+        """Continue from the checkpoints, with the stored plan. Options None = as stored. Raises as `migrate`."""
         self._stop_now = False
         async with self._store() as store:
             stored = await store.load(migration_id)

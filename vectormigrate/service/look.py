@@ -98,7 +98,7 @@ class LookVerbs(Base):
             return None if found is None else report_from_json(found)
 
     async def stored_options(self, migration_id: str) -> RunOptions:
-        """How the migration was last told to run. Raises MigrationNotFound."""
+        """How the migration last ran. Raises MigrationNotFound."""
         async with self._store(read_only=True) as store:
             return (await store.load(migration_id)).options
 
@@ -114,11 +114,11 @@ class LookVerbs(Base):
 
     async def collections(self, endpoint: Endpoint, wanted: Callable[[str], bool] = lambda _: True) -> Holdings:
         """What the server of this endpoint holds, of the names that are `wanted`; its collection is not looked at.
-        Raises ConfigError where the adapter cannot list, and what the database says."""
+        Raises ConfigError where the adapter cannot list, and errors of the database."""
         return await holdings(complete_endpoint(self.settings, endpoint), wanted)
 
     async def describe(self, endpoint: Endpoint, sample: int = 10_000) -> CollectionReport:
-        """Shape, counts, and what `sample` records say about the fields. Raises CollectionNotFound."""
+        """Shape, counts, and what `sample` records show about the fields. Raises CollectionNotFound."""
         endpoint = complete_endpoint(self.settings, endpoint)
         async with open_endpoint(endpoint) as opened:
             source = RetryingSource(opened, RetryPolicy(), end_of(endpoint))

@@ -24,8 +24,8 @@ class UndoVerbs(Base):
         self, migration_id: str, *, listener: Listener = ignore, target_key: str | None = None
     ) -> RollbackResult:
         """Remove exactly what this migration wrote: the collection if it made it and everything in it is its own, else
-        the records that it added. Raises InvalidTransition, with the migration as it was, for what cannot be told
-        apart; an error while removing leaves it failed, to be rolled back again."""
+        the records that it added. Raises InvalidTransition, with the migration as it was, for what cannot be
+        distinguished from what others wrote; an error while removing leaves it failed, to be rolled back again."""
         async with self._store() as store:
             stored = await store.load(migration_id)
             await refuse_running(store, migration_id)

@@ -80,7 +80,7 @@ class Session:
 
     async def begin(self) -> None:
         """Take the write lock, however long other processes keep it within reason. Raises StateBusy after that, and
-        StateError for a file that is no longer the one that was opened: SQLite would go on writing where nobody ever
+        StateError for a file that is no longer the one that was opened: SQLite would continue writing where nobody ever
         looks."""
         if file_identity(self.path) != self._file:
             raise file_gone(self.path)

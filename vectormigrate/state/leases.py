@@ -90,7 +90,7 @@ def new_lease(migration_id: str, ttl: float, *, owner: str | None = None, since:
 
 
 def is_live(lease: Lease, now: str) -> bool:
-    """Whether the holder still counts as running. On its own host no change of the time of day says otherwise."""
+    """Whether the holder still counts as running. On its own host no change of the time of day matters."""
     if lease.host_id != host_identity() or lease.steady_until is None:
         return lease.expires_at > now
     return lease.steady_until > steady_now() and is_alive(lease.pid, lease.process_started)

@@ -86,8 +86,8 @@ async def load(session: Session, migration_id: str) -> StoredMigration:
 
 
 async def partitions(session: Session, migration_id: str) -> list[PartitionProgress]:
-    """Where each partition of the plan stands, in the order of the plan. Raises MigrationNotFound, and StateCorrupt for
-    checkpoints that do not belong to this plan."""
+    """The checkpoint of each partition of the plan, in the order of the plan. Raises MigrationNotFound, and
+    StateCorrupt for checkpoints that do not belong to this plan."""
     stored = await load(session, migration_id)
     rows = {row["id"]: row for row in await session.fetch("partitions", id=migration_id)}
     keys = checkpoint_keys(stored)

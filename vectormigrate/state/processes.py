@@ -1,4 +1,4 @@
-"""Tells whether the process that took a lease still lives, by clocks that nobody sets.
+"""Finds out whether the process that took a lease still lives, by clocks that nobody sets.
 
 A start in seconds since the epoch is no identity: it is computed from the time of day, and moves when that is set.
 """
@@ -33,7 +33,7 @@ def host_identity() -> str:
 
 
 def steady_now() -> float:
-    """Seconds of the host's steady clock, the same for all its processes; it stands still while the host sleeps."""
+    """Seconds of the host's steady clock, the same for all its processes; it does not run while the host sleeps."""
     return time.monotonic()
 
 

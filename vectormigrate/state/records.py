@@ -80,7 +80,7 @@ class PageCommit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionProgress:
-    """Where a partition stands. `cursor` None and `seq` 0: nothing is committed yet."""
+    """The checkpoint of a partition. `cursor` None and `seq` 0: nothing is committed yet."""
 
     partition: Partition
     cursor: Cursor

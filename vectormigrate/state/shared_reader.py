@@ -21,7 +21,7 @@ Identity = tuple[int, int]
 
 class SharedReader:
     """Gives out a Store for reading; use as an async context manager. The connection is opened when it is first needed,
-    and anew when the file was replaced or an operation on it failed. Before it is entered, and while there is no
+    and again when the file was replaced or an operation on it failed. Before it is entered, and while there is no
     file, every reader gets a store of his own."""
 
     def __init__(self, path: Path) -> None:

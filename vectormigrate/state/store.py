@@ -86,7 +86,7 @@ class Store:
     async def set_phase(
         self, migration_id: str, phase: Phase, status: Status, *, error: str | None = None, lease: Lease | None
     ) -> None:
-        """Move the migration; engine/lifecycle.py says what is legal. Without a lease only while nobody runs it."""
+        """Move the migration; engine/lifecycle.py has what is legal. Without a lease only while nobody runs it."""
         await self._write(lambda session: migrations.set_phase(session, migration_id, phase, status, error, lease))
 
     async def set_options(self, lease: Lease, options: RunOptions) -> None:
@@ -116,7 +116,7 @@ class Store:
 
     async def status(self, migration_id: str, owner: str | None = None) -> MigrationStatus:
         """One migration. Raises MigrationNotFound, with `owner` also for what this caller of a server did not begin:
-        nothing tells the two apart."""
+        nothing distinguishes the two."""
         found = await read_statuses(self._reader, migration_id=migration_id, owner=owner)
         if not found and owner is None:
             found = await planning.statuses(self._reader, migration_id)
@@ -141,7 +141,7 @@ class Store:
     # Progress
 
     async def partitions(self, migration_id: str) -> Progress:
-        """Where each partition stands, in the order of the plan. Raises MigrationNotFound, StateCorrupt."""
+        """The checkpoint of each partition, in the order of the plan. Raises MigrationNotFound, StateCorrupt."""
         return await migrations.partitions(self._reader, migration_id)
 
     async def commit(self, lease: Lease, commit: PageCommit) -> None:
@@ -253,7 +253,7 @@ class Store:
         return await rejects.list_rejects(self._reader, migration_id, limit=limit, offset=offset)
 
     async def take_rejects(self, migration_id: str, *, after: int = 0, limit: int = 1000) -> Rejects:
-        """Open rejects with a number above `after`, to be tried again: pass the last number seen to go on."""
+        """Open rejects with a number above `after`, to be tried again: pass the last number seen to continue."""
         return await rejects.list_rejects(self._reader, migration_id, after=after, limit=limit)
 
     async def reject_counts(self, migration_id: str) -> dict[str, int]:
@@ -353,7 +353,7 @@ class Store:
         await self._write(lambda session: profiles.save(session, key, profile))
 
     async def profile(self, key: str) -> KeptProfile | None:
-        """What a dry run of today learned about what this key stands for."""
+        """What a dry run of today learned about what this key identifies."""
         return await profiles.find(self._reader, key)
 
     async def proposal(self, proposal_id: str) -> Proposal | None:

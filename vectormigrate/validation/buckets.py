@@ -55,7 +55,7 @@ class Buckets:
         return (self.sums != 0).any(axis=0) | (self.counts[0] != self.counts[1])
 
     def copy(self) -> Buckets:
-        """An independent copy, to be serialised while the original goes on."""
+        """An independent copy, to be serialised while the original is changed."""
         return Buckets(self.sums.copy(), self.counts.copy())
 
     def to_bytes(self) -> bytes:
@@ -75,7 +75,7 @@ class Buckets:
 
 
 def groups(mask: NDArray[np.bool_], weights: NDArray[np.int64], most: int) -> list[NDArray[np.bool_]]:
-    """The chosen buckets as masks of a total weight of at most `most` each (a heavier single bucket stands alone)."""
+    """The chosen buckets as masks of a total weight of at most `most` each (a heavier single bucket is alone)."""
     found: list[NDArray[np.bool_]] = []
     held = most + 1
     for number in np.flatnonzero(mask).tolist():

@@ -152,7 +152,7 @@ async def fetch_readable(
     source: Source, ids: Sequence[RecordId], namespace: str, *, page_rows: int
 ) -> tuple[list[RecordBatch], list[RecordId]]:
     """The records that exist, in batches, and the ids that cannot be read: a failing request is halved until the
-    unreadable records stand alone. What concerns the whole collection or the connection is raised."""
+    unreadable records are alone. What concerns the whole collection or the connection is raised."""
     found: list[RecordBatch] = []
     unreadable: list[RecordId] = []
     todo = [list(ids[start : start + page_rows]) for start in range(0, len(ids), page_rows)]

@@ -138,7 +138,7 @@ def enter_lost(tally: Tally, source: RecordBatch, part: Mapped, rules: MappingRu
 
 
 def enter_extras(tally: Tally, surplus: RecordBatch) -> None:
-    """Count target records that the source does not have; a sidecar tells the id that they came from."""
+    """Count target records that the source does not have; a sidecar holds the id that they came from."""
     tally.extra += len(surplus)
     rows = [row for row, record_id in enumerate(surplus.ids) if tally.would_keep(surplus.namespace, record_id)]
     if not rows:

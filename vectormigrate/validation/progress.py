@@ -1,4 +1,4 @@
-"""Where a full comparison is: small enough to be stored every few seconds, complete enough to go on after a kill."""
+"""Where a full comparison is: small enough to be stored every few seconds, complete enough to resume after a kill."""
 
 from __future__ import annotations
 

@@ -56,10 +56,11 @@ async def repair(
     listener: Listener = ignore,
     page_rows: int = PAGE_ROWS,
 ) -> RepairResult:
-    """Repair the differences that `first` lists, compare again, and go on until nothing differs or nothing gets better.
+    """Repair the differences that `first` lists, compare again, and repeat until nothing differs or nothing gets
+    better.
 
     In a collection that was there before (`created` False) a record that this migration did not write is only replaced
-    when the plan says `overwrite`. `compare_again` must be a fresh comparison of the same kind (no stored progress): it
+    when the plan has `overwrite`. `compare_again` must be a fresh comparison of the same kind (no stored progress): it
     pages through more differences than one result lists and is the judge of the repair.
     """
     repairer = _Repairer(

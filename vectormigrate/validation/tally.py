@@ -110,7 +110,7 @@ class Tally:
         return self.compared - self.different - self.within_bound
 
     def expect(self, batch: RecordBatch) -> None:
-        """These records should be on the target; until something else is said they count as identical there."""
+        """These records should be on the target; until something else is found they count as identical there."""
         self.population += len(batch)
         for name, column in batch.vectors.items():
             present = _valid_count(column)

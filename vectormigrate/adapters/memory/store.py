@@ -42,7 +42,7 @@ class Row:
 
 
 def order_key(record_id: RecordId) -> OrderKey:
-    """Where the id stands in the scan order."""
+    """The position of the id in the scan order."""
     if isinstance(record_id, str):
         return (1, record_id)
     if isinstance(record_id, UUID):

@@ -94,7 +94,7 @@ class Server:
 
 
 def server_of(version: str, deploy_mode: str, build_tags: str) -> Server:
-    """From the server's own words. `v2.3.5-lite` is a full server; Lite says `embedded`."""
+    """From the server's own words. `v2.3.5-lite` is a full server; Lite answers `embedded`."""
     found = re.search(r"(\d+)\.(\d+)(\.\d+)*", version)
     number = found.group(0) if found else version
     lite = deploy_mode == "embedded" or build_tags == "milvus_lite"

@@ -34,7 +34,7 @@ _TEXTS = frozenset({T.VarChar, T.String, T.Text, T.Timestamptz, T.Geometry})
 
 
 def column_check(column: Column, *, lite: bool, objects_only: bool = False) -> Callable[[Metadata], Wrong | None]:
-    """A function that says why a record's value does not fit this field, None when it does. `objects_only`: a JSON
+    """A function that returns why a record's value does not fit this field, None when it does. `objects_only`: a JSON
     field takes objects only, as in Milvus before 2.4."""
     fits = _array_check(column, lite=lite) if column.type == T.Array else _value_check(column.type, column, lite=lite)
     if column.type == T.JSON and objects_only:

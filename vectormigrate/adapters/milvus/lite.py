@@ -49,7 +49,7 @@ class Database:
             return self.port
 
     def leave(self) -> subprocess.Popen[bytes] | None:
-        """One user less; the last one gets the child, which has been told to end."""
+        """One user less; the last one gets the child, which has been asked to end."""
         with self.lock:
             self.users -= 1
             if self.users or self.child is None:

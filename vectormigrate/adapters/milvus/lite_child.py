@@ -40,7 +40,7 @@ class Serving:
         self._running: Any = None
 
     def start(self, path: str) -> dict[str, Any]:
-        """What to tell the parent."""
+        """The answer to the parent."""
         try:
             from milvus_lite.adapter.grpc.server import start_server_in_thread
             from milvus_lite.exceptions import DataDirLockedError

@@ -41,7 +41,7 @@ def _unreadable_index(collection: str, path: str, error: StatusError) -> Invalid
 class Session:
     """State shared by reader and writer. Nothing here is remembered across `forget`.
 
-    `blind`: the user may not see what is loaded; a query tells, of single partitions."""
+    `blind`: the user may not see what is loaded; a query shows it, of single partitions."""
 
     def __init__(self, client: Client, server: Server, config: MilvusConfig) -> None:
         self.client = client
@@ -169,7 +169,7 @@ class Session:
         was released under our feet. Raises InvalidRequest when nobody allowed to load it, or when it has no index,
         without which Milvus cannot load it.
 
-        A query without a partition leaves those out that are not loaded, and nothing says so."""
+        A query without a partition leaves those out that are not loaded, without a sign."""
         if again:
             self._loaded.clear()
         # While one reader loads, the others wait: what is being loaded looks loaded before it can be read whole.

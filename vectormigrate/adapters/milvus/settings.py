@@ -14,7 +14,7 @@ DEFAULT_CONSISTENCY = "Bounded"
 
 
 def settings_of(layout: Layout, aliases: Sequence[str], *, lite: bool) -> tuple[Setting, ...]:
-    """Lite has none of its own to tell but the properties."""
+    """Lite has none of its own but the properties."""
     return tuple(_settings(layout, aliases, lite=lite))
 
 

@@ -1,6 +1,6 @@
 """Requests to the data plane over our own HTTP client.
 
-Not through the SDK's index client: that one retries writes by itself and cannot be told not to, shares a budget of
+Not through the SDK's index client: that one retries writes by itself and cannot be made not to, shares a budget of
 retries and a gate between all clients of the process, turns NaN into null, and drops the LSN of a delete. It is no
 slower, but sends vectors as decimals of doubles, twice as long.
 """
@@ -30,7 +30,7 @@ MESSAGE_LENGTH = 500
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful answer. `written` and `indexed` are LSNs of the request's namespace, None when not told."""
+    """A successful answer. `written` and `indexed` are LSNs of the request's namespace, None when not given."""
 
     json: Any
     written: int | None
@@ -118,7 +118,7 @@ def _seconds(headers: httpx.Headers) -> float | None:
 
 
 def base_url(host: str) -> str:
-    """The data plane's URL from the host that the control plane names, with https unless it says otherwise."""
+    """The data plane's URL from the host that the control plane names, with https unless it has another scheme."""
     url = host if "://" in host else f"https://{host}"
     parts = urlsplit(url)
     if not parts.hostname:

@@ -23,7 +23,7 @@ class PineconeConfig(ServerConfig):
     """`url` is the control plane; the data plane's host is asked for there. `collection` is the index name.
 
     `api_key` is taken from PINECONE_API_KEY when it is missing.
-    `project`: any name for the project, to tell equal index names of two projects apart.
+    `project`: any name for the project, to distinguish equal index names of two projects.
     `index_kind`, `cloud`, `region`, `environment`, `cmek_id`, `deletion_protection`, `dedicated_reads`: of an index
     that is created. A vector index is for the vectors API (at most one dense and one sparse field, whose names are
     fixed), a document index for the documents API. Without them the index is where, and as, the Pinecone index was

@@ -1,8 +1,8 @@
 """Waiting until writes can be read.
 
-The service is eventually consistent. A write is told its LSN, and a query the LSN up to which it saw writes of the same
-namespace; fetch, list and statistics tell none. So "fresh" here means that queries see the write, which is as strong as
-the service allows; fetch and list have no promise of their own.
+The service is eventually consistent. A write returns its LSN, and a query the LSN up to which it saw writes of the same
+namespace; fetch, list and statistics return none. So "fresh" here means that queries see the write, which is as strong
+as the service allows; fetch and list have no promise of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIRST = 0.02
 
 
 async def settle(session: Session, namespace: str, *, by_counts: bool = False) -> None:
-    """Wait until queries see our writes to the namespace. `by_counts`: where the service tells no LSN, wait until the
+    """Wait until queries see our writes to the namespace. `by_counts`: where the service returns no LSN, wait until the
     statistics count what a listing finds. Raises TimedOut."""
     if namespace not in session.pending:
         return

@@ -130,7 +130,7 @@ def _sparse(name: str) -> VectorField:
 
 
 def with_statistics(layout: Layout, stats: Mapping[str, Any]) -> Layout:
-    """The layout of an integrated index, whose description does not tell the form of its vectors."""
+    """The layout of an integrated index, whose description lacks the form of its vectors."""
     if stats.get("vectorType") == "sparse":
         return replace(layout, sparse=_sparse(SPARSE))
     dimension = stats.get("dimension")

@@ -42,8 +42,9 @@ class Listing:
 
 
 async def list_ids(session: Session, namespace: str, token: str | None, last: str) -> AsyncGenerator[Listing, None]:
-    """Pages of ids above `last`, the first one asked with `token`. A token that is refused (nobody says how long they
-    live) is given up: the listing starts again and skips what it had. Raises when that leads nowhere."""
+    """Pages of ids above `last`, the first one asked with `token`. A token that is refused (how long they
+    live is not documented) is given up: the listing starts again and skips what it had. Raises when that leads
+    nowhere."""
     refused_at: str | None = None
     listed = ""
     while True:

@@ -23,7 +23,7 @@ from vectormigrate.errors import CollectionNotFound
 
 class Session:
     """State shared by reader and writer. `pending` holds, per namespace, the LSN of the last write that is not yet
-    known to be indexed (None: the service told no LSN); `settled` the namespaces in which there is none."""
+    known to be indexed (None: the service returned no LSN); `settled` the namespaces in which there is none."""
 
     def __init__(self, config: PineconeConfig, client: Client, control: Control) -> None:
         self.config = config
@@ -47,7 +47,7 @@ class Session:
         self.settled.clear()
 
     async def find(self) -> Layout | None:
-        """Ask for the layout anew; None when there is no such index."""
+        """Ask for the layout again; None when there is no such index."""
         data = await self.control.describe()
         if data is None:
             self.forget()

@@ -50,7 +50,7 @@ class QdrantSpec:
         """The collection, which may not exist yet.
 
         Raises MissingExtra, Unavailable, AuthFailed, and InvalidRequest when the server is no Qdrant or older than
-        1.15, or the collection is sharded otherwise than the config says.
+        1.15, or the collection is sharded otherwise than the config declares.
         """
         _require(self.name)
         from vectormigrate.adapters.qdrant.adapter import QdrantCollection

@@ -23,7 +23,7 @@ MAX_DIM = 65_536
 class QdrantConfig(ServerConfig):
     """`url` is the REST address `http(s)://host[:port][/prefix]` (port 6333 unless given).
 
-    `grpc_port`: where the same server answers gRPC; 6334 beside port 6333, for any other it must be given.
+    `grpc_port`: where the same server answers gRPC; 6334 with port 6333, for any other it must be given.
     `prefer_grpc`: use it for records; without it, or when nothing answers there, or the key may not see that both are
     one server, everything goes over REST, which is several times slower.
     `timeout`: seconds for one call; `connect_timeout`: for the first answer; `ready_timeout`: for `finalize`.

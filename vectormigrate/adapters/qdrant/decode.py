@@ -33,7 +33,7 @@ LARGE = 2.0**63
 
 
 class Ambiguous(Exception):
-    """A value that gRPC cannot tell from another one."""
+    """A value that over gRPC looks like another one."""
 
 
 def payload(fields: Any) -> Metadata:

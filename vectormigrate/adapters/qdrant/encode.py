@@ -21,14 +21,14 @@ Fill = Callable[[Any, int], None]
 
 @lru_cache(maxsize=64)
 def dense_prefix(dim: int) -> bytes:
-    """What stands before the floats of a DenseVector."""
+    """The bytes before the floats of a DenseVector."""
     whole = pb.DenseVector(data=[0.0] * dim).SerializeToString()
     return whole[: len(whole) - 4 * dim]
 
 
 @lru_cache(maxsize=64)
 def multi_prefix(dim: int) -> bytes:
-    """What stands before the floats of one vector in a MultiDenseVector."""
+    """The bytes before the floats of one vector in a MultiDenseVector."""
     whole = pb.MultiDenseVector(vectors=[pb.DenseVector(data=[0.0] * dim)]).SerializeToString()
     return whole[: len(whole) - 4 * dim]
 

@@ -39,7 +39,7 @@ class HttpError(Exception):
 
 
 class NotCompleted(Exception):
-    """A write whose `result.status` does not say that it was applied: its outcome is unknown."""
+    """A write whose `result.status` does not confirm that it was applied: its outcome is unknown."""
 
 
 HTTP: Mapping[int, type[AdapterError]] = {

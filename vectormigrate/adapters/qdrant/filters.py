@@ -14,7 +14,7 @@ from vectormigrate.model.ids import RecordId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Every record, less what the fields say.
+    """Every record, less what the fields exclude.
 
     `namespace` (None: any) is looked up in the payload field `field`; the default one is where that field is missing,
     null or an empty list. `slice`: the share (total, index) that the server picks by a hash of the id; servers before

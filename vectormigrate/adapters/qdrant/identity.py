@@ -1,7 +1,7 @@
 """Whether REST and gRPC lead to one server: the collection is made and described over REST, records go over gRPC.
 
 Every Qdrant has a random peer id, which both interfaces report with a collection's shards. It is kept on the disk, so
-that of a copied one is the same: then our own texts on the collection, which are as old as the migration, tell.
+that of a copied one is the same: then our own texts on the collection, which are as old as the migration, decide.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def deferred(self) -> int:
-        """Records that reads do not show until they are optimised (server 1.18 and later tell)."""
+        """Records that reads do not show until they are optimised (reported by server 1.18 and later)."""
         return int((self.info.get("update_queue") or {}).get("deferred_points") or 0)
 
     @property

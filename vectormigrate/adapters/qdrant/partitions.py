@@ -105,7 +105,7 @@ async def _spread(session: Session, where: Where, parts: int) -> list[RecordId]:
 
 
 def after(cursor: RecordId | None, first: RecordId | None) -> tuple[RecordId | None, bool]:
-    """Where a scan goes on: the id to start at (None: the first), and whether anything can follow at all."""
+    """Where a scan continues: the id to start at (None: the first), and whether anything can follow at all."""
     if cursor is None:
         return first, True
     following = next_id(cursor)

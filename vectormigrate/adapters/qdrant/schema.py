@@ -1,9 +1,9 @@
 """The server's description of a collection -> our schema. Pure.
 
 `extras["qdrant"]` holds what only Qdrant reads, in the words that the adapter of Qdrant Edge uses too: `vectors` and
-`sparse_vectors` (per name, what VectorField cannot say), `payload_schema` (per indexed path `data_type` and `params`),
-`hnsw_config`, `quantization_config`, `optimizers`, `on_disk_payload`, `payload_memory`, `id_tracker_memory` of the
-collection; and beyond Edge `wal_config`, `strict_mode_config`, `metadata`, the sharding settings in PARAMS,
+`sparse_vectors` (per name, what VectorField does not hold), `payload_schema` (per indexed path `data_type` and
+`params`), `hnsw_config`, `quantization_config`, `optimizers`, `on_disk_payload`, `payload_memory`, `id_tracker_memory`
+of the collection; and beyond Edge `wal_config`, `strict_mode_config`, `metadata`, the sharding settings in PARAMS,
 `shard_keys`, `namespace_field` (layout.FIELD), and `config` and `params` for keys that this version does not know.
 """
 

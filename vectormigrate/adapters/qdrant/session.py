@@ -88,7 +88,7 @@ class Session:
 
     async def layout(self, *, fresh: bool = False) -> Layout:
         """What the collection is like, asked again if `fresh`. Raises HttpError 404 when it is not there, and
-        InvalidRequest when it is sharded otherwise than the config says."""
+        InvalidRequest when it is sharded otherwise than the config declares."""
         if self._layout is None or fresh:
             self._layout = None
             info = await self.rest.call("GET", self.path)

@@ -19,7 +19,7 @@ from vectormigrate.model.schema import VectorField
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """Payloads are as stored: with our own fields. `following`: the id to go on from, None at the end."""
+    """Payloads are as stored: with our own fields. `following`: the id to continue from, None at the end."""
 
     ids: list[RecordId]
     payloads: list[Metadata]
@@ -54,7 +54,7 @@ class Transport(Protocol):
     async def upsert(
         self, where: Where, batch: RecordBatch, rows: list[int], payloads: Mapping[int, Metadata], *, single: bool
     ) -> None:
-        """Write these rows of the batch, whose ids all differ. Raises NotCompleted when the server does not say
+        """Write these rows of the batch, whose ids all differ. Raises NotCompleted when the server does not confirm
         that it has."""
         ...
 

@@ -63,7 +63,7 @@ class QdrantEdgeSpec:
         return await run_sync(listed, config.folder())
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
-        """The engine raises bare `Exception`, so only its text tells what happened."""
+        """The engine raises bare `Exception`, so what happened is only in its text."""
         return classify_text(str(error), operation) if type(error) is Exception else None
 
 

@@ -1,6 +1,6 @@
 """The folder: a marker file, and per collection a sub-folder with `collection.json` and the engine's `shard`.
 
-`collection.json` is written last on create and removed first on drop, so it alone says whether a collection exists.
+`collection.json` is written last on create and removed first on drop, so it alone decides whether a collection exists.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _cut(data: bytearray, dim: int, count: int) -> list[Any]:
 def pack(records: Sequence[Any], fields: Sequence[wire.Head]) -> tuple[wire.Head, list[wire.Buffer]]:
     """Ids in the head; payloads as one JSON list (the namespace taken out), then each field's buffers as in `_rows`.
 
-    Record by record, because every look at `record.vector` builds its lists anew and small ones stay in the cache.
+    Record by record, because every look at `record.vector` builds its lists again and small ones stay in the cache.
     """
     payloads = [record.payload for record in records]
     for payload in payloads:

@@ -1,7 +1,7 @@
 """Our schema <-> the engine's configuration, as JSON. Pure.
 
 `extras["qdrant"]` holds what only Qdrant reads, in the words of its configuration: `vectors` and `sparse_vectors` (per
-name, what VectorField cannot say), `payload_schema` (per indexed path `data_type` and `params`), and `hnsw_config`,
+name, what VectorField does not hold), `payload_schema` (per indexed path `data_type` and `params`), and `hnsw_config`,
 `quantization_config`, `optimizers`, `on_disk_payload`, `payload_memory`, `id_tracker_memory` of the collection.
 """
 

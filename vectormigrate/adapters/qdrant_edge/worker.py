@@ -31,7 +31,7 @@ SCROLL_IDS = 50_000
 
 
 class Worker:
-    """The open shard. `_divided`: whether any record was ever given a namespace, which the index on its field tells."""
+    """The open shard. `_divided`: whether any record was ever given a namespace, which the index on its field shows."""
 
     def __init__(self) -> None:
         self._shard: Any = None

@@ -32,7 +32,7 @@ class WeaviateConfig(ServerConfig):
     """`url` is `http(s)://host[:port][/prefix]`, also what Weaviate Cloud calls the REST endpoint.
 
     `grpc_url`: `[http(s)://]host[:port]`; without it the host of `url` and `grpc_port`.
-    `grpc_port`: 50051 beside a default REST port, and must be given beside any other. Weaviate Cloud needs neither.
+    `grpc_port`: 50051 with a default REST port, and must be given with any other. Weaviate Cloud needs neither.
     `collection`: a first letter in lower case is raised, as the server does.
     `activate_tenants`: switch inactive and offloaded tenants on as they are needed, and back at the end.
     `consistency`: for reads and writes. `dangling_references`: fail or drop, see Dangling.

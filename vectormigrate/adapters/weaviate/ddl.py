@@ -57,7 +57,7 @@ ORIGIN = "_vm_origin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Creation:
-    """`body` makes the class; `added` are named vectors beside a legacy one, which Weaviate only takes afterwards."""
+    """`body` makes the class; `added` are named vectors next to a legacy one, which Weaviate only takes afterwards."""
 
     body: dict[str, Json]
     added: dict[str, Json]

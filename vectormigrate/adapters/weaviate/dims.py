@@ -1,4 +1,4 @@
-"""How many dimensions a vector has, which a Weaviate class does not say."""
+"""How many dimensions a vector has, which a Weaviate class does not declare."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class RestError(Exception):
 
 
 class TextError(Exception):
-    """A failure that Weaviate told for one object of a batch and that concerns the whole request."""
+    """A failure that Weaviate reported for one object of a batch and that concerns the whole request."""
 
 
 _QUOTED = re.compile(r"(?<![a-z])'[^']*'|\"[^\"]*\"|`[^`]*`")
@@ -129,25 +129,25 @@ def too_large(error: BaseException) -> bool:
 
 
 def window_of(error: BaseException) -> int | None:
-    """The server's QUERY_MAXIMUM_RESULTS, when the answer says that more were asked for."""
+    """The server's QUERY_MAXIMUM_RESULTS, when the answer states that more were asked for."""
     found = re.search(r"QUERY_MAXIMUM_RESULTS '(\d+)'", grpc_details(error))
     return int(found.group(1)) if found else None
 
 
 def inactive_tenant(error: BaseException) -> bool:
-    """Whether the answer says that the tenant is switched off."""
+    """Whether the answer means that the tenant is switched off."""
     text = error.text if isinstance(error, RestError) else grpc_details(error)
     return _INACTIVE.search(text) is not None
 
 
 def unknown_tenant(error: BaseException) -> bool:
-    """Whether the answer says that there is no such tenant."""
+    """Whether the answer means that there is no such tenant."""
     text = error.text if isinstance(error, RestError) else grpc_details(error)
     return "tenant not found" in text
 
 
 def meaning(text: str) -> tuple[type[AdapterError], str] | None:
-    """What a text means for the whole request, and the text with the way out; None when it says nothing."""
+    """What a text means for the whole request, and the text with the way out; None when it means nothing."""
     # What is quoted comes from records and schemas.
     bare = _QUOTED.sub("", text)
     for pattern, kind, hint in TEXTS:

@@ -1,7 +1,7 @@
 """What vectormigrate keeps on a class: the origin note, the dimensions of vectors that no record holds yet, and
 reference properties that wait for their target classes.
 
-It stands at the end of the class description as `[vectormigrate:1:<base64 of zlib of JSON>]`: the only place that is
+It is the end of the class description as `[vectormigrate:1:<base64 of zlib of JSON>]`: the only place that is
 made together with the class, can be replaced, goes when the class goes, and takes megabytes (1.39.0). Pure.
 """
 

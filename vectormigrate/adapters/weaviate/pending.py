@@ -48,7 +48,7 @@ class Pending:
 
     @property
     def name(self) -> str:
-        """Short names stand in it, long ones as a hash."""
+        """Short names are part of it, long ones as a hash."""
         collection = self._session.config.collection
         return PREFIX + (collection if len(collection) < 200 else uuid5(_IDS, collection).hex)
 

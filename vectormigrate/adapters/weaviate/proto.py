@@ -1,7 +1,7 @@
 """Weaviate's message classes, taken from weaviate-client without running its `__init__`, which takes a second and
 changes the process (warning filters, GRPC_VERBOSITY). Raises ModuleNotFoundError where weaviate-client is missing.
 
-The generated modules import each other by absolute name, so bare stand-ins for the packages above them are in
+The generated modules import each other by absolute name, so empty packages in place of the packages above them are in
 `sys.modules` while they load. Message classes are unique per descriptor: a client imported later has the same ones.
 """
 

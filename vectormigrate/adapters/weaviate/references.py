@@ -1,7 +1,7 @@
 """Cross-references: read as raw beacons, written after their objects, and kept aside where Weaviate refuses them.
 
 - gRPC leaves out references whose target is gone, and members of objects whose name begins with a capital, so both are
-  read over REST, a page of the same ids beside each page.
+  read over REST, a page of the same ids with each page.
 - An object with a reference to a missing object is refused, so objects are written without, and their references are
   appended afterwards. An upsert erases old references, so doing both again after a crash gives the same.
 - With multi-tenancy a reference needs its target at once, and a reference property needs its target class. What has to

@@ -97,7 +97,7 @@ class Session:
         return found
 
     async def find(self) -> Layout | None:
-        """The layout, asked anew and remembered; None for a collection that does not exist. Raises TerminalError where
+        """The layout, asked again and remembered; None for a collection that does not exist. Raises TerminalError where
         gRPC leads to another server."""
         try:
             found = layout_of(await self.client.rest("GET", class_path(self.config.collection)))
@@ -173,7 +173,7 @@ class Session:
 
     async def has(self, namespace: str) -> bool:
         """Whether the namespace exists. Its tenant is switched on when that is wanted; otherwise raises InvalidRequest
-        for one that is off. Until a tenant told that gRPC leads to the same server, each is compared before it is
+        for one that is off. Until a tenant showed that gRPC leads to the same server, each is compared before it is
         read."""
         layout = await self.layout()
         if not layout.divided or not namespace:
@@ -201,7 +201,7 @@ class Session:
         return await self.client.call(rpc, request, answer)
 
     async def held(self, namespace: str) -> None:
-        """An answer that holds records came from a tenant that was empty on both interfaces: now it tells whether they
+        """An answer that holds records came from a tenant that was empty on both interfaces: now it shows whether they
         are one server."""
         if namespace in self._empty and not self.identity.known:
             await self.identity.shared(await self.layout(), namespace)

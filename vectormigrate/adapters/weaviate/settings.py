@@ -43,7 +43,7 @@ _INVERTED: Mapping[str, Json] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What the class's own JSON does not tell. `aliases`: None where they could not be read. `left_out`: tenants that
+    """What is not in the class's own JSON. `aliases`: None where they could not be read. `left_out`: tenants that
     cannot be read as they are; `switched`: those that are switched on for reading; each with its state."""
 
     aliases: Sequence[str] | None = ()

@@ -1,7 +1,8 @@
 """Puts the server into the configuration of programs that host assistants, and checks what is there.
 
 The file of a program is changed only in the entry of this server: other entries, the order of keys and the indentation
-stay. A copy of the file as it was is kept beside it. A file that is no plain JSON (with comments, say) is left alone.
+stay. A copy of the file as it was is kept next to it. A file that is no plain JSON (with comments, for example) is left
+alone.
 """
 
 from __future__ import annotations

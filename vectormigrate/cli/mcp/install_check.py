@@ -1,4 +1,4 @@
-"""`doctor` for the hosts of assistants: whether what stands in their files would start a server that answers."""
+"""`doctor` for the hosts of assistants: whether the entries in their files would start a server that answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands behind `vectormigrate mcp …` and `vectormigrate audit …`."""
+"""The work of `vectormigrate mcp …` and `vectormigrate audit …`."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _show_change(change: Change, place: Place, entry: Entry | None, name: str, *
 
 
 def bundle(common: Common, output: Path, namespace: str) -> int:
-    """Write the documents and say where."""
+    """Write the documents and print where."""
     made = write_bundle(output, namespace=namespace, tools=_tools())
     if common.as_json:
         document({"files": [str(path) for path in made]})
@@ -110,7 +110,7 @@ def _tools() -> list[Tool]:
 
 
 def key_new(common: Common, name: str, scope: str) -> int:
-    """Make a key and say how to let it in."""
+    """Make a key and print how to let it in."""
     _check_name(name)
     secret = new_secret()
     return _tell_key(common, name, scope_of(scope), secret, fresh=True)

@@ -1,4 +1,4 @@
-"""What a run reports, on a terminal: a bar for the step that goes on, and a line for each that has ended."""
+"""What a run reports, on a terminal: a bar for the step at work, and a line for each that has ended."""
 
 from __future__ import annotations
 
@@ -107,11 +107,11 @@ class Bars:
         err().print(Text(clean(message), style="yellow"), soft_wrap=True)
 
     def finish(self) -> None:
-        """The command did what it should. A run that has not said that it is done was stopped."""
+        """The command did what it should. A run that has not reported its end was stopped."""
         self._end() if not self._running else self.close()
 
     def close(self) -> None:
-        """Take the bar off the screen and say where it was: the step did not come to its end."""
+        """Take the bar off the screen and print where it was: the step did not come to its end."""
         if step := self._take():
             self._line("✗", "red", step.words[0], step)
 
@@ -152,7 +152,7 @@ class Bars:
         if step is None:
             return
         if step.words == PHASES[Phase.FINALIZING] and self._left:
-            self._line("…", "yellow", "the target goes on building its index", step)
+            self._line("…", "yellow", "the target continues to build its index", step)
         else:
             self._line("✓", "green", step.words[1], step)
 

@@ -26,7 +26,7 @@ PROGRAM = "vectormigrate"
 
 
 def clean(text: object) -> str:
-    """Text on one line, with control characters (terminal escapes in a record's id, say) made visible."""
+    """Text on one line, with control characters (terminal escapes in a record's id, for example) made visible."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode()
         for char in " ".join(str(text).splitlines())

@@ -39,7 +39,7 @@ def list_document(migrations: Sequence[MigrationStatus]) -> Document:
 
 
 def report_document(report: ValidationReport) -> Document:
-    """A verdict. Ids are typed texts (`i:7`, `s:007`, `u:…`), for JSON cannot tell 2^60 or a UUID from other things."""
+    """A verdict. Ids are typed texts (`i:7`, `s:007`, `u:…`), for JSON has no form of its own for 2^60 or a UUID."""
     made: Document = {**asdict(report), "passed": report.passed}
     made["counts"] = [{**asdict(check), "passed": check.passed} for check in report.counts]
     if report.diff:

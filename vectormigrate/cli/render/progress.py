@@ -55,7 +55,7 @@ class Display(Protocol):
         ...
 
     def say(self, message: str) -> None:
-        """One line beside the bars."""
+        """One line next to the bars."""
         ...
 
 

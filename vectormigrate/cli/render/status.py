@@ -27,7 +27,7 @@ STYLE = {
 
 
 def died(status: MigrationStatus) -> bool:
-    """The state says that it runs, but no process runs it."""
+    """By the state it runs, but no process runs it."""
     return status.status is Status.IN_PROGRESS and not status.runner_alive
 
 

@@ -1,4 +1,4 @@
-"""Whether two records get the same key on the target: found by 64-bit hashes, then told exactly."""
+"""Whether two records get the same key on the target: found by 64-bit hashes, then compared exactly."""
 
 from __future__ import annotations
 

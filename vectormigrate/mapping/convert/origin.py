@@ -3,14 +3,14 @@
 ==== ==================================================================================================
 v    version, 1
 id   typed original id (model/ids.py), when the record's id is another one
-ns   original namespace, when the record stands in another one
-at   CRC-32 of the typed id that the record was given, beside `id` and `ns`
+ns   original namespace, when the record is in another one
+at   CRC-32 of the typed id that the record was given, with `id` and `ns`
 k o m  metadata notes (mapping/convert/metadata.py)
 x    vector field -> 0 (was absent, filled), 1 or sign bits (was zeros), a length note (convert/vectors.py), or for a
      multi-vector `{"position": length note}`
 ==== ==================================================================================================
 
-Names are those of the collection that the sidecar stands in.
+Names are those of the collection that holds the sidecar.
 
 An application may copy a record's metadata, sidecar included, to another record. `id` and `ns` count only for the
 record that they were written for, or two records would become one; the other notes hold for any record, because each

@@ -93,7 +93,7 @@ def in_order(notes: list[Note]) -> list[Note]:
 
 
 def write_path(path: Path) -> str | list[str | int]:
-    """The path as it stands in a note."""
+    """The path as written in a note."""
     return path[0] if len(path) == 1 and isinstance(path[0], str) else list(path)
 
 

@@ -50,7 +50,7 @@ normalise: a unit vector is far inside "leave alone" for every target, so it is 
 
 
 def zero_note(signs: BoolMask) -> int | str:
-    """The note of a vector of zeros that a filler stands for: 1, or the signs of its zeros as base64 bits."""
+    """The note of a vector of zeros that a filler replaces: 1, or the signs of its zeros as base64 bits."""
     return base64.b64encode(np.packbits(signs).tobytes()).decode() if signs.any() else 1
 
 

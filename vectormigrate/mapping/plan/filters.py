@@ -49,7 +49,7 @@ def unlisted(context: PlanContext, listed: tuple[MetadataField, ...]) -> Iterato
 
 
 def warn_of_odd_names(context: PlanContext, losses: LossList) -> None:
-    """Tell which fields of a source that filters on everything get no index because of their names."""
+    """Warn which fields of a source that filters on everything get no index because of their names."""
     if context.profile is None or not context.source_caps.filters_all:
         return
     odd = [repr(path) for path in sorted(context.profile.fields) if not _is_plain(path)]

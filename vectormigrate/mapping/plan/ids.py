@@ -80,7 +80,7 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
 
 
 def changed_names(plan: NamespacePlan, *, legal: bool) -> dict[str, str]:
-    """The part of `names` that the Mapper must be told: names that differ, and a "" that must stay."""
+    """The part of `names` that the Mapper needs: names that differ, and a "" that must stay."""
     return {name: new for name, new in sorted(plan.names.items()) if name != new or (name == "" and not legal)}
 
 

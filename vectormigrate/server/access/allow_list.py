@@ -40,7 +40,7 @@ SHORTEST_SECRET = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """A connection as agents may know it: never its URL. `problem` says why it cannot be used now."""
+    """A connection as agents may know it: never its URL. `problem` is why it cannot be used now."""
 
     name: str
     type: str
@@ -81,7 +81,7 @@ class Access:
         return self._settings
 
     def keep_secrets(self) -> None:
-        """From now on nothing shows a credential of any connection, or of the variables that stand in for one."""
+        """From now on nothing shows a credential of any connection, or of the variables that hold one."""
         for side in ("source", "target", ""):
             _keep(environ.get(key_variable(side)))
         for name in self.settings.connections.names:

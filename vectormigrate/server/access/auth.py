@@ -1,6 +1,6 @@
 """Who is asking: the ring of valid keys, the check of a request's credentials, and the caller that tools ask about.
 
-A caller is known per message, on every transport. Where nothing has said who is asking, nobody is: `caller()` then
+A caller is known per message, on every transport. Where nothing has shown who is asking, nobody is: `caller()` then
 holds no scope. On stdio the caller is `local`, with every scope: whoever started the process.
 """
 
@@ -48,7 +48,7 @@ class Forbidden(VectorMigrateError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Whoever sent the message at hand. `name` is the owner of the key; `fingerprint` tells his keys apart."""
+    """Whoever sent the message at hand. `name` is the owner of the key; `fingerprint` identifies one of their keys."""
 
     name: str
     fingerprint: str
@@ -72,7 +72,7 @@ def caller() -> Caller:
 
 
 def require(scope: str) -> Caller:
-    """The caller, if he has the scope. Raises Forbidden, whose text says what to do and is fit for a model."""
+    """The caller, if they have the scope. Raises Forbidden, whose text names the way out and is fit for a model."""
     found = caller()
     if not found.has(scope):
         raise Forbidden(
@@ -124,7 +124,7 @@ class KeyRing:
         return self._keys
 
     def find(self, secret: str) -> Key | None:
-        """The key with this secret, in a time that tells nothing about it."""
+        """The key with this secret, in a time that reveals nothing about it."""
         self._look()
         return find_key(self._keys, secret)
 

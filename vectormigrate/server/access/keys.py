@@ -77,7 +77,7 @@ class Key:
 
     @property
     def fingerprint(self) -> str:
-        """The first eight hexadecimal digits of the digest: enough to tell keys apart, useless to guess one."""
+        """The first eight hexadecimal digits of the digest: enough to distinguish keys, useless to guess one."""
         return f"sha256:{self.digest.hex()[:8]}"
 
 
@@ -154,7 +154,7 @@ def _key_of_entry(entry: object, where: str) -> Key:
 
 
 def find_key(keys: Iterable[Key], secret: str) -> Key | None:
-    """The key with this secret. Every key is compared, each in constant time, whatever matches: the time taken tells
+    """The key with this secret. Every key is compared, each in constant time, whatever matches: the time taken reveals
     neither whether a key is valid nor how much of it is."""
     digest = digest_of(secret)
     found: Key | None = None

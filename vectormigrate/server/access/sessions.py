@@ -87,7 +87,7 @@ class Sessions:
 
 
 def noting(send: Send, succeeded: Callable[[Headers], None]) -> Send:
-    """`send` that tells when an answer begins which is no error."""
+    """`send` that reports when an answer begins which is no error."""
 
     async def noted(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] < 400:

@@ -126,8 +126,8 @@ class Operations:
         run: Callable[[], Awaitable[T]],
         outcome_of: Callable[[T], str] = lambda _: "ok",
     ) -> T:
-        """Run a request as its caller, within his limits, and write down how it went. `outcome_of` says the outcome
-        from the result: `ok` or `tool_error`.
+        """Run a request as its caller, within their limits, and write down how it went. `outcome_of` returns the
+        outcome from the result: `ok` or `tool_error`.
 
         Raises LimitReached; AuditUnwritable, which refuses every request until the log can be written again; and what
         `run` raises.
@@ -321,7 +321,7 @@ def migration_of(inbound: Inbound, result: object) -> str | None:
 
 
 def mcp_middleware(operations: Operations, *, local: bool) -> ServerMiddleware[Any]:
-    """The middleware for `MCPServer.middleware.insert(0, …)`: `handle` around each message. `local` says that the
+    """The middleware for `MCPServer.middleware.insert(0, …)`: `handle` around each message. `local` means that the
     server speaks over stdio (or in memory), where a message without an HTTP request comes from who started the process;
     on an HTTP server it comes from nobody."""
 

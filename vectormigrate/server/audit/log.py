@@ -1,7 +1,7 @@
 """The audit log: one line of JSON per request, each bound to the line before it by a hash.
 
 Files: `audit.jsonl` is written to; when it is full it becomes `audit.000001.jsonl` (`.000002`, …) and the first line of
-the next file goes on with the chain. Nothing is ever deleted or changed here. Several processes may write to one log.
+the next file continues the chain. Nothing is ever deleted or changed here. Several processes may write to one log.
 
 Each line holds `seq` (1, 2, … without a gap, over all files), `prev` (the hash of the line before it; 64 zeros at the
 beginning) and `hash`: SHA-256 over the line's other members as compact JSON with sorted keys. What the chain proves: no
@@ -43,7 +43,7 @@ _ROTATED = re.compile(r"\.(\d{6,})$")
 
 
 def default_log(settings: Settings) -> Path:
-    """The log that `[server] audit` of the connections file names, else `audit.jsonl` beside the state file."""
+    """The log that `[server] audit` of the connections file names, else `audit.jsonl` next to the state file."""
     named = settings.connections.server.get("audit")
     if named is not None and not isinstance(named, str):
         raise ConfigError(f"{settings.connections.where('server', 'audit')}: server.audit must be text in quotes")

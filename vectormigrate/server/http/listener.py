@@ -61,7 +61,7 @@ class Caps:
 
 
 class Connection(H11Protocol):
-    """uvicorn's, which also tells when it has ended and since when it waits for a request."""
+    """uvicorn's, which also knows when it has ended and since when it waits for a request."""
 
     def __init__(self, *, lost: Callable[[], None], **given: Any) -> None:
         super().__init__(**given)
@@ -134,7 +134,8 @@ class Listener(uvicorn.Server):
         self.started = True
 
     async def main_loop(self) -> None:
-        """Serve until told to end. One that is cancelled ends in order as well: uvicorn would leave everything open."""
+        """Serve until asked to end. One that is cancelled ends in order as well: uvicorn would leave everything
+        open."""
         try:
             await super().main_loop()
         except asyncio.CancelledError:

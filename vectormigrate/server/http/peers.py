@@ -37,7 +37,7 @@ class Proxies:
         return Proxies(networks=tuple(found))
 
     def trusts(self, address: str) -> bool:
-        """Whether the one at this address may say for whom it asks."""
+        """Whether the one at this address may name for whom it asks."""
         found = _address(address)
         return found is not None and any(found in network for network in self.networks)
 

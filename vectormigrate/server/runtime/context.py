@@ -165,7 +165,7 @@ class ServerContext:
     # -- jobs
 
     def run(self, migration_id: str, owner: str, *, retry_rejects: bool = False) -> Job:
-        """Start or go on with a stored migration in the background. Raises LeaseHeld."""
+        """Start or resume a stored migration in the background. Raises LeaseHeld."""
         return self.jobs.start("run", migration_id, owner, lambda job: self._run(job, retry_rejects))
 
     async def _run(self, job: Job, retry_rejects: bool) -> MigrationStatus:

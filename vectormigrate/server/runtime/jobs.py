@@ -2,7 +2,7 @@
 
 A connection that goes away takes nothing with it. When the process is to end, runs are asked to stop after the batches
 in flight; what does not stop in time is cut off, which costs nothing but the page in hand: everything that the target
-acknowledged is in the state file, and a later run goes on from there.
+acknowledged is in the state file, and a later run continues from there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Word of changes to clients that asked for it, whoever makes the change: this server, or a command in a shell.
+"""Notifications of changes to the clients that subscribed, whoever makes the change: this server, or a command in a
+shell.
 
 The state file is looked at once a second, and only while somebody listens. That is also the throttle: at most one
 notification per second and resource. Clients of both protocol eras are served: `subscriptions/listen` reads the bus,
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class Bus(InMemorySubscriptionBus):
-    """The SDK's bus, which also says when the first listener comes."""
+    """The SDK's bus, which also reports when the first listener comes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,8 +98,8 @@ def _heard_by(only: str | None, changes: Sequence[Change]) -> Iterable[str]:
 
 
 class Subscriptions:
-    """Looks for changes and tells them. `bus` is for those who may hear of all migrations; who may hear of his own only
-    is on a bus of his."""
+    """Looks for changes and notifies of them. `bus` is for those who may hear of all migrations; who may hear of their
+    own only is on a bus of his."""
 
     def __init__(self, server_context: ServerContext, bus: Bus) -> None:
         self.server_context = server_context
@@ -116,7 +117,7 @@ class Subscriptions:
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
-        """Tell changes inside."""
+        """Notify of changes inside the block."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch)
             try:

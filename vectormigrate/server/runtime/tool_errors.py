@@ -1,4 +1,4 @@
-"""Errors as an agent reads them: one line that says what to do next, in the words of the tools, without a secret."""
+"""Errors as an agent reads them: one line with what to do next, in the words of the tools, without a secret."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def in_tool_words(text: str) -> str:
 
 
 def one_error(error: BaseException) -> BaseException:
-    """The error that says most in a group of errors: one of ours if there is one."""
+    """The most specific error of a group of errors: one of ours if there is one."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     leaves = [one_error(inner) for inner in error.exceptions]
@@ -84,7 +84,7 @@ def arguments_text(error: ValidationError) -> str:
 @contextmanager
 def as_tool_errors() -> Generator[None]:
     """Inside, an expected failure becomes a ToolError, whose text the model sees. Anything else is a defect and stays
-    what it is: the SDK logs it and tells the model nothing."""
+    what it is: the SDK logs it and the model sees nothing."""
     try:
         yield
     except (VectorMigrateError, OSError) as error:

@@ -67,7 +67,7 @@ class _Showing:
     left: int
 
     def value(self, value: Any, key: str) -> Any:
-        """The copy of a value that stands under this key."""
+        """The copy of a value under this key."""
         if isinstance(value, str):
             return self.text(value, key)
         if isinstance(value, Mapping):

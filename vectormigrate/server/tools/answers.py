@@ -200,7 +200,7 @@ class ReportSummary(Answer):
 
 
 class ValidateAnswer(Answer):
-    """A validation, finished or going on in the background."""
+    """A validation, finished or at work in the background."""
 
     migration_id: str
     state: Literal["finished", "running"]
@@ -242,7 +242,7 @@ class RejectsAnswer(Answer):
 
 
 class RollbackAnswer(Answer):
-    """What a rollback removed, or that it goes on in the background."""
+    """What a rollback removed, or that it is at work in the background."""
 
     migration_id: str
     state: Literal["finished", "running"]

@@ -54,7 +54,7 @@ def asked(
 ) -> Confirmation | Elicit[Confirmation]:
     """The form with this question, or the typed name. `otherwise` is what the operator does instead.
 
-    Raises ToolError, which says what to do. The question must not change while the user thinks: it is asked again.
+    Raises ToolError with the way out. The question must not change while the user thinks: it is asked again.
     """
     if form_wanted(context):
         return Elicit(question, Confirmation)
@@ -69,7 +69,7 @@ def asked(
 
 
 def require_consent(answer: object, collection: str, undone: str) -> None:
-    """Raise ConfigError unless the user typed the name of the collection; `undone` says that nothing happened."""
+    """Raise ConfigError unless the user typed the name of the collection; `undone` states that nothing happened."""
     if not isinstance(answer, AcceptedElicitation):
         raise ConfigError(f"the user did not confirm; {undone}")
     if answer.data.target_collection != collection:

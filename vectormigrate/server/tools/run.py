@@ -1,4 +1,4 @@
-"""The tools that stop and go on with migrations. Work goes on in jobs; the tools return at once."""
+"""The tools that stop and resume migrations. Work is done in jobs; the tools return at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RunTools:
 
     async def stop_migration(self, migration_id: MigrationId) -> answers.StatusAnswer:
         """Stop a migration after the batches in flight, wherever it runs. What was copied is kept; resume_migration
-        goes on exactly there. Also ends a validation that this server runs."""
+        continues exactly there. Also ends a validation that this server runs."""
         with as_tool_errors():
             await self.server_context.require_access(migration_id)
             job = self.server_context.jobs.find(migration_id)
@@ -63,8 +63,8 @@ class RunTools:
         migration_id: MigrationId,
         retry_rejects: Annotated[bool, Field(description="Also try the refused records again.")] = False,
     ) -> answers.StatusAnswer:
-        """Go on in the background with a migration that was stopped, failed or whose process died, exactly where it
-        stands. Then wait_migration."""
+        """Resume a migration that was stopped, failed or whose process died, in the background and exactly where it
+        ended. Then wait_migration."""
         with as_tool_errors():
             await self.server_context.require_access(migration_id)
             status = await self.server_context.status(migration_id)

@@ -1,4 +1,4 @@
-"""How a tool is made from a method: who may call it, what hosts are told about it, and how its failures read."""
+"""How a tool is made from a method: who may call it, what hosts see of it, and how its failures read."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class WrongArguments(ToolError):
 
 
 class CheckedTool(Tool):
-    """A tool that asks for a scope, refuses arguments that it does not know, and tells every expected failure.
+    """A tool that asks for a scope, refuses arguments that it does not know, and answers with every expected failure.
 
     The SDK ignores unknown arguments; a misspelled `namespaces` would then copy all of them.
     """
