@@ -104,9 +104,9 @@ def test_a_mistake_is_answered_with_what_was_meant(world: Shell, arguments: list
 
 def test_a_refused_loss_is_explained_and_the_target_takes_the_name_of_the_source(world: Shell) -> None:
     target = ["--target-type", "pinecone", "--target-api-key", "nobody", "--target-url", DEAD]
-    refused = world.run("migrate", "m", *ends()[:6], "--exclude", "title", *ends()[6:8], "--target-url", "named")
+    refused = world.run("migrate", "named", *ends()[:6], "--exclude", "title", *ends()[6:8], "--target-url", "named")
     assert refused.code == 0, refused.err
-    assert world.run("status", "m", "--json").document["target"].endswith("/docs")
+    assert world.run("status", "named", "--json").document["target"].endswith("/docs")
     assert f"target, pinecone at '{DEAD}'" in world.run("migrate", "n", *ends()[:6], *target).err
     missing = world.run("status", "n1").err
     assert "no migration 'n1'" in missing

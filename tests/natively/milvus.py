@@ -23,9 +23,14 @@ async def read(endpoint: Endpoint) -> list[NativeRecord]:
         return await run_sync(_read, f"http://{address}", endpoint.collection)
 
 
+QUIET = {"grpc.keepalive_permit_without_calls": 0, "grpc.use_local_subchannel_pool": 1}
+"""By default pymilvus pings a server every ten seconds, also on the connection that grpc keeps after `close`, until
+Lite's server refuses it with "Too many pings"."""
+
+
 def _read(url: str, collection: str) -> list[NativeRecord]:
     pymilvus: Any = importlib.import_module("pymilvus")
-    client = pymilvus.MilvusClient(url)
+    client = pymilvus.MilvusClient(url, grpc_options=QUIET)
     try:
         client.load_collection(collection)
         schema = client.describe_collection(collection)["fields"]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.server.toy import bearer
 from tests.server.world import ADMIN_KEY, CANARY, World, on_http
+from vectormigrate.server.access import limiter
 from vectormigrate.server.audit.verify import verify
 
 FUZZ = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -49,6 +50,8 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
     with pytest.MonkeyPatch.context() as patch, start_blocking_portal() as portal, ExitStack() as held:
         patch.setenv("CANARY", CANARY)
+        # Whoever sends so much garbage is shut out for a minute, which other tests are about.
+        patch.setattr(limiter, "GARBAGE_PER_MINUTE", 1_000_000)
         world = World(tmp_path_factory.mktemp("fuzz"))
         world.write()
         portal.call(world.seed)

@@ -107,6 +107,6 @@ async def _pump(source: ByteReceiveStream, target: ByteSendStream, scope: anyio.
     try:
         async for data in source:
             await target.send(data)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
         pass
     scope.cancel()

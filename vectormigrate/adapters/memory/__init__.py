@@ -1,49 +1,21 @@
 """Collections in this process's memory: the reference adapter, which holds everything and is exact.
 
-Examples and tests run on it. With the option `profile` it takes on another database's limits and enforces them.
+Its parts are loaded on first use, so that a child process may import one module of the folder alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
-from anyio.lowlevel import checkpoint
-
-from vectormigrate.adapter import Listing
-from vectormigrate.adapters.memory.adapter import MemoryCollection
-from vectormigrate.adapters.memory.config import CAPABILITIES, MemoryConfig, register_profile
-from vectormigrate.adapters.memory.store import store
-from vectormigrate.errors import AdapterError
+if TYPE_CHECKING:
+    from vectormigrate.adapters.memory.spec import CAPABILITIES, SPEC, MemoryConfig, register_profile
 
 __all__ = ["CAPABILITIES", "SPEC", "MemoryConfig", "register_profile"]
 
 
-class MemorySpec:
-    """AdapterSpec of `memory`."""
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vectormigrate.adapters.memory import spec
 
-    name = "memory"
-    extra: str | None = None
-    config = MemoryConfig
-    capabilities = CAPABILITIES
-
-    @asynccontextmanager
-    async def open(self, config: MemoryConfig) -> AsyncGenerator[MemoryCollection, None]:
-        """The collection in the store that the url names. Raises ConfigError for an unknown profile."""
-        collection = MemoryCollection(config)
-        try:
-            yield collection
-        finally:
-            collection.close()
-
-    async def list_collections(self, config: MemoryConfig) -> Listing:
-        """The collections of the store."""
-        await checkpoint()
-        return Listing(server=self.name, names=sorted(store(config.store)))
-
-    def classify(self, error: BaseException, operation: str) -> AdapterError | None:
-        """There is no vendor whose exceptions could mean something."""
-        return None
-
-
-SPEC = MemorySpec()
+    return getattr(spec, name)

@@ -1,70 +1,21 @@
 """Collections in a folder, held by the Qdrant engine in a child process (package `qdrant-edge-py`).
 
-The folder is a catalogue: one sub-folder per collection, with the engine's shard and our description of it. Only the
-child imports the vendor's package.
+Its parts are loaded on first use, so that a child process may import one module of the folder alone.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
-import anyio
-from anyio.to_thread import run_sync
-
-from vectormigrate.adapter import Listing
-from vectormigrate.adapters.qdrant_edge import engine
-from vectormigrate.adapters.qdrant_edge.adapter import EdgeCollection
-from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, QdrantEdgeConfig
-from vectormigrate.adapters.qdrant_edge.errors import classify_text
-from vectormigrate.adapters.qdrant_edge.types import TYPE_WORDS
-from vectormigrate.errors import AdapterError, MissingExtra
+if TYPE_CHECKING:
+    from vectormigrate.adapters.qdrant_edge.spec import CAPABILITIES, SPEC, QdrantEdgeConfig
 
 __all__ = ["CAPABILITIES", "SPEC", "QdrantEdgeConfig"]
 
 
-def _require(name: str) -> None:
-    if importlib.util.find_spec("qdrant_edge") is None:
-        raise MissingExtra(name, "qdrant-edge", "qdrant-edge-py")
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vectormigrate.adapters.qdrant_edge import spec
 
-
-class QdrantEdgeSpec:
-    """AdapterSpec of `qdrant_edge`."""
-
-    name = "qdrant_edge"
-    extra: str | None = "qdrant-edge"
-    config = QdrantEdgeConfig
-    capabilities = CAPABILITIES
-    type_words = TYPE_WORDS
-
-    @asynccontextmanager
-    async def open(self, config: QdrantEdgeConfig) -> AsyncGenerator[EdgeCollection, None]:
-        """The collection, locked against other processes from here (or from `create`) to the end.
-
-        Raises MissingExtra, and Unavailable when another process keeps it open longer than `lock_wait`.
-        """
-        _require(self.name)
-        shared = engine.acquire(config.folder(), config.collection, config.lock_wait)
-        collection = EdgeCollection(config, shared)
-        try:
-            await run_sync(shared.open_if_exists)
-            yield collection
-        finally:
-            collection.close()
-            with anyio.CancelScope(shield=True):
-                await run_sync(engine.release, shared)
-
-    async def list_collections(self, config: QdrantEdgeConfig) -> Listing:
-        """The collections of the folder. Raises MissingExtra, InvalidRequest for a folder of something else."""
-        _require(self.name)
-        from vectormigrate.adapters.qdrant_edge.listing import listed
-
-        return await run_sync(listed, config.folder())
-
-    def classify(self, error: BaseException, operation: str) -> AdapterError | None:
-        """The engine raises bare `Exception`, so what happened is only in its text."""
-        return classify_text(str(error), operation) if type(error) is Exception else None
-
-
-SPEC = QdrantEdgeSpec()
+    return getattr(spec, name)

@@ -10,11 +10,9 @@ from vectormigrate.adapter import Capabilities, ConnectionConfig, ValueKind
 from vectormigrate.adapter.json_floats import EXACT_FIELD
 from vectormigrate.adapter.qdrant_indexes import TURBO_OFFER
 from vectormigrate.adapter.qdrant_settings import KNOWN, SERVER_ONLY, carried
+from vectormigrate.adapters.qdrant_edge.wire import NAMESPACE_FIELD
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
-
-NAMESPACE_FIELD = "_vm_namespace"
-"""Payload key that holds the namespace; records of the default namespace lack it."""
 
 RESERVED = frozenset({NAMESPACE_FIELD, EXACT_FIELD})
 

@@ -17,7 +17,7 @@ import orjson
 import qdrant_edge as edge
 
 from vectormigrate.adapters.qdrant_edge import wire
-from vectormigrate.adapters.qdrant_edge.config import NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant_edge.wire import NAMESPACE_FIELD
 
 NativeId = int | UUID
 

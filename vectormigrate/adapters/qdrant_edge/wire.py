@@ -16,6 +16,9 @@ import orjson
 Buffer = bytes | bytearray | memoryview
 Head = dict[str, Any]
 
+NAMESPACE_FIELD = "_vm_namespace"
+"""Payload key that holds the namespace; records of the default namespace lack it."""
+
 _PREFIX = struct.Struct("=II")
 
 

@@ -18,8 +18,8 @@ import qdrant_edge as edge
 
 from vectormigrate.adapter import child_process
 from vectormigrate.adapters.qdrant_edge import points, wire
-from vectormigrate.adapters.qdrant_edge.config import NAMESPACE_FIELD
 from vectormigrate.adapters.qdrant_edge.params import edge_config, index_params
+from vectormigrate.adapters.qdrant_edge.wire import NAMESPACE_FIELD
 
 Answer = tuple[dict[str, Any], list[wire.Buffer]]
 

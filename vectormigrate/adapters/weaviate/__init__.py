@@ -1,94 +1,21 @@
 """Weaviate: servers from 1.27 on and Weaviate Cloud.
 
-Speaks gRPC with Weaviate's own messages and REST for what gRPC lacks, instead of the client's Python models, which lose
-settings, cut nanoseconds, fail a whole page for one date, and retry by themselves.
+Its parts are loaded on first use, so that a child process may import one module of the folder alone.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
-
-import anyio
-
-from vectormigrate.adapter import Listing
-from vectormigrate.adapters.weaviate import errors
-from vectormigrate.adapters.weaviate.capabilities import CAPABILITIES
-from vectormigrate.adapters.weaviate.config import WeaviateConfig
-from vectormigrate.adapters.weaviate.types import TYPE_WORDS
-from vectormigrate.errors import AdapterError, MissingExtra
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vectormigrate.adapters.weaviate.adapter import WeaviateCollection
-    from vectormigrate.adapters.weaviate.session import Session
+    from vectormigrate.adapters.weaviate.spec import CAPABILITIES, SPEC, WeaviateConfig
 
 __all__ = ["CAPABILITIES", "SPEC", "WeaviateConfig"]
 
-MODULES = ("weaviate", "grpc", "google.protobuf", "httpx")
 
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vectormigrate.adapters.weaviate import spec
 
-def _require(name: str) -> None:
-    for module in MODULES:
-        try:
-            found = importlib.util.find_spec(module) is not None
-        except ModuleNotFoundError:
-            found = False
-        if not found:
-            raise MissingExtra(name, name, module)
-
-
-class WeaviateSpec:
-    """AdapterSpec of `weaviate`."""
-
-    name = "weaviate"
-    extra: str | None = "weaviate"
-    config = WeaviateConfig
-    capabilities = CAPABILITIES
-    type_words = TYPE_WORDS
-
-    @asynccontextmanager
-    async def open(self, config: WeaviateConfig) -> AsyncGenerator[WeaviateCollection, None]:
-        """The collection. Tenants that were switched on for reading are switched off again at the end.
-
-        Raises MissingExtra, Unavailable (REST or gRPC), AuthFailed, InvalidRequest for a server that is no Weaviate.
-        """
-        _require(self.name)
-        from vectormigrate.adapters.weaviate.adapter import WeaviateCollection
-        from vectormigrate.adapters.weaviate.client import connected
-        from vectormigrate.adapters.weaviate.session import Session
-
-        async with connected(config) as client:
-            session = Session(client, config)
-            with errors.translated("open"):
-                # The first answer that needs a right: `/meta` is open to everybody on many servers.
-                await session.opened()
-            try:
-                yield WeaviateCollection(session)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await _restore(session)
-
-    async def list_collections(self, config: WeaviateConfig) -> Listing:
-        """The collections that the key may see. Raises as `open`."""
-        _require(self.name)
-        from vectormigrate.adapters.weaviate.listing import listed
-
-        return await listed(config)
-
-    def classify(self, error: BaseException, operation: str) -> AdapterError | None:
-        """Weaviate's REST answers, gRPC's and httpx' errors."""
-        return errors.classify(error, operation)
-
-
-async def _restore(session: Session) -> None:
-    """A server that is gone gets its tenants' states back no more."""
-    try:
-        with errors.translated("close"):
-            await session.restore()
-    except AdapterError:
-        pass
-
-
-SPEC = WeaviateSpec()
+    return getattr(spec, name)
