@@ -235,7 +235,7 @@ class Bench:
         async with open_endpoint(self.source) as source:
             caps = source.capabilities
         made = [fitting(caps, batch(n * size, size, self.args.dim, ids_for(caps, self.args))) for n in range(8)]
-        pool = [mapper.convert(item).batch for item in made]
+        pool = [mapper.convert(item)[0].batch for item in made]
         rows = self.args.records // size * size
         async with open_ends(self.source, self.target, self.options, ignore) as ends:
             target = ends.target
