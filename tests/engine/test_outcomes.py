@@ -88,7 +88,7 @@ def test_the_widest_database_holds_every_probe_and_all_is_exact_there() -> None:
         ({"ids_per_namespace": False}, {"namespaces: one id in two": Outcome.RESTORED}),
         (
             {"max_vectors": 1},
-            {"dense vectors: several fields": Outcome.LOSS, "sparse vectors: beside dense": Outcome.LOSS},
+            {"dense vectors: several fields": Outcome.LOSS, "sparse vectors: next to dense": Outcome.LOSS},
         ),
     ],
 )

@@ -350,7 +350,7 @@ PROBES: tuple[Probe, ...] = (
         )
     ),
     Probe(group="sparse vectors", name="alone", effects=STORED, make=_sparse(alone=True)),
-    Probe(group="sparse vectors", name="beside dense", effects=(*STORED, *METRICS), make=_sparse(alone=False)),
+    Probe(group="sparse vectors", name="next to dense", effects=(*STORED, *METRICS), make=_sparse(alone=False)),
     Probe(group="multi-vectors", name="float32", effects=STORED, make=_multi),
     *(Probe(group="metrics", name=str(metric), effects=METRICS, make=_with_metric(metric)) for metric in Metric),
     *(

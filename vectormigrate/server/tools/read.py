@@ -142,7 +142,7 @@ class LookTools:
     async def list_rejects(
         self, migration_id: MigrationId, limit: Limit = 20, offset: Offset = 0
     ) -> answers.RejectsAnswer:
-        """List records that the target refused, oldest first, each with a code and the reason. After mending the cause,
+        """List records that the target refused, oldest first, each with a code and the reason. Once the cause is fixed,
         resume_migration(retry_rejects=true) tries them again."""
         with as_tool_errors():
             await self.server_context.require_access(migration_id)
@@ -236,8 +236,8 @@ class LookTools:
         ] = None,
         max_wait_seconds: Wait = 30.0,
     ) -> answers.ValidateAnswer:
-        """Compare source and target of a completed migration: exact counts, record contents, searches. A long one goes
-        on in the background: wait_migration, then migration_report. The report is stored."""
+        """Compare source and target of a completed migration: exact counts, record contents, searches. A long one
+        continues in the background: wait_migration, then migration_report. The report is stored."""
         with as_tool_errors():
             if full and sample_size is not None:
                 raise ConfigError("full compares every record: leave out sample_size")

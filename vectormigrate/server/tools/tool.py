@@ -33,7 +33,10 @@ Collection: TypeAlias = Annotated[
     str | None, Field(max_length=300, description="Collection; default: the connection's own.")
 ]
 Wait: TypeAlias = Annotated[
-    float, Field(ge=0, le=LONGEST_WAIT, description="Wait at most so many seconds for the end; it goes on regardless.")
+    float,
+    Field(
+        ge=0, le=LONGEST_WAIT, description="Wait at most so many seconds for the end; the work continues regardless."
+    ),
 ]
 
 PlanId: TypeAlias = Annotated[str, Field(max_length=40, description="Id of a plan, from plan_migration.")]
