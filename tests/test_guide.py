@@ -246,6 +246,11 @@ def test_every_error_has_a_way_out_and_an_exit_code() -> None:
     assert documented == {kind.exit_code for kind in kinds} | {0}
 
 
+def test_the_architecture_page_shows_every_room() -> None:
+    rooms = {path.parent.name for path in (ROOT / "vectormigrate").glob("*/__init__.py")}
+    assert rooms <= literals("architecture.md")
+
+
 def test_every_tool_is_explained_by_hand_and_in_the_reference() -> None:
     assert tools() <= literals("mcp.md")
     assert {f"## {tool}" for tool in tools()} <= {*TEXTS[GUIDE / "reference/tools.md"].splitlines()}
