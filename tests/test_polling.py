@@ -11,7 +11,7 @@ import pytest
 from vectormigrate.adapter import polling
 from vectormigrate.adapter.polling import GROWTH, Poll
 
-ADAPTERS = Path(polling.__file__).parent / "adapters"
+ADAPTERS = Path(polling.__file__).parent.parent / "adapters"
 
 
 async def questions(seconds: float, first: float) -> list[float]:
