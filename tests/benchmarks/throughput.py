@@ -218,7 +218,7 @@ class Bench:
                 async for page in source.scan(task.partition, page_rows=4000):
                     rows += len(page.batch)
 
-            tasks = [PartitionTask(migration_id="", partition=p, after=None, next_seq=1) for p in partitions]
+            tasks = [PartitionTask(partition=p, after=None, next_seq=1) for p in partitions]
             self.meter.start()
             await run_local(tasks, drain, source.capabilities.readers)
             self.meter.stop()

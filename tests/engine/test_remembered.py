@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,6 +116,15 @@ async def test_a_request_that_maps_otherwise_reads_again(service: Service, reque
         replace(request_, partitions=1, excludes=("n",)),
     ):
         assert said(await service.plan(other)) == []
+
+
+async def test_renames_as_pairs_of_names_still_plan_what_the_mapping_plans(
+    service: Service, request_: MigrationRequest
+) -> None:
+    pairs: Any = (("n", "number"),)
+    earlier, now = [await service.plan(replace(request_, renames=form)) for form in (pairs, dict(pairs))]
+    assert earlier.spec == now.spec
+    assert earlier.rules.renames == {"n": "number"}
 
 
 async def test_a_source_that_changed_or_the_wish_to_read_reads_again(

@@ -37,7 +37,6 @@ PREFETCH = 2
 class PartitionTask:
     """A unit of copy work as plain data: where to read on, and the number of the next page."""
 
-    migration_id: str
     partition: Partition
     after: Cursor | None
     next_seq: int

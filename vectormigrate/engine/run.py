@@ -146,7 +146,6 @@ class Run:
         partitions = await self.store.partitions(self.migration_id)
         tasks = [
             PartitionTask(
-                migration_id=self.migration_id,
                 partition=item.partition,
                 after=item.cursor,
                 next_seq=item.next_seq,

@@ -65,7 +65,8 @@ class CopyOptions:
 
     def copy_options(self) -> dict[str, Any]:
         """These options alone, by name, as arguments of another class that has them."""
-        return {item.name: getattr(self, item.name) for item in fields(CopyOptions)}
+        # Pairs of names were the form of `renames` before; programs may still pass them.
+        return {item.name: getattr(self, item.name) for item in fields(CopyOptions)} | {"renames": dict(self.renames)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
