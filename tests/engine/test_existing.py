@@ -22,6 +22,7 @@ from vectormigrate.errors import (
     TargetNotEmpty,
 )
 from vectormigrate.model.batch import DenseColumn, RecordBatch
+from vectormigrate.state import open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -111,11 +112,14 @@ async def test_overwritten_records_are_announced_and_stay_after_a_rollback(world
     assert all(left[str(n)] == source[str(n)] for n in range(190, 200))
 
 
-async def test_a_crash_between_announcing_and_writing_neither_loses_nor_refuses_our_own_records(world: World) -> None:
+@pytest.mark.parametrize("also", [(), ("--overwrite",)])
+async def test_a_crash_between_announcing_and_writing_neither_loses_nor_refuses_our_own_records(
+    world: World, also: tuple[str, ...]
+) -> None:
     await world.make_target(range(1000, 1005))
     before = read_shard(world.target)
     cli = Cli(world.folder / "state.db")
-    words = migrate_args("job", world.source, world.target, "--into-existing", "--batch-size", "20")
+    words = migrate_args("job", world.source, world.target, "--into-existing", "--batch-size", "20", *also)
     for place in ("intents:3", "after_write:4", "before_commit:1"):
         killed = cli.run(*words, env={"VECTORMIGRATE_FAILPOINT": place})
         assert killed.returncode == -9, killed.stderr
@@ -124,6 +128,9 @@ async def test_a_crash_between_announcing_and_writing_neither_loses_nor_refuses_
     status = await world.service.status("job")
     assert (status.migrated_records, status.rejected_records) == (RECORDS, 0)
     assert read_shard(world.target) == {**before, **read_shard(world.source)}
+    async with open_store(world.folder / "state.db") as store:
+        # What a killed run had half-written is known for ours when it is written again, also where it is overwritten.
+        assert await store.written_counts("job") == {"": RECORDS}
     await world.service.rollback("job")
     assert read_shard(world.target) == before
 
