@@ -18,6 +18,7 @@
       StateError                            1   the state file
         StateCorrupt · StateTooNew · LeaseLost · StateUnwritable
         StateBusy                           75  another process keeps it locked; try again later
+        JournalError                            the journal of a live migration cannot be used
       MigrationFailed                       1   the run gave up; resumable
       ValidationFailed(report)              3   source and target differ
       Interrupted                           130 stopped on request; resumable
@@ -254,6 +255,10 @@ class StateBusy(StateError):
     """Another process kept the file locked for as long as we could wait. Nothing was done; another try may succeed."""
 
     exit_code = 75
+
+
+class JournalError(StateError):
+    """The journal of a live migration cannot be read or written: no write may be forwarded."""
 
 
 class LeaseLost(StateError):

@@ -1,0 +1,350 @@
+"""The journal's rules, on its real file: intents before effects, conditional clearing, the fence, sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from vectormigrate.capture.journal.connection import Connection, connect, make
+from vectormigrate.capture.journal.intents import Intents
+from vectormigrate.capture.journal.phase import history, move, position
+from vectormigrate.capture.journal.records import Admitted, Held, Intent, Outcome, Refused, Scope
+from vectormigrate.capture.journal.touched import TouchedKeys
+from vectormigrate.capture.keys import Key, Side
+from vectormigrate.capture.phases import ENDED, FLIPS, FROZEN, NEXT, LivePhase, admits, authority, thawed
+from vectormigrate.errors import InvalidTransition, JournalError
+
+KEY = Key("tenant", "a")
+OTHER = Key("tenant", "b")
+UUID_ID = UUID("7f0c9f0e-1b2c-4d3e-8f40-516273849506")
+
+
+@dataclass(slots=True)
+class Journal:
+    """A journal as two processes have it open: the gateway's part and the runner's."""
+
+    path: Path
+    gateway: Connection
+    runner: Connection
+    now: int = 1_000
+
+    @property
+    def intents(self) -> Intents:
+        return Intents(self.gateway, lambda: self.now)
+
+    def keys(self, side: Side = Side.SOURCE) -> TouchedKeys:
+        return TouchedKeys(self.runner, side, lambda: self.now)
+
+    def admit(self, *keys: Key, side: Side = Side.SOURCE, scopes: tuple[Scope, ...] = ()) -> int:
+        """The number of a request that is admitted."""
+        (admission,) = self.intents.admit([Intent(side=side, keys=keys, scopes=scopes)])
+        assert isinstance(admission, Admitted), admission
+        return admission.seq
+
+    def end(self, seq: int, *, definite: bool = True, side: Side = Side.SOURCE, keys: tuple[Key, ...] = ()) -> None:
+        """The request ended."""
+        self.intents.admit([], [Outcome(seq=seq, side=side, definite=definite, keys=keys)])
+
+    def go(self, *phases: LivePhase) -> None:
+        """Enter these phases one after another."""
+        for phase in phases:
+            with self.runner.transaction():
+                move(self.runner, position(self.runner).phase, phase, {})
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    path = tmp_path / "folder" / "journal.db"
+    make(path, "m")
+    gateway, runner = connect(path, "m", durable=True), connect(path, "m", durable=False)
+    opened = Journal(path, gateway, runner)
+    opened.intents.begin_session(fail_open=False)
+    yield opened
+    opened.gateway.close()
+    opened.runner.close()
+
+
+FREEZE = (LivePhase.CAPTURING, LivePhase.BACKFILL, LivePhase.CATCH_UP, LivePhase.READY, LivePhase.FREEZING)
+FLIP = (*FREEZE, LivePhase.DRAINING, LivePhase.VERIFYING, LivePhase.FLIPPED)
+
+
+def test_a_key_is_dirty_from_before_its_request_is_forwarded(journal: Journal) -> None:
+    journal.admit(KEY)
+    (dirty,) = journal.keys().dirty(10)
+    assert dirty.key == KEY
+    assert dirty.covered
+
+
+def test_a_key_is_cleared_when_it_was_read_after_all_its_requests_had_ended(journal: Journal) -> None:
+    journal.end(journal.admit(KEY))
+    (dirty,) = journal.keys().dirty(10)
+    assert not dirty.covered
+    assert journal.keys().clear([dirty]) == 1
+    assert journal.keys().dirty(10) == []
+
+
+def test_a_key_that_was_read_while_a_request_was_under_way_stays_dirty(journal: Journal) -> None:
+    seq = journal.admit(KEY)
+    (early,) = journal.keys().dirty(10)
+    journal.end(seq)
+    assert journal.keys().clear([early]) == 0
+    assert len(journal.keys().dirty(10)) == 1
+
+
+def test_a_key_that_was_touched_since_it_was_read_stays_dirty(journal: Journal) -> None:
+    journal.end(journal.admit(KEY))
+    (read,) = journal.keys().dirty(10)
+    journal.end(journal.admit(KEY))
+    assert journal.keys().clear([read]) == 0
+    (dirty,) = journal.keys().dirty(10)
+    assert dirty.seq > read.seq
+
+
+def test_an_older_request_that_is_still_under_way_covers_a_key_whose_newest_one_has_ended(journal: Journal) -> None:
+    journal.admit(KEY)
+    journal.end(journal.admit(KEY))
+    (dirty,) = journal.keys().dirty(10)
+    assert dirty.covered
+    assert journal.keys().clear([dirty]) == 0
+
+
+def test_requests_on_other_keys_cover_nothing(journal: Journal) -> None:
+    journal.admit(OTHER, Key("elsewhere", "a"))
+    journal.end(journal.admit(KEY))
+    dirty = {each.key: each for each in journal.keys().dirty(10)}
+    assert journal.keys().clear([dirty[KEY]]) == 1
+    assert {each.key for each in journal.keys().dirty(10)} == {OTHER, Key("elsewhere", "a")}
+
+
+@pytest.mark.parametrize("namespace", ["tenant", None])
+def test_nothing_of_a_namespace_is_cleared_while_a_request_without_keys_is_under_way_in_it(
+    journal: Journal, namespace: str | None
+) -> None:
+    journal.end(journal.admit(KEY))
+    (read,) = journal.keys().dirty(10)
+    seq = journal.admit(scopes=(Scope(namespace, "delete by filter"),))
+    assert journal.keys().clear([read]) == 0
+    journal.end(seq)
+    (dirty,) = journal.keys().dirty(10)
+    assert journal.keys().clear([dirty]) == 1
+    assert journal.keys().scopes() == [(seq, Scope(namespace, "delete by filter"))]
+    journal.keys().end_scope(seq)
+    assert journal.keys().scopes() == []
+
+
+def test_a_scope_of_another_namespace_keeps_no_key(journal: Journal) -> None:
+    journal.end(journal.admit(KEY))
+    journal.admit(scopes=(Scope("elsewhere", "delete by filter"),))
+    assert journal.keys().clear(journal.keys().dirty(10)) == 1
+
+
+def test_a_request_whose_outcome_is_unknown_covers_its_keys_until_its_quarantine_is_over(journal: Journal) -> None:
+    journal.end(journal.admit(KEY), definite=False)
+    journal.now += 59_999
+    assert journal.intents.end_doubts(60_000) == 0
+    assert journal.keys().dirty(10)[0].covered
+    journal.now += 1
+    assert journal.intents.end_doubts(60_000) == 1
+    (dirty,) = journal.keys().dirty(10)
+    assert journal.keys().clear([dirty]) == 1
+
+
+def test_what_a_process_left_under_way_is_in_doubt_for_a_whole_quarantine_from_the_next_start(journal: Journal) -> None:
+    journal.end(journal.admit(OTHER), definite=False)
+    journal.admit(KEY)
+    journal.now += 50_000
+    session = journal.intents.begin_session(fail_open=False)
+    assert session.found_unclean
+    assert journal.keys().figures().in_doubt == 2
+    journal.now += 59_999
+    assert journal.intents.end_doubts(60_000) == 0
+    journal.now += 1
+    assert journal.intents.end_doubts(60_000) == 2
+
+
+def test_a_clock_that_started_again_with_the_machine_ends_no_quarantine_early(journal: Journal) -> None:
+    journal.now = 1_000_000
+    journal.admit(KEY)
+    journal.now = 5
+    journal.intents.begin_session(fail_open=False)
+    assert journal.intents.end_doubts(60_000) == 0
+    assert journal.keys().figures().oldest == 5
+    journal.now += 60_000
+    assert journal.intents.end_doubts(60_000) == 1
+
+
+def test_ids_of_an_answer_are_dirty_from_then_on(journal: Journal) -> None:
+    seq = journal.admit()
+    journal.end(seq, keys=(KEY,))
+    (dirty,) = journal.keys().dirty(10)
+    assert (dirty.key, dirty.covered) == (KEY, False)
+    assert dirty.seq > seq
+
+
+def test_a_read_before_an_answer_named_the_key_does_not_clear_it(journal: Journal) -> None:
+    journal.end(journal.admit(KEY))
+    (read,) = journal.keys().dirty(10)
+    journal.end(journal.admit(), keys=(KEY,))
+    assert journal.keys().clear([read]) == 0
+
+
+def test_keys_differ_by_the_type_of_their_id_and_their_namespace(journal: Journal) -> None:
+    keys = {
+        Key("tenant", value) for value in (7, "7", -1, 2**63 - 1, 2**63, 2**64 - 1, UUID_ID, str(UUID_ID), "", "\0")
+    }
+    keys |= {Key("", "7"), Key("Tenant", "7")}
+    journal.end(journal.admit(*keys))
+    dirty = journal.keys().dirty(100)
+    assert {each.key for each in dirty} == keys
+    assert all(type(each.key.id) in {int, str, UUID} for each in dirty)
+    assert journal.keys().ever_touched("tenant", [7, "7", 8, UUID_ID]) == {7, "7", UUID_ID}
+    assert journal.keys().ever_touched("nowhere", [7]) == set()
+    assert journal.keys().clear(dirty) == len(keys)
+
+
+def test_a_settled_key_stays_the_appliers(journal: Journal) -> None:
+    journal.end(journal.admit(KEY))
+    journal.keys().clear(journal.keys().dirty(10))
+    assert journal.keys().ever_touched("tenant", ["a", "b"]) == {"a"}
+
+
+def test_a_marked_key_is_dirty_again_and_an_earlier_read_does_not_clear_it(journal: Journal) -> None:
+    journal.end(journal.admit(KEY))
+    (read,) = journal.keys().dirty(10)
+    journal.keys().mark([KEY, OTHER])
+    assert journal.keys().clear([read]) == 0
+    assert {each.key for each in journal.keys().dirty(10)} == {KEY, OTHER}
+
+
+def test_a_parked_key_stays_dirty_and_a_new_write_takes_it_up_again(journal: Journal) -> None:
+    journal.end(journal.admit(KEY))
+    journal.keys().park([(journal.keys().dirty(10)[0], "too large")])
+    assert journal.keys().dirty(10) == []
+    assert journal.keys().parked(10) == [(KEY, "too large")]
+    assert journal.keys().figures().dirty == 1
+    journal.end(journal.admit(KEY))
+    assert len(journal.keys().dirty(10)) == 1
+    journal.keys().park([(journal.keys().dirty(10)[0], "too large")])
+    assert journal.keys().unpark() == 1
+    assert len(journal.keys().dirty(10)) == 1
+
+
+def test_a_key_is_unverified_until_it_was_compared_after_its_last_write(journal: Journal) -> None:
+    journal.end(journal.admit(KEY, OTHER))
+    keys = journal.keys()
+    dirty = {each.key: each for each in keys.dirty(10)}
+    keys.clear([dirty[KEY]])
+    keys.clear([dirty[OTHER]], verified=True)
+    assert [each.key for each in keys.unverified(10)] == [KEY]
+    journal.end(journal.admit(OTHER))
+    assert {each.key for each in keys.unverified(10)} == {KEY, OTHER}
+
+
+def test_the_oldest_dirty_key_and_what_is_under_way_are_counted(journal: Journal) -> None:
+    journal.end(journal.admit(KEY))
+    journal.now += 5
+    journal.end(journal.admit(KEY))
+    journal.admit(OTHER)
+    figures = journal.keys().figures()
+    assert (figures.touched, figures.dirty, figures.oldest, figures.under_way) == (2, 2, 1_000, 1)
+    assert journal.keys(Side.TARGET).figures().touched == 0
+
+
+def test_no_write_is_admitted_while_frozen_and_only_on_the_target_after_the_flip(journal: Journal) -> None:
+    journal.go(*FREEZE)
+    for side in Side:
+        assert journal.intents.admit([Intent(side=side, keys=[KEY])]) == [Held(LivePhase.FREEZING)]
+    journal.go(*FLIP[len(FREEZE) :])
+    assert journal.intents.admit([Intent(side=Side.SOURCE, keys=[KEY])]) == [Refused(LivePhase.FLIPPED, 1)]
+    journal.admit(KEY, side=Side.TARGET)
+    assert journal.keys().dirty(10) == []
+    assert journal.keys(Side.TARGET).figures().dirty == 1
+
+
+def test_a_write_that_was_not_admitted_leaves_nothing_in_the_journal(journal: Journal) -> None:
+    journal.go(*FREEZE)
+    journal.intents.admit([Intent(side=Side.SOURCE, keys=[KEY], scopes=[Scope(None, "x")])])
+    assert journal.keys().figures().touched == 0
+    assert journal.keys().scopes() == []
+    assert journal.keys().figures().under_way == 0
+
+
+def test_nothing_is_admitted_after_the_end(journal: Journal) -> None:
+    journal.go(LivePhase.CAPTURING, LivePhase.ABORTED)
+    for side in Side:
+        assert isinstance(journal.intents.admit([Intent(side=side)])[0], Refused)
+
+
+def test_a_phase_is_entered_only_from_where_the_migration_is_and_only_if_it_may_follow(journal: Journal) -> None:
+    journal.go(*FLIP)
+    for start, to in ((LivePhase.READY, LivePhase.FREEZING), (LivePhase.FLIPPED, LivePhase.CATCH_UP)):
+        with pytest.raises(InvalidTransition), journal.runner.transaction():
+            move(journal.runner, start, to, {})
+    assert [each.phase for each in history(journal.runner)] == list(FLIP)
+    assert position(journal.gateway).epoch == 1
+
+
+def test_every_phase_is_reached_and_authority_changes_only_with_a_flip() -> None:
+    assert set(NEXT) == set(LivePhase)
+    assert {LivePhase.PREFLIGHT, *(phase for following in NEXT.values() for phase in following)} == set(LivePhase)
+    for phase, following in NEXT.items():
+        for after in following:
+            assert (authority(phase) is authority(after)) == (after not in FLIPS), (phase, after)
+    for phase in FROZEN:
+        assert admits(phase) is None
+        assert thawed(phase) in NEXT[phase]
+        assert authority(thawed(phase)) is authority(phase)
+    assert all(not NEXT[phase] for phase in ENDED)
+
+
+def test_a_gateway_that_forwards_without_its_journal_and_ends_without_a_word_is_a_taint(journal: Journal) -> None:
+    assert journal.runner.rows("taints") == []
+    journal.intents.begin_session(fail_open=True)
+    journal.intents.begin_session(fail_open=False)
+    assert len(journal.runner.rows("taints")) == 1
+    session = journal.intents.begin_session(fail_open=True)
+    journal.intents.end_session(session)
+    assert not journal.intents.begin_session(fail_open=True).found_unclean
+    assert len(journal.runner.rows("taints")) == 1
+
+
+def test_the_gateways_connection_flushes_every_commit(journal: Journal) -> None:
+    assert journal.gateway.pragma("synchronous") == 2
+    assert journal.gateway.pragma("journal_mode") == "wal"
+    assert journal.gateway.pragma("wal_autocheckpoint") == 0
+
+
+def test_a_journal_of_another_migration_and_another_file_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    with pytest.raises(JournalError, match="there is no journal"):
+        connect(path, "m", durable=True)
+    make(path, "m")
+    with pytest.raises(JournalError, match="exists already"):
+        make(path, "m")
+    with pytest.raises(JournalError, match="belongs to migration 'm', not to 'n'"):
+        connect(path, "n", durable=True)
+    foreign = tmp_path / "foreign.db"
+    foreign.write_bytes(b"")
+    with pytest.raises(JournalError, match="is not a journal"):
+        connect(foreign, "m", durable=True)
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith("j.db.")] == []
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_file_grows_with_distinct_keys_and_not_with_writes(journal: Journal) -> None:
+    keys = [Key("tenant", UUID(int=number)) for number in range(2_000)]
+
+    def write_all() -> int:
+        for start in range(0, len(keys), 100):
+            journal.end(journal.admit(*keys[start : start + 100]))
+        journal.gateway.checkpoint()
+        return journal.path.stat().st_size
+
+    once = write_all()
+    again = [write_all() for _ in range(3)][-1]
+    assert again <= once * 1.1
+    assert again <= 200 * len(keys)

@@ -1,0 +1,107 @@
+"""What goes into the journal and what comes out of it, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vectormigrate.capture.keys import Key, Side
+from vectormigrate.capture.phases import LivePhase
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A part of a side whose records a request may have touched without naming them: a namespace, None for all of
+    them. `reason`: why, for people."""
+
+    namespace: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What a request that is about to be forwarded will touch."""
+
+    side: Side
+    keys: Sequence[Key] = ()
+    scopes: Sequence[Scope] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The intent is on the disk; the request may be forwarded. `seq` closes it."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """No write is admitted at the moment; ask again."""
+
+    phase: LivePhase
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Writes belong to the other side since this epoch, or capturing has ended."""
+
+    phase: LivePhase
+    epoch: int
+
+
+Admission = Admitted | Held | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class DirtyKey:
+    """A key whose record has to be read again. `covered`: a request that touches it is under way, so that what is read
+    now may be written but not cleared. `since`: milliseconds of the steady clock."""
+
+    key: Key
+    seq: int
+    since: int
+    covered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideFigures:
+    """What the journal knows of one side. `oldest` and `oldest_doubt` are milliseconds of the steady clock."""
+
+    touched: int = 0
+    dirty: int = 0
+    oldest: int | None = None
+    parked: int = 0
+    under_way: int = 0
+    in_doubt: int = 0
+    oldest_doubt: int | None = None
+    scopes: Sequence[Scope] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Phase and epoch of one moment; the epoch grows with every flip."""
+
+    phase: LivePhase
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """A phase that was entered, and on what grounds."""
+
+    at: str
+    phase: LivePhase
+    epoch: int
+    evidence: dict[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a forwarded request ended. `definite`: the source answered, so it takes no effect later. `keys` are
+    those that the answer named and the request did not, `scopes` where such keys may be when no answer named them."""
+
+    seq: int
+    side: Side
+    definite: bool
+    keys: Sequence[Key] = ()
+    scopes: Sequence[Scope] = ()

@@ -1,0 +1,121 @@
+-- Every statement on the journal, by name: "-- name: x" starts one, the next name ends it. Parameters by position.
+
+-- name: insert_journal
+INSERT INTO journal (migration_id, identity, made_at, seq) VALUES (?, ?, ?, 0);
+
+-- name: load_journal
+SELECT migration_id, identity FROM journal;
+
+-- name: take_numbers
+UPDATE journal SET seq = seq + ? RETURNING seq;
+
+-- name: last_number
+SELECT seq FROM journal;
+
+-- name: insert_place
+INSERT INTO place (side, namespace) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: find_place
+SELECT number FROM place WHERE side = ? AND namespace = ?;
+
+-- name: place_name
+SELECT side, namespace FROM place WHERE number = ?;
+
+-- name: insert_session
+INSERT INTO session (nonce, started_at, fail_open) VALUES (?, ?, ?);
+
+-- name: last_session
+SELECT number, nonce, fail_open, clean FROM session ORDER BY number DESC LIMIT 1;
+
+-- name: end_session
+UPDATE session SET clean = 1 WHERE number = ?;
+
+-- name: insert_intent
+INSERT INTO intent (seq, side, keys, scopes) VALUES (?, ?, ?, ?);
+
+-- name: touch
+INSERT INTO touched (place, id, last_seq, dirty_since) VALUES (?, ?, ?, ?)
+ON CONFLICT (place, id) DO UPDATE
+SET last_seq = excluded.last_seq, dirty_since = coalesce(dirty_since, excluded.dirty_since), parked = NULL;
+
+-- name: insert_scope
+INSERT INTO scope (seq, side, place, reason) VALUES (?, ?, ?, ?);
+
+-- name: close_intent
+DELETE FROM intent WHERE seq = ?;
+
+-- name: doubt_intent
+UPDATE intent SET doubt_since = coalesce(doubt_since, ?) WHERE seq = ?;
+
+-- name: doubt_all
+UPDATE intent SET doubt_since = ?;
+
+-- name: rebase_dirty
+UPDATE touched SET dirty_since = ?1 WHERE dirty_since > ?1;
+
+-- name: end_doubt
+DELETE FROM intent WHERE doubt_since <= ?;
+
+-- name: open_intents
+SELECT seq, side, keys, scopes, doubt_since FROM intent;
+
+-- name: count_intents
+SELECT count(*), count(doubt_since), min(doubt_since) FROM intent WHERE side = ?;
+
+-- name: dirty_keys
+SELECT place, id, last_seq, dirty_since FROM touched JOIN place ON number = place
+WHERE side = ? AND dirty_since IS NOT NULL AND parked IS NULL ORDER BY last_seq LIMIT ?;
+
+-- name: clear
+UPDATE touched SET dirty_since = NULL, verified_seq = ?4 WHERE place = ?1 AND id = ?2 AND last_seq = ?3;
+
+-- name: verify
+UPDATE touched SET verified_seq = last_seq WHERE place = ? AND id = ? AND last_seq = ?;
+
+-- name: park
+UPDATE touched SET parked = ? WHERE place = ? AND id = ? AND last_seq = ?;
+
+-- name: parked_keys
+SELECT place, id, parked FROM touched JOIN place ON number = place
+WHERE side = ? AND parked IS NOT NULL ORDER BY last_seq LIMIT ?;
+
+-- name: unpark
+UPDATE touched SET parked = NULL WHERE place IN (SELECT number FROM place WHERE side = ?) AND parked IS NOT NULL;
+
+-- name: is_touched
+SELECT 1 FROM touched WHERE place = ? AND id = ?;
+
+-- name: count_keys
+SELECT count(*), count(dirty_since), min(dirty_since), count(parked) FROM touched JOIN place ON number = place
+WHERE side = ?;
+
+-- name: unverified_keys
+SELECT place, id, last_seq, dirty_since FROM touched JOIN place ON number = place
+WHERE side = ? AND (verified_seq IS NULL OR verified_seq < last_seq) ORDER BY last_seq LIMIT ?;
+
+-- name: scopes
+SELECT seq, place, reason FROM scope WHERE side = ? ORDER BY seq;
+
+-- name: end_scopes
+DELETE FROM scope WHERE side = ?1 AND seq <= ?3 AND place IS ?2;
+
+-- name: end_scope
+DELETE FROM scope WHERE seq = ?;
+
+-- name: insert_transition
+INSERT INTO transition (at, phase, epoch, evidence) VALUES (?, ?, ?, ?);
+
+-- name: last_transition
+SELECT phase, epoch FROM transition ORDER BY number DESC LIMIT 1;
+
+-- name: transitions
+SELECT at, phase, epoch, evidence FROM transition ORDER BY number;
+
+-- name: insert_taint
+INSERT INTO taint (at, reason) VALUES (?, ?);
+
+-- name: taints
+SELECT at, reason FROM taint WHERE cleared_at IS NULL ORDER BY number;
+
+-- name: clear_taints
+UPDATE taint SET cleared_at = ?, evidence = ? WHERE cleared_at IS NULL;

@@ -1,0 +1,72 @@
+-- The journal of one live migration. Sizes follow the distinct keys that were touched, never time.
+
+CREATE TABLE journal (
+    migration_id TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    made_at TEXT NOT NULL,
+    seq INTEGER NOT NULL
+);
+
+-- One row per gateway process. `clean`: it ended in order, so nothing it knew alone was lost.
+CREATE TABLE session (
+    number INTEGER PRIMARY KEY,
+    nonce TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    fail_open INTEGER NOT NULL,
+    clean INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE place (
+    number INTEGER PRIMARY KEY,
+    side TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    UNIQUE (side, namespace)
+);
+
+-- Every key that was ever touched: the backfill leaves them to the applier. `dirty_since` is NULL when the other side
+-- holds what this one held at `last_seq`; milliseconds of the system's steady clock.
+CREATE TABLE touched (
+    place INTEGER NOT NULL,
+    id NOT NULL,
+    last_seq INTEGER NOT NULL,
+    dirty_since INTEGER,
+    verified_seq INTEGER,
+    parked TEXT,
+    PRIMARY KEY (place, id)
+) WITHOUT ROWID;
+
+CREATE INDEX dirty ON touched (place, last_seq) WHERE dirty_since IS NOT NULL;
+
+-- Requests on their way. `doubt_since` is set when their outcome is unknown: they may still take effect.
+CREATE TABLE intent (
+    seq INTEGER PRIMARY KEY,
+    side TEXT NOT NULL,
+    keys TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    doubt_since INTEGER
+);
+
+-- What a request touched that named no keys; `place` is NULL for the whole side. Gone when a reconcile has settled it.
+CREATE TABLE scope (
+    seq INTEGER NOT NULL,
+    side TEXT NOT NULL,
+    place INTEGER,
+    reason TEXT NOT NULL
+);
+
+CREATE TABLE transition (
+    number INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    evidence TEXT NOT NULL
+);
+
+-- Why the journal may have missed a write. Stays until a full comparison of frozen sides has passed.
+CREATE TABLE taint (
+    number INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    cleared_at TEXT,
+    evidence TEXT
+);
