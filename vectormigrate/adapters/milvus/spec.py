@@ -21,6 +21,7 @@ from vectormigrate.adapters.milvus.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, MissingExtra
 
 if TYPE_CHECKING:
+    from vectormigrate.adapter.operations import Operations
     from vectormigrate.adapters.milvus.adapter import MilvusCollection
 
 __all__ = ["CAPABILITIES", "SPEC", "MilvusConfig"]
@@ -48,6 +49,13 @@ class MilvusSpec:
     capabilities = CAPABILITIES
     type_words = TYPE_WORDS
     editions = EDITIONS
+
+    @property
+    def operations(self) -> Operations:
+        """What requests to the server read or change, loaded on first use."""
+        from vectormigrate.adapters.milvus.operations import OPERATIONS
+
+        return OPERATIONS
 
     @asynccontextmanager
     async def open(self, config: MilvusConfig) -> AsyncGenerator[MilvusCollection, None]:

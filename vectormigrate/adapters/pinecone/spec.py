@@ -20,6 +20,7 @@ from vectormigrate.adapters.pinecone.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, AuthFailed, MissingExtra
 
 if TYPE_CHECKING:
+    from vectormigrate.adapter.operations import Operations
     from vectormigrate.adapters.pinecone.adapter import PineconeIndex
 
 __all__ = ["CAPABILITIES", "DOCUMENTS", "SPEC", "PineconeConfig"]
@@ -50,6 +51,13 @@ class PineconeSpec:
     capabilities = CAPABILITIES
     type_words = TYPE_WORDS
     editions = EDITIONS
+
+    @property
+    def operations(self) -> Operations:
+        """What requests to the server read or change, loaded on first use."""
+        from vectormigrate.adapters.pinecone.operations import OPERATIONS
+
+        return OPERATIONS
 
     @asynccontextmanager
     async def open(self, config: PineconeConfig) -> AsyncGenerator[PineconeIndex, None]:

@@ -19,6 +19,7 @@ from vectormigrate.adapters.qdrant.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, MissingExtra
 
 if TYPE_CHECKING:
+    from vectormigrate.adapter.operations import Operations
     from vectormigrate.adapters.qdrant.adapter import QdrantCollection
 
 __all__ = ["CAPABILITIES", "SPEC", "QdrantConfig"]
@@ -44,6 +45,13 @@ class QdrantSpec:
     config = QdrantConfig
     capabilities = CAPABILITIES
     type_words = TYPE_WORDS
+
+    @property
+    def operations(self) -> Operations:
+        """What requests to the server read or change, loaded on first use."""
+        from vectormigrate.adapters.qdrant.operations import OPERATIONS
+
+        return OPERATIONS
 
     @asynccontextmanager
     async def open(self, config: QdrantConfig) -> AsyncGenerator[QdrantCollection, None]:

@@ -21,6 +21,7 @@ from vectormigrate.adapters.weaviate.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, MissingExtra
 
 if TYPE_CHECKING:
+    from vectormigrate.adapter.operations import Operations
     from vectormigrate.adapters.weaviate.adapter import WeaviateCollection
     from vectormigrate.adapters.weaviate.session import Session
 
@@ -47,6 +48,13 @@ class WeaviateSpec:
     config = WeaviateConfig
     capabilities = CAPABILITIES
     type_words = TYPE_WORDS
+
+    @property
+    def operations(self) -> Operations:
+        """What requests to the server read or change, loaded on first use."""
+        from vectormigrate.adapters.weaviate.operations import OPERATIONS
+
+        return OPERATIONS
 
     @asynccontextmanager
     async def open(self, config: WeaviateConfig) -> AsyncGenerator[WeaviateCollection, None]:

@@ -1,0 +1,126 @@
+"""The tables are complete, sound and loadable without the vendors' packages."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.capture import tables
+from vectormigrate.adapter.operations import Effect, Message
+from vectormigrate.capture.classify import Head, classify, reads, routes_of
+
+database = pytest.mark.parametrize("name", tables.DATABASES)
+with_schemas = pytest.mark.skipif(tables.OPENAPI is None, reason="VECTORMIGRATE_TEST_OPENAPI names no folder")
+
+
+def test_every_database_with_a_server_has_a_table() -> None:
+    assert tables.DATABASES == ["milvus", "pinecone", "qdrant", "weaviate"]
+
+
+@database
+def test_every_grpc_method_of_the_vendor_s_package_has_a_row(name: str) -> None:
+    known = {row.path: row for row in tables.operations(name).rows if row.grpc}
+    methods = tables.stub_methods(name)
+    assert methods or name == "pinecone"  # its gRPC is compiled into the package
+    assert sorted(methods.keys() - known.keys()) == []
+
+
+@database
+def test_a_method_on_which_the_client_streams_is_known_as_a_stream_or_blocked(name: str) -> None:
+    known = {row.path: row for row in tables.operations(name).rows if row.grpc}
+    for path, method in tables.stub_methods(name).items():
+        if method.client_streaming:
+            assert known[path].stream or known[path].effect is Effect.WHOLE, path
+
+
+@with_schemas
+@database
+def test_every_grpc_method_of_the_vendor_s_proto_files_has_a_row(name: str) -> None:
+    known = {row.path for row in tables.operations(name).rows if row.grpc}
+    assert name != "pinecone" or tables.proto_methods(name)
+    assert sorted(set(tables.proto_methods(name)) - known) == []
+
+
+@with_schemas
+@database
+def test_every_rest_operation_of_the_vendor_s_schema_has_a_row_or_a_reading_method(name: str) -> None:
+    operations = tables.operations(name)
+    listed = tables.rest_operations(name)
+    assert listed or name == "milvus"  # which publishes none
+    for method, template in listed:
+        path = re.sub(r"\{\w+\}", "x", template)
+        touch = classify(operations, Head(method, path), b"")
+        assert touch.operation or method in operations.reading, f"{method} {template}"
+        assert touch.operation == "" or touch.operation.count("{") == template.count("{"), template
+
+
+@database
+def test_a_field_that_a_row_reads_has_that_number_in_the_vendor_s_message(name: str) -> None:
+    methods = tables.stub_methods(name)
+    for row in tables.operations(name).rows:
+        method = methods.get(row.path)
+        if method is None:
+            continue
+        rule: Any = row.rule
+        numbers = {field.name: field.number for field in method.input_type.fields}
+        if isinstance(rule, Message):
+            assert rule.collection == numbers["collection_name"], row.name
+            assert rule.namespace == numbers["shard_key_selector"], row.name
+        elif hasattr(rule, "place"):
+            assert rule.place == numbers["collection_name"], row.name
+        elif hasattr(rule, "database"):
+            assert (rule.database, rule.collection) == (numbers["db_name"], numbers["collection_name"]), row.name
+
+
+@database
+def test_an_operation_in_no_row_may_change_every_record(name: str) -> None:
+    operations = tables.operations(name)
+    for head in (
+        Head("POST", "/tomorrow"),
+        Head("PUT", "/collections/c/points/tomorrow"),
+        Head("POST", "/qdrant.Points/Tomorrow", {"content-type": "application/grpc"}),
+        Head("POST", "/v1/grpc-web/weaviate.v1.Weaviate/Tomorrow"),
+    ):
+        touch = classify(operations, head, b"{}")
+        assert touch.effect is Effect.SCOPE
+        assert [(scope.collection, scope.namespace) for scope in touch.scopes] == [(None, None)]
+
+
+@database
+def test_the_routes_of_reads_fit_what_is_classified_as_a_read_and_nothing_else(name: str) -> None:
+    operations = tables.operations(name)
+    routes = reads(operations)
+    for row in operations.rows:
+        path = re.sub(r"\{\w+\+?\}", "a%20b", row.path)
+        fits = any(route.method == row.method and re.fullmatch(route.regex, path) for route in routes)
+        assert fits is (classify(operations, Head(row.method, path), b"").effect is Effect.READ), row.name
+        assert fits is (row.effect is Effect.READ), row.name
+
+
+@database
+def test_no_row_reads_by_a_method_that_always_reads(name: str) -> None:
+    operations = tables.operations(name)
+    assert not [row.name for row in operations.rows if row.method in operations.reading]
+
+
+@database
+def test_rows_whose_ids_come_in_the_answer_are_those_that_can_be_assigned(name: str) -> None:
+    found = {route.regex for route in routes_of(tables.operations(name), lambda row: row.answer is not None)}
+    assert bool(found) is (name in ("milvus", "weaviate"))
+    streams = routes_of(tables.operations(name), lambda row: row.stream and row.effect is Effect.KEYS)
+    assert len(streams) == (2 if name == "weaviate" else 0)
+
+
+def test_capture_and_the_tables_load_no_vendor_package() -> None:
+    code = (
+        "import sys; from vectormigrate import registry; import vectormigrate.capture.classify; "
+        "[getattr(registry.load(name), 'operations', None) for name in registry.names()]; "
+        "vendors = {'pymilvus', 'qdrant_client', 'weaviate', 'pinecone', 'grpc', 'google', 'httpx', 'numpy'}; "
+        "print(sorted(vendors & {name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("[]", "['numpy']")
