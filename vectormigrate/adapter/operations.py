@@ -242,6 +242,12 @@ class Message:
     partly: tuple[int, ...] = ()
     collection: int = 0
     namespace: int = 0
+    _heads: Mapping[int, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+    _filters: Mapping[int, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_heads", {path[0]: path[1:] for path in self.ids})
+        object.__setattr__(self, "_filters", {path[0]: path[1:] for path in self.filters})
 
     def __call__(self, request: Request, found: Found) -> None:
         """As a rule for the whole message."""
@@ -250,8 +256,7 @@ class Message:
     def read(self, request: Request, found: Found, start: int, end: int, collection: str | None) -> None:
         """Of a message within the body. One in which nothing is found is of unknown scope."""
         data, forms = request.body, request.forms
-        heads = {path[0]: path[1:] for path in self.ids}
-        filters = {path[0]: path[1:] for path in self.filters}
+        heads, filters = self._heads, self._filters
         each, within = self.records
         place: tuple[int, int] | None = None
         ids: list[RecordId] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from vectormigrate.adapter.operations import (
     Change,
@@ -212,16 +212,20 @@ def _find(node: _Node, segments: Sequence[str], at: int, method: str) -> tuple[O
 
 def _match(operations: Operations, head: Head) -> tuple[Operation, Mapping[str, str]] | Touch:
     """The row and the decoded parts of its path, or what a request without a row touches."""
+    return _matched(operations, head.method, head.path.partition("?")[0])
+
+
+@lru_cache(maxsize=4096)
+def _matched(operations: Operations, method: str, path: str) -> tuple[Operation, Mapping[str, str]] | Touch:
     methods, root = _index(operations)
-    path = head.path.partition("?")[0]
     row = methods.get(path)
     if row is not None:
-        return (row, {}) if head.method == row.method else _unknown(reason="a gRPC method that is not called by POST")
+        return (row, {}) if method == row.method else _unknown(reason="a gRPC method that is not called by POST")
     if not path.startswith("/"):
         return _unknown(reason="a path that does not begin with a slash")
-    found = _find(root, path[1:].split("/"), 0, head.method)
+    found = _find(root, path[1:].split("/"), 0, method)
     if found is None:
-        if head.method in operations.reading:
+        if method in operations.reading:
             return Touch(effect=Effect.READ)
         return _unknown(reason="an operation that is not known")
     try:
