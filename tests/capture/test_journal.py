@@ -196,7 +196,7 @@ def test_keys_differ_by_the_type_of_their_id_and_their_namespace(journal: Journa
     keys = {
         Key("tenant", value) for value in (7, "7", -1, 2**63 - 1, 2**63, 2**64 - 1, UUID_ID, str(UUID_ID), "", "\0")
     }
-    keys |= {Key("", "7"), Key("Tenant", "7")}
+    keys |= {Key("", "7"), Key("Tenant", "7"), Key(None, "7"), Key("=", "7")}
     journal.end(journal.admit(*keys))
     dirty = journal.keys().dirty(100)
     assert {each.key for each in dirty} == keys
@@ -204,6 +204,15 @@ def test_keys_differ_by_the_type_of_their_id_and_their_namespace(journal: Journa
     assert journal.keys().ever_touched("tenant", [7, "7", 8, UUID_ID]) == {7, "7", UUID_ID}
     assert journal.keys().ever_touched("nowhere", [7]) == set()
     assert journal.keys().clear(dirty) == len(keys)
+
+
+def test_a_key_of_whichever_namespace_is_the_appliers_in_every_one(journal: Journal) -> None:
+    journal.end(journal.admit(Key(None, "a")))
+    assert journal.keys().ever_touched("tenant", ["a", "b"]) == {"a"}
+    assert journal.keys().ever_touched("elsewhere", ["a", "b"]) == {"a"}
+    journal.end(journal.admit(Key("tenant", "b")))
+    assert journal.keys().ever_touched("tenant", ["a", "b"]) == {"a", "b"}
+    assert journal.keys().ever_touched("elsewhere", ["a", "b"]) == {"a"}
 
 
 def test_a_settled_key_stays_the_appliers(journal: Journal) -> None:

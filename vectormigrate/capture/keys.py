@@ -21,7 +21,8 @@ class Side(StrEnum):
 
 
 class Key(NamedTuple):
-    """A record of one side: namespace and typed id, as the adapter of that side names them."""
+    """A record of one side: namespace and typed id, as the adapter of that side names them. `namespace` None: in
+    whichever namespace it is, because the request did not hold that."""
 
-    namespace: str
+    namespace: str | None
     id: RecordId

@@ -50,8 +50,8 @@ class Connection:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             # A checkpoint takes as long as the disk likes: a thread of its own makes it, not a write that waits.
             self._db.execute("PRAGMA wal_autocheckpoint = 0")
-        self._places: dict[tuple[Side, str], int] = {}
-        self._names: dict[int, tuple[Side, str]] = {}
+        self._places: dict[tuple[Side, str | None], int] = {}
+        self._names: dict[int, tuple[Side, str | None]] = {}
 
     def close(self) -> None:
         """Let go of the file. Repeatable."""
@@ -109,25 +109,25 @@ class Connection:
             _, pages, moved = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         return pages - moved
 
-    def place(self, side: Side, namespace: str) -> int:
-        """The number of a namespace of a side, made when it is new (only inside a transaction)."""
+    def place(self, side: Side, namespace: str | None) -> int:
+        """The number of a namespace of a side (None: of whichever), made when it is new (only inside a transaction)."""
         found = self._places.get((side, namespace))
         if found is None:
-            self.run("insert_place", side.value, namespace)
-            (found,) = self.row("find_place", side.value, namespace)
+            self.run("insert_place", side.value, _packed(namespace))
+            (found,) = self.row("find_place", side.value, _packed(namespace))
             self._places[side, namespace] = found
         return found
 
-    def known_place(self, side: Side, namespace: str) -> int | None:
+    def known_place(self, side: Side, namespace: str | None) -> int | None:
         """As `place`; None when nothing of that namespace was ever touched."""
-        found = self.rows("find_place", side.value, namespace)
+        found = self.rows("find_place", side.value, _packed(namespace))
         return found[0][0] if found else None
 
-    def place_name(self, number: int) -> tuple[Side, str]:
+    def place_name(self, number: int) -> tuple[Side, str | None]:
         """Side and namespace of a number."""
         if number not in self._names:
-            side, namespace = self.row("place_name", number)
-            self._names[number] = Side(side), namespace
+            side, packed = self.row("place_name", number)
+            self._names[number] = Side(side), packed[1:] if packed else None
         return self._names[number]
 
     @contextmanager
@@ -137,6 +137,11 @@ class Connection:
             yield
         except sqlite3.Error as error:
             raise JournalError(f"the journal {str(self.path)!r} cannot be used: {error}") from error
+
+
+def _packed(namespace: str | None) -> str:
+    """A namespace as text that also has a form for whichever: SQLite takes NULLs for different from each other."""
+    return "" if namespace is None else f"={namespace}"
 
 
 def make(path: Path, migration_id: str) -> None:

@@ -98,10 +98,14 @@ class TouchedKeys:
         """Those of the ids that a request touched since capturing began, settled or not: the applier's, never the
         backfill's."""
         with self._connection.snapshot():
-            place = self._connection.known_place(self._side, namespace)
-            if place is None:
-                return set()
-            return {record_id for record_id in ids if self._connection.rows("is_touched", place, pack_id(record_id))}
+            places = [self._connection.known_place(self._side, name) for name in (namespace, None)]
+            return {
+                record_id
+                for place in places
+                if place is not None
+                for record_id in ids
+                if self._connection.rows("is_touched", place, pack_id(record_id))
+            }
 
     def scopes(self) -> list[tuple[int, Scope]]:
         """Scopes that no reconcile has settled, with the numbers of their requests."""

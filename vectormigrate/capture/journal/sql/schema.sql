@@ -16,6 +16,7 @@ CREATE TABLE session (
     clean INTEGER NOT NULL DEFAULT 0
 );
 
+-- `namespace`: "=" and the name, or nothing for "whichever": the request did not hold it.
 CREATE TABLE place (
     number INTEGER PRIMARY KEY,
     side TEXT NOT NULL,

@@ -1,0 +1,158 @@
+"""Requests through real Envoy: forwarded as they came, noted before, held, refused, and in doubt where they must be."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.gateway import answer, gateway, server, until
+from vectormigrate.adapters.qdrant.operations import OPERATIONS
+from vectormigrate.capture.gateway.ports import Upstream
+from vectormigrate.capture.journal.records import Scope
+from vectormigrate.capture.keys import Key
+from vectormigrate.capture.phases import LivePhase
+
+pytestmark = pytest.mark.anyio
+
+POINTS = "/collections/c/points"
+UPSERT = {"points": [{"id": 7, "vector": [0.5], "payload": {}}, {"id": 2**64 - 1, "vector": [0.5]}]}
+KEYS = {Key(None, 7), Key(None, 2**64 - 1)}
+FREEZE = (LivePhase.CAPTURING, LivePhase.BACKFILL, LivePhase.CATCH_UP, LivePhase.READY, LivePhase.FREEZING)
+
+
+def upstream(port: int) -> Upstream:
+    return Upstream(host="127.0.0.1", port=port)
+
+
+def status(raw: bytes) -> int:
+    return int(raw.split()[1])
+
+
+async def test_a_write_is_forwarded_byte_by_byte_and_noted() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        body = b'{"points": [ {"id":7,  "vector":[0.5]} ]}'
+        head = (
+            b"PUT /collections/c/points?wait=true&x=%2F HTTP/1.1\r\nHost: My.Host:99\r\nX-Custom-CASE: a  b\r\n"
+            b"api-key: secret\r\nuser-agent: u\r\nx_under: 1\r\nContent-Length: 41\r\n\r\n"
+        )
+        assert status(await front.send(head + body)) == 200
+        assert db.seen == [head + body]
+        await front.settled()
+        (dirty,) = front.keys.dirty(10)
+        assert (dirty.key, dirty.covered) == (Key(None, 7), False)
+
+
+@pytest.mark.parametrize("path", ["/collections/c//points", "/collections/c/../c/points", "/collections%2Fc/points"])
+async def test_a_path_is_not_tidied_up_and_an_odd_one_is_a_write_of_unknown_scope(path: str) -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        raw = f"POST {path} HTTP/1.1\r\nHost: db\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+        assert status(await front.send(raw)) == 200
+        assert db.seen == [raw]
+        assert [scope.namespace for _, scope in front.keys.scopes()] == [None]
+
+
+async def test_reads_leave_no_trace_and_pass_without_our_process() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        await front.stop_asking()
+        for method, path in (("GET", "/collections/c"), ("POST", POINTS), ("POST", f"{POINTS}/search")):
+            assert status(await front.request(method, path, {"ids": [1]})) == 200
+        assert len(db.seen) == 3
+        assert front.keys.figures().touched == 0
+
+
+async def test_no_write_passes_without_our_process() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        await front.stop_asking()
+        assert status(await front.request("PUT", POINTS, UPSERT)) == 503
+        assert status(await front.request("DELETE", "/collections/c")) == 503
+        assert db.seen == []
+
+
+async def test_the_intent_is_in_the_journal_before_the_server_sees_the_request() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        db.delay = 0.3
+        sent = asyncio.create_task(front.request("PUT", POINTS, UPSERT))
+        await until(lambda: bool(db.seen))
+        assert {dirty.key for dirty in front.keys.dirty(10) if dirty.covered} == KEYS
+        assert status(await sent) == 200
+
+
+@pytest.mark.parametrize(
+    ("reply", "doubted"),
+    [(200, False), (404, False), (409, False), (500, True), (503, True), (0, True)],
+)
+async def test_only_an_answer_of_the_server_itself_ends_the_doubt(reply: int, doubted: bool) -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        db.answers = [answer(reply) if reply else b""]
+        await front.request("PUT", POINTS, UPSERT)
+        await front.settled()
+        figures = front.keys.figures()
+        assert (figures.dirty, figures.in_doubt) == (2, int(doubted))
+        assert len(db.seen) == 1, "a write is never sent twice"
+
+
+async def test_a_client_that_goes_away_leaves_its_request_in_doubt() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        db.delay = 30
+        sent = asyncio.create_task(front.request("PUT", POINTS, UPSERT))
+        await until(lambda: bool(db.seen))
+        sent.cancel()
+        await until(lambda: front.keys.figures().in_doubt == 1)
+        assert all(dirty.covered for dirty in front.keys.dirty(10))
+
+
+async def test_writes_to_other_collections_are_nobodys_business() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        assert status(await front.request("PUT", "/collections/other/points", UPSERT)) == 200
+        assert status(await front.request("DELETE", "/collections/other")) == 200
+        assert front.keys.figures().touched == 0
+        assert front.keys.scopes() == []
+
+
+async def test_a_delete_by_filter_is_a_scope_until_somebody_reconciles_it() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        assert status(await front.request("POST", f"{POINTS}/delete", {"filter": {"must": []}})) == 200
+        await front.settled()
+        ((_, scope),) = front.keys.scopes()
+        assert scope == Scope(None, "POST /collections/{collection}/points/delete (filter)")
+
+
+async def test_a_change_of_the_collection_is_refused_with_the_reason() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        refused = await front.request("DELETE", "/collections/c")
+        assert status(refused) == 409
+        assert b"changes the collection as a whole" in refused
+        assert db.seen == []
+
+
+async def test_a_write_waits_while_frozen_and_goes_on_when_it_is_thawed() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        front.go(*FREEZE)
+        sent = asyncio.create_task(front.request("PUT", POINTS, UPSERT))
+        assert status(await front.request("GET", "/collections/c")) == 200
+        await asyncio.sleep(0.3)
+        assert len(db.seen) == 1, "the read alone"
+        front.go(LivePhase.CATCH_UP)
+        assert status(await sent) == 200
+        assert len(db.seen) == 2
+
+
+async def test_a_held_write_is_refused_before_its_client_gives_up_and_says_when_to_come_back() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        front.go(*FREEZE)
+        refused = await front.request("PUT", POINTS, UPSERT, headers={"grpc-timeout": "1S"})
+        assert status(refused) == 503
+        assert b"retry-after: 1" in refused
+        assert db.seen == []
+        assert front.keys.figures().touched == 0
+
+
+async def test_after_the_flip_the_source_takes_no_write_any_more() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        front.go(*FREEZE, LivePhase.DRAINING, LivePhase.VERIFYING, LivePhase.FLIPPED)
+        refused = await front.request("PUT", POINTS, UPSERT)
+        assert status(refused) == 409
+        assert b"write to the target" in refused
+        assert status(await front.request("POST", POINTS, {"ids": [1]})) == 200
+        assert len(db.seen) == 1

@@ -1,0 +1,176 @@
+"""Decides over a request before it is forwarded: note it, pass it, hold it, refuse it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import anyio
+
+from vectormigrate.adapter.operations import Chosen, CollectionFacts, Effect, Operations
+from vectormigrate.capture.classify import Head, Touch, classify, touched_by_answer
+from vectormigrate.capture.gateway.messages import Refusal
+from vectormigrate.capture.journal.group_commit import GroupCommit
+from vectormigrate.capture.journal.records import Admitted, Held, Intent, Outcome, Refused, Scope
+from vectormigrate.capture.keys import Key, Side
+from vectormigrate.errors import JournalError
+
+HOLD_SECONDS = 4.0
+"""How long a request is held while no write is admitted. The shortest deadline of the vendors' clients is 5 s."""
+
+MARGIN_SECONDS = 0.5
+"""A request with a deadline of its own is answered this long before it."""
+
+LOOK_SECONDS = 0.025
+"""Between two looks whether writes are admitted again."""
+
+_TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])")
+_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """The collection behind a port. `names`: every name that requests may use for it, aliases included; None in them:
+    requests to this port name none. `facts` by these names."""
+
+    side: Side
+    operations: Operations
+    names: frozenset[str | None]
+    facts: Mapping[str, CollectionFacts] = field(default_factory=dict[str, CollectionFacts])
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Forward it; nothing has to be noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Forward it; `seq` is to be settled with how it ended. `assigned`: the ids are in the answer."""
+
+    seq: int
+    assigned: bool
+
+
+Decision = Pass | Noted | Refusal
+
+
+class Admissions:
+    """What all requests of a gateway share. `fail_open`: forward without the journal when that fails; `tainted` hears
+    why then, before anything is forwarded."""
+
+    def __init__(
+        self, journal: GroupCommit, *, fail_open: bool = False, tainted: Callable[[str], None] = lambda reason: None
+    ) -> None:
+        self._journal = journal
+        self._fail_open = fail_open
+        self._tainted = tainted
+
+    async def decide(self, collection: Collection, head: Head, body: bytes, *, patient: bool = False) -> Decision:
+        """Over a whole request. Returns when its intent is on the disk. `patient`: it is never refused because it was
+        held for too long."""
+        return await self.decide_touch(
+            collection, classify(collection.operations, head, body, collection.facts), head, patient=patient
+        )
+
+    async def decide_touch(
+        self, collection: Collection, touch: Touch, head: Head, *, patient: bool = False
+    ) -> Decision:
+        """As `decide`, over what a request or a message of it touches."""
+        if touch.effect in (Effect.READ, Effect.NONE):
+            return Pass()
+        intent, assigned = _intent(collection, touch)
+        if not intent.keys and not intent.scopes and not assigned:
+            return Pass()
+        if touch.effect in (Effect.SCHEMA, Effect.WHOLE):
+            return _blocked(touch)
+        try:
+            return await self._admitted(intent, assigned, float("inf") if patient else _patience(head.headers))
+        except JournalError as error:
+            if not self._fail_open:
+                raise
+            self._tainted(str(error))
+            return Pass()
+
+    async def _admitted(self, intent: Intent, assigned: bool, seconds: float) -> Decision:
+        until = anyio.current_time() + seconds
+        while True:
+            admission = await self._journal.admit(intent)
+            match admission:
+                case Admitted(seq):
+                    return Noted(seq, assigned)
+                case Refused(phase, epoch):
+                    return Refusal(
+                        status=409,
+                        grpc_status=9,
+                        text=f"writes to the {intent.side.value} have ended (epoch {epoch}, {phase.value}); "
+                        f"write to the {intent.side.other.value}",
+                    )
+                case Held(phase):
+                    if anyio.current_time() + LOOK_SECONDS >= until:
+                        return Refusal(
+                            status=503,
+                            grpc_status=14,
+                            text=f"writes are held while the migration is {phase.value}; try again",
+                            retry_after=1,
+                        )
+                    await anyio.sleep(LOOK_SECONDS)
+
+    def ended(
+        self, collection: Collection, noted: Noted, *, definite: bool, refused: bool, touch: Touch | None
+    ) -> None:
+        """How a noted request ended; `touch`: what its answer named, where ids were assigned and it was not refused."""
+        keys: tuple[Key, ...] = ()
+        scopes: tuple[Scope, ...] = ()
+        if noted.assigned and not refused:
+            if touch is None:
+                scopes = (Scope(None, "the ids that the server assigned are not known: its answer was lost"),)
+            else:
+                intent, _ = _intent(collection, touch)
+                keys, scopes = tuple(intent.keys), tuple(intent.scopes)
+        self._journal.settle(Outcome(seq=noted.seq, side=collection.side, definite=definite, keys=keys, scopes=scopes))
+
+
+def answer_touch(
+    collection: Collection, head: Head, body: bytes, answer_headers: Mapping[str, str], answer: bytes
+) -> Touch:
+    """What the answer to a request with assigned ids names."""
+    return touched_by_answer(collection.operations, head, body, answer_headers, answer, collection.facts)
+
+
+def _intent(collection: Collection, touch: Touch) -> tuple[Intent, bool]:
+    """What of the touch concerns the collection, and whether the answer names more of it."""
+    names = collection.names
+    keys = [
+        Key(keys.namespace, record_id)
+        for keys in touch.keys
+        if keys.collection is None or keys.collection in names
+        for record_id in keys.ids
+    ]
+    scopes: list[Scope] = []
+    assigned = False
+    for scope in touch.scopes:
+        if scope.collection is None or scope.collection in names:
+            if scope.chosen is Chosen.ASSIGNED:
+                assigned = True
+            else:
+                scopes.append(Scope(scope.namespace, touch.reason or f"{touch.operation} ({scope.chosen.value})"))
+    return Intent(side=collection.side, keys=keys, scopes=scopes), assigned
+
+
+def _blocked(touch: Touch) -> Refusal:
+    return Refusal(
+        status=409,
+        grpc_status=9,
+        text=f"{touch.operation or 'this operation'} changes the collection as a whole, which a live migration cannot "
+        "follow; wait until it is completed or aborted",
+    )
+
+
+def _patience(headers: Mapping[str, str]) -> float:
+    """How long the client waits at least; that of gRPC stands in a header."""
+    match = _TIMEOUT.fullmatch(headers.get("grpc-timeout", ""))
+    if match is None:
+        return HOLD_SECONDS
+    return max(0.0, min(HOLD_SECONDS, int(match[1]) * _UNITS[match[2]] - MARGIN_SECONDS))

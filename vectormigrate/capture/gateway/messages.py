@@ -1,0 +1,116 @@
+"""The messages of Envoy's questions (ext_proc v3) and of our answers: the one place that knows their form.
+
+Answers that are always the same are made once, as bytes: every write waits for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from vectormigrate.capture.gateway.envoy_config import EXT_PROC, INTENT_HEADER
+from vectormigrate.errors import ConfigError
+
+try:
+    # No stubs: whatever is read of these messages is read in this module.
+    from envoy.service.ext_proc.v3 import external_processor_pb2 as _pb  # pyright: ignore[reportMissingModuleSource]
+except ImportError as error:  # pragma: no cover - only without the extra
+    raise ConfigError("the gateway needs pip install 'vectormigrate[live]'") from error
+
+pb: Any = _pb
+SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+OVERWRITE = 2
+"""HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD: what a client wrote there itself does not count."""
+
+CONTINUE_REQUEST_HEADERS: bytes = pb.ProcessingResponse(request_headers=pb.HeadersResponse()).SerializeToString()
+CONTINUE_REQUEST_BODY: bytes = pb.ProcessingResponse(request_body=pb.BodyResponse()).SerializeToString()
+CONTINUE_RESPONSE_HEADERS: bytes = pb.ProcessingResponse(response_headers=pb.HeadersResponse()).SerializeToString()
+CONTINUE_RESPONSE_BODY: bytes = pb.ProcessingResponse(response_body=pb.BodyResponse()).SerializeToString()
+CONTINUE_RESPONSE_TRAILERS: bytes = pb.ProcessingResponse(response_trailers=pb.TrailersResponse()).SerializeToString()
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The answers that let a request through: with the nonce that the second filter demands."""
+
+    headers: bytes
+    body: bytes
+
+
+def passes(nonce: str) -> Passes:
+    """Both, for this Envoy."""
+    common: dict[str, Any] = {"header_mutation": {"set_headers": [_set(INTENT_HEADER, nonce)]}}
+    return Passes(
+        pb.ProcessingResponse(request_headers=pb.HeadersResponse(response=common)).SerializeToString(),
+        pb.ProcessingResponse(request_body=pb.BodyResponse(response=common)).SerializeToString(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The answer to a request that is not forwarded. `status`: of HTTP; `grpc_status`: of gRPC, for its clients."""
+
+    status: int
+    grpc_status: int
+    text: str
+    retry_after: int = 0
+
+    def message(self) -> bytes:
+        """As a message for Envoy."""
+        headers = [_set("content-type", "text/plain; charset=utf-8")]
+        if self.retry_after:
+            headers.append(_set("retry-after", str(self.retry_after)))
+        answer: dict[str, Any] = {
+            "status": {"code": self.status},
+            "headers": {"set_headers": headers},
+            "body": self.text.encode(),
+            "grpc_status": {"status": self.grpc_status},
+            "details": "vectormigrate",
+        }
+        return pb.ProcessingResponse(immediate_response=answer).SerializeToString()
+
+
+def _set(name: str, value: str) -> dict[str, Any]:
+    return {"header": {"key": name, "raw_value": value.encode()}, "append_action": OVERWRITE}
+
+
+def header_map(headers: Any) -> dict[str, str]:
+    """Names (in lower case, as Envoy sends them) and values; of a name that comes twice, the last."""
+    return {item.key: (item.raw_value or item.value.encode()).decode("latin-1") for item in headers.headers.headers}
+
+
+def code_details(message: Any) -> str:
+    """Envoy's word for how the answer came about: `via_upstream` for one of the server."""
+    return message.attributes[EXT_PROC].fields["response.code_details"].string_value
+
+
+VIA_UPSTREAM = "via_upstream"
+
+UNKNOWN_OUTCOMES = frozenset({"1", "2", "4", "13", "14"})
+"""CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE: something on the way may have said that."""
+
+
+def trailer_map(trailers: Any) -> dict[str, str]:
+    """As `header_map`, of trailers."""
+    return {item.key: (item.raw_value or item.value.encode()).decode("latin-1") for item in trailers.trailers.headers}
+
+
+def is_refusal(headers: Mapping[str, str]) -> bool:
+    """Whether the answer means that nothing was done."""
+    return headers.get("grpc-status", "0") != "0" or headers.get(":status", "200") >= "400"
+
+
+def is_definite(details: str, headers: Mapping[str, str]) -> bool:
+    """Whether the server itself answered, so that the request takes no effect later."""
+    if details != VIA_UPSTREAM:
+        return False
+    grpc_status = headers.get("grpc-status")
+    if grpc_status is not None:
+        return grpc_status not in UNKNOWN_OUTCOMES
+    return headers.get(":status", "500") < "500"
+
+
+def unexpected(kind: str | None) -> NoReturn:
+    """Ends the conversation with an error, upon which Envoy forwards nothing."""
+    raise ValueError(f"a message that was not asked for: {kind}")
