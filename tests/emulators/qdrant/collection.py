@@ -273,33 +273,41 @@ class Collection:
         self._newest = [item["id"] for item in points]
 
     def delete(self, body: Json) -> None:
-        if "filter" in body:
-            strict.check_filter(self.strict, body["filter"], set(self.payload_schema), write=True)
-            operation = edge.UpdateOperation.delete_points_by_filter(native_filter(body["filter"]))
-        else:
-            operation = edge.UpdateOperation.delete_points([native_id(item) for item in body["points"]])
-        self._apply(self._target(body), operation)
+        make = edge.UpdateOperation
+        self._selected(body, make.delete_points, make.delete_points_by_filter)
 
     def set_payload(self, body: Json, *, replace: bool) -> None:
-        ids: Any = [native_id(item) for item in body["points"]]
-        make = edge.UpdateOperation.overwrite_payload if replace else edge.UpdateOperation.set_payload
-        self._apply(self._target(body), make(ids, body["payload"], body.get("key")))
+        make = edge.UpdateOperation
+        by_ids = make.overwrite_payload if replace else make.set_payload
+        by_filter = make.overwrite_payload_by_filter if replace else make.set_payload_by_filter
+        self._selected(body, by_ids, by_filter, body["payload"], body.get("key"))
 
     def delete_payload(self, body: Json) -> None:
-        ids: Any = [native_id(item) for item in body["points"]]
-        self._apply(self._target(body), edge.UpdateOperation.delete_payload(ids, body["keys"]))
+        make = edge.UpdateOperation
+        self._selected(body, make.delete_payload, make.delete_payload_by_filter, body["keys"])
 
     def clear_payload(self, body: Json) -> None:
-        ids: Any = [native_id(item) for item in body["points"]]
-        self._apply(self._target(body), edge.UpdateOperation.clear_payload(ids))
+        make = edge.UpdateOperation
+        self._selected(body, make.clear_payload, make.clear_payload_by_filter)
+
+    def _selected(self, body: Json, by_ids: Any, by_filter: Any, *more: Any) -> None:
+        """The change of the points and of those that the filter chooses; one of both must be there."""
+        points, wanted = body.get("points"), body.get("filter")
+        if points is None and wanted is None:
+            raise Refused(422, "Validation error in JSON body: Either list of point ids or filter must be given")
+        if wanted is not None:
+            strict.check_filter(self.strict, wanted, set(self.payload_schema), write=True)
+            self._apply(self._target(body), by_filter(native_filter(wanted), *more))
+        if points is not None:
+            self._apply(self._target(body), by_ids([native_id(item) for item in points], *more))
 
     def update_vectors(self, body: Json) -> None:
         changes = [edge.PointVectors(native_id(item["id"]), native_vectors(item["vector"])) for item in body["points"]]
         self._apply(self._target(body), edge.UpdateOperation.update_vectors(changes))
 
     def delete_vectors(self, body: Json) -> None:
-        ids: Any = [native_id(item) for item in body["points"]]
-        self._apply(self._target(body), edge.UpdateOperation.delete_vectors(ids, body["vector"]))
+        make = edge.UpdateOperation
+        self._selected(body, make.delete_vectors, make.delete_vectors_by_filter, body["vector"])
 
     def batch(self, operations: list[Json]) -> None:
         """In order; a failure leaves what came before it."""

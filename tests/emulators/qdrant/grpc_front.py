@@ -38,6 +38,8 @@ class Front:
             "SetPayload": ("set_payload", pb.SetPayloadPoints, self._set_payload),
             "OverwritePayload": ("overwrite_payload", pb.SetPayloadPoints, self._overwrite_payload),
             "ClearPayload": ("clear_payload", pb.ClearPayloadPoints, self._clear_payload),
+            "DeletePayload": ("delete_payload", pb.DeletePayloadPoints, self._delete_payload),
+            "DeleteVectors": ("delete_vectors", pb.DeletePointVectors, self._delete_vectors),
             "UpdateVectors": ("update_vectors", pb.UpdatePointVectors, self._update_vectors),
         }
         collections: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {
@@ -246,6 +248,14 @@ class Front:
 
     def _clear_payload(self, request: Any) -> Any:
         return self._change(request, "clear_payload", self._selector(request.points))
+
+    def _delete_payload(self, request: Any) -> Any:
+        body = {**self._selector(request.points_selector), "keys": list(request.keys)}
+        return self._change(request, "delete_payload", body)
+
+    def _delete_vectors(self, request: Any) -> Any:
+        body = {**self._selector(request.points_selector), "vector": list(request.vectors.names)}
+        return self._change(request, "delete_vectors", body)
 
     def _update_vectors(self, request: Any) -> Any:
         points = [{"id": to.id_json(item.id), "vector": to.vectors_json(item.vectors)} for item in request.points]

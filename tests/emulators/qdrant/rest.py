@@ -258,9 +258,8 @@ class Rest:
         return [{"points": [_hit(hit) for hit in collection.query(one)]} for one in body["searches"]]
 
     def _upsert(self, request: Request, body: Json) -> Any:
-        if "points" not in body:
-            raise Refused(400, "the emulator only knows upserts in the form points[]")
-        return self._change(request, "upsert", {**body, "points": [_lossy_point(item) for item in body["points"]]})
+        points = body["points"] if "points" in body else _rows(body["batch"])
+        return self._change(request, "upsert", {**body, "points": [_lossy_point(item) for item in points]})
 
     def _write(self, operation: str) -> Callable[[Request, Json], Any]:
         def call(request: Request, body: Json) -> Any:
@@ -351,3 +350,13 @@ def deepest(raw: bytes) -> int:
     bare = np.frombuffer(_TEXT.sub(b"", raw), np.uint8)
     steps = ((bare == 0x5B) | (bare == 0x7B)).astype(np.int32) - ((bare == 0x5D) | (bare == 0x7D))
     return int(np.cumsum(steps).max(initial=0))
+
+
+def _rows(columns: Json) -> list[Json]:
+    """The points of an upsert in columns; a vector that some points lack is null there."""
+    vectors, payloads = columns["vectors"], columns.get("payloads") or []
+    rows: list[Json] = []
+    for row, point_id in enumerate(columns["ids"]):
+        vector = vectors[row] if isinstance(vectors, list) else {name: held[row] for name, held in vectors.items()}
+        rows.append({"id": point_id, "vector": vector, "payload": payloads[row] if payloads else None})
+    return rows
