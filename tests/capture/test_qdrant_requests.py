@@ -114,7 +114,7 @@ def test_a_vector_in_a_text_is_a_text() -> None:
 
 def test_a_name_in_the_path_is_decoded_and_never_leads_elsewhere() -> None:
     assert rest_said("PUT", "/collections/a%20b%25/points", {"points": [{"id": 1}]}) == ["replace a b%/*: 1"]
-    for name in ("..", ".", "%2e%2E", "a%2Fb", "a%2fb", "", "a%5Cb", "%ff"):
+    for name in ("..", ".", "%2e%2E", "a%2Fb", "a%2fb", "", "a\\b", "%ff"):
         assert rest_said("PUT", f"/collections/{name}/points", {"points": [{"id": 1}]}) == ["unknown part */*"]
 
 

