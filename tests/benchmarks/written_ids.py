@@ -27,21 +27,21 @@ async def measure(total: int, folder: Path) -> None:
     rng = random.Random(7)
     path = folder / f"{total}.db"
     async with open_store(path) as store:
-        await store.create_migration(make_plan(partitions=1), RunOptions())
+        await store.migrations.create(make_plan(partitions=1), RunOptions())
         pages: list[list[RecordId]] = []
-        async with store.hold("orders") as lease:
+        async with store.leases.hold("orders") as lease:
             started = time.perf_counter()
             for seq in range(1, total // PAGE + 1):
                 ids: list[RecordId] = [str(UUID(int=rng.getrandbits(128), version=4)) for _ in range(PAGE)]
                 pages.append(ids)
-                await store.commit(lease, PageCommit(partition_id="eu-0", seq=seq, written_ids=[("n", ids)]))
+                await store.progress.commit(lease, PageCommit(partition_id="eu-0", seq=seq, written_ids=[("n", ids)]))
             wrote = time.perf_counter() - started
         started = time.perf_counter()
-        await store.which_written("orders", "n", pages[0])
+        await store.written_ids.which_written("orders", "n", pages[0])
         first = time.perf_counter() - started
         started = time.perf_counter()
         for ids in pages:
-            assert len(await store.which_written("orders", "n", ids)) == PAGE
+            assert len(await store.written_ids.which_written("orders", "n", ids)) == PAGE
         rest = time.perf_counter() - started
     size = (await anyio.Path(path).stat()).st_size
     lookups = total // PAGE

@@ -77,9 +77,11 @@ async def test_an_announced_record_does_not_make_up_for_one_that_is_missing(
         with pytest.raises(MigrationFailed, match="1 of 100 written records are not there"):
             await world.service.migrate(world.request, OPTIONS)
     # What a crash leaves: announced, on the target, and settled by no page. The number of records is right again.
-    async with open_store(world.state) as store, store.hold("job") as lease:
-        (partition, *_) = [item.partition for item in await store.partitions("job") if not item.partition.namespace]
-        await store.add_intents(lease, partition.id, "", [777])
+    async with open_store(world.state) as store, store.leases.hold("job") as lease:
+        (partition, *_) = [
+            item.partition for item in await store.progress.partitions("job") if not item.partition.namespace
+        ]
+        await store.written_ids.announce(lease, partition.id, "", [777])
     async with open_endpoint(world.target) as target:
         await target.upsert(RecordBatch("", [777], {"v": DenseColumn(np.ones((1, DIM), np.float32))}, [{}]))
         assert await target.count("") == RECORDS // 2

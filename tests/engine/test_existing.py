@@ -130,7 +130,7 @@ async def test_a_crash_between_announcing_and_writing_neither_loses_nor_refuses_
     assert read_shard(world.target) == {**before, **read_shard(world.source)}
     async with open_store(world.folder / "state.db") as store:
         # What a killed run had half-written is known for ours when it is written again, also where it is overwritten.
-        assert await store.written_counts("job") == {"": RECORDS}
+        assert await store.written_ids.counts("job") == {"": RECORDS}
     await world.service.rollback("job")
     assert read_shard(world.target) == before
 

@@ -37,8 +37,8 @@ async def test_a_state_file_of_an_earlier_version_resumes_where_it_was(tmp_path:
     with closing(sqlite3.connect(state)) as file:
         file.executescript(HALF_COPIED.read_text())
     async with open_store(state) as store:
-        plan = (await store.load("half")).plan
-        written = [record_id async for _, ids in store.written("half") for record_id in ids]
+        plan = (await store.migrations.load("half")).plan
+        written = [record_id async for _, ids in store.written_ids.blocks("half") for record_id in ids]
     assert written == list(range(COPIED))
     field = VectorField(name="v", kind=VectorKind.DENSE, dim=4, metric=Metric.L2, dtype=DType.FLOAT32)
     async with open_endpoint(SOURCE) as source, open_endpoint(TARGET) as target:

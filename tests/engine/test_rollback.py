@@ -160,8 +160,8 @@ async def test_a_collection_that_another_migration_is_about_to_write_to_is_not_d
     await world.service.migrate(world.request("a"), OPTIONS)
     plan = await world.service.plan(world.request("b", into_existing=True))
     await world.service.begin(plan, OPTIONS)
-    async with open_store(world.folder / "state.db") as store, store.hold("b") as lease:
-        await store.set_phase("b", Phase.COPYING, Status.IN_PROGRESS, lease=lease)
+    async with open_store(world.folder / "state.db") as store, store.leases.hold("b") as lease:
+        await store.migrations.set_phase("b", Phase.COPYING, Status.IN_PROGRESS, lease=lease)
         with pytest.raises(InvalidTransition, match="'b' is writing to the same collection"):
             await world.service.rollback("a")
     assert world.held() == list(range(50))
@@ -240,13 +240,13 @@ async def test_the_rollback_of_a_later_migration_keeps_the_note_of_an_earlier_on
         request = MigrationRequest(id="a", source=ends["a"], target=ends["t"])
         await service.migrate(request, OPTIONS)
         location = (await service.status("a")).target
-        note = await store.origin(location)
+        note = await store.origin.find(location)
         assert note is not None
         await service.migrate(replace(request, id="b", source=ends["b"], into_existing=True), OPTIONS)
         await service.rollback("b")
-        assert await store.origin(location) == note
+        assert await store.origin.find(location) == note
         async with open_endpoint(ends["t"]) as collection:
             await collection.drop()
         # The note must not outlive the collection: the next one at this place has another origin.
         assert not (await service.rollback("a")).dropped_collection
-        assert await store.origin(location) is None
+        assert await store.origin.find(location) is None

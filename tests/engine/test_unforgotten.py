@@ -35,7 +35,7 @@ class World:
 
     async def due(self) -> list[tuple[object, bool]]:
         async with open_store(self.state) as store:
-            return [(item.id, item.failed) for item in await store.rechecks("job")]
+            return [(item.id, item.failed) for item in await store.rechecks.read("job")]
 
 
 @pytest.fixture

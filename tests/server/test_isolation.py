@@ -195,7 +195,7 @@ async def begin_for_bob(app: App, bob: Client) -> None:
     """One change, and no more, of one migration of his."""
     planned = await plan(bob, migration_id=HIS, target_collection="docs-7")
     async with app.server_context.store() as store:
-        proposal = await store.proposal(planned["plan_id"])
+        proposal = await store.proposals.find(planned["plan_id"])
     assert proposal is not None
     await app.server_context.service().begin(proposal.plan, by=Starter(owner="bob"))
     status = await call(bob, "migration_status", migration_id=HIS)

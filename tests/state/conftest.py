@@ -19,12 +19,12 @@ def path(tmp_path: Path) -> Path:
 async def store(path: Path) -> AsyncIterator[Store]:
     """Holds the migration `orders` with the partitions `eu-0` and `eu-1`."""
     async with open_store(path) as opened:
-        await opened.create_migration(make_plan(), RunOptions())
+        await opened.migrations.create(make_plan(), RunOptions())
         yield opened
 
 
 @pytest.fixture
 async def lease(store: Store) -> AsyncIterator[Lease]:
     """The right to run `orders`."""
-    async with store.hold("orders") as held:
+    async with store.leases.hold("orders") as held:
         yield held

@@ -109,4 +109,4 @@ def sql(path: Path, statement: str, *values: object) -> list[Any]:
 
 async def written_records(store: Store, migration_id: str) -> int:
     """How many written ids the state file keeps."""
-    return sum([len(ids) async for _, ids in store.written(migration_id)])
+    return sum([len(ids) async for _, ids in store.written_ids.blocks(migration_id)])

@@ -32,10 +32,10 @@ async def test_who_is_in_a_hurry_is_told_to_try_again_and_nothing_is_written(pat
     async with open_store(path, patience=0.1) as store:
         async with locked(path):
             with pytest.raises(StateBusy, match=r"busy.*try again"):
-                await store.create_migration(make_plan("m"), RunOptions())
-            assert await store.list() == []
-        await store.create_migration(make_plan("m"), RunOptions())
-        assert [item.id for item in await store.list()] == ["m"]
+                await store.migrations.create(make_plan("m"), RunOptions())
+            assert await store.migrations.list() == []
+        await store.migrations.create(make_plan("m"), RunOptions())
+        assert [item.id for item in await store.migrations.list()] == ["m"]
     assert StateBusy.exit_code == 75
 
 
@@ -44,12 +44,12 @@ async def test_a_run_waits_much_longer(path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(state_connection, "BUSY_SECONDS", 0.05)
     async with open_store(path) as patient, open_store(path, patience=0.05) as hurried:
         async with locked(path) as holder, anyio.create_task_group() as tasks:
-            tasks.start_soon(patient.create_migration, make_plan("patient"), RunOptions())
+            tasks.start_soon(patient.migrations.create, make_plan("patient"), RunOptions())
             for _ in range(20):
                 with pytest.raises(StateBusy):
-                    await hurried.create_migration(make_plan("hurried"), RunOptions())
+                    await hurried.migrations.create(make_plan("hurried"), RunOptions())
             holder.execute("ROLLBACK")
-        assert [item.id for item in await hurried.list()] == ["patient"]
+        assert [item.id for item in await hurried.migrations.list()] == ["patient"]
 
 
 def test_a_command_waits_a_minute() -> None:

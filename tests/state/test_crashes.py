@@ -21,17 +21,17 @@ ROUNDS = 20
 async def create(path: Path, *names: str, partitions: int = 4) -> None:
     async with open_store(path) as store:
         for name in names:
-            await store.create_migration(make_plan(name, partitions), RunOptions())
+            await store.migrations.create(make_plan(name, partitions), RunOptions())
 
 
 async def check_prefix(store: Store, migration_id: str, acknowledged: Counter[str]) -> int:
     """Every partition holds exactly pages 1…seq, and everything that was acknowledged. Returns the pages in all."""
     journal: dict[str, list[str]] = {}
-    async for namespace, ids in store.written(migration_id):
+    async for namespace, ids in store.written_ids.blocks(migration_id):
         journal.setdefault(namespace, []).extend(map(id_key, ids))
-    rejected = {id_key(item.reject.id) for item in await store.rejects(migration_id)}
+    rejected = {id_key(item.reject.id) for item in await store.rejects.read(migration_id)}
     pages = 0
-    for progress in await store.partitions(migration_id):
+    for progress in await store.progress.partitions(migration_id):
         name = progress.partition.id
         numbers = range(1, progress.seq + 1)
         assert progress.seq >= acknowledged[name]
@@ -83,15 +83,15 @@ async def test_status_list_and_stop_work_beside_a_running_process(path: Path) ->
     with child("commit", path, "orders", "1000000") as process:
         output(process).readline()
         async with open_store(path) as store:
-            running = await store.status("orders")
+            running = await store.migrations.status("orders")
             assert running.runner_alive
             assert running.migrated_records >= WRITTEN
-            await store.request_stop("orders")
-            assert [m.stop_requested for m in await store.list()] == [True]
+            await store.migrations.request_stop("orders")
+            assert [m.stop_requested for m in await store.migrations.list()] == [True]
         process.kill()
         process.wait()
         async with open_store(path, read_only=True) as store:
-            assert not (await store.status("orders")).runner_alive
+            assert not (await store.migrations.status("orders")).runner_alive
 
 
 async def test_any_cut_of_the_write_ahead_log_leaves_a_contiguous_prefix(path: Path, tmp_path: Path) -> None:
@@ -120,6 +120,6 @@ async def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(path: Path)
     seq = int(went_on.removeprefix("committed "))
     assert seq > 1
     async with open_store(path) as store:
-        progress = (await store.partitions("orders"))[0]
+        progress = (await store.progress.partitions("orders"))[0]
         assert (progress.seq, progress.cursor, progress.written) == (seq, seq, (seq - 1) * 500 + 1)
         assert await written_records(store, "orders") == (seq - 1) * 500

@@ -76,67 +76,69 @@ def test_a_damaged_block_is_noticed(cut: int) -> None:
 
 async def test_the_journal_returns_what_pages_wrote_with_their_namespace(store: Store, lease: Lease) -> None:
     for seq in (1, 2):
-        await store.commit(lease, page("eu-0", seq))
-    await store.commit(lease, page("eu-1", 1))
-    blocks = [(namespace, keys(ids)) async for namespace, ids in store.written("orders")]
+        await store.progress.commit(lease, page("eu-0", seq))
+    await store.progress.commit(lease, page("eu-1", 1))
+    blocks = [(namespace, keys(ids)) async for namespace, ids in store.written_ids.blocks("orders")]
     expected = [("eu-0", 1), ("eu-0", 2), ("eu-1", 1)]
     assert blocks == [(f"to-{part}", keys(page_ids(part, seq))) for part, seq in expected]
-    only = [namespace async for namespace, _ in store.written("orders", "to-eu-1")]
+    only = [namespace async for namespace, _ in store.written_ids.blocks("orders", "to-eu-1")]
     assert only == ["to-eu-1"]
     assert await written_records(store, "orders") == 12
 
 
 async def test_a_journal_of_many_blocks_is_read_whole(store: Store, lease: Lease) -> None:
     for seq in range(1, 200):
-        await store.commit(lease, PageCommit(partition_id="eu-0", seq=seq, written_ids=[("n", [seq])]))
-    read = [ids async for _, ids in store.written("orders")]
+        await store.progress.commit(lease, PageCommit(partition_id="eu-0", seq=seq, written_ids=[("n", [seq])]))
+    read = [ids async for _, ids in store.written_ids.blocks("orders")]
     assert read == [[seq] for seq in range(1, 200)]
 
 
 async def test_membership_tells_types_and_namespaces_apart(store: Store, lease: Lease) -> None:
-    await store.commit(lease, page("eu-0", 1))
+    await store.progress.commit(lease, page("eu-0", 1))
     asked: list[RecordId] = [10, "10", "eu-0/1/a", "eu-0/1/ü", "eu-0/1/z"]
-    assert await store.which_written("orders", "to-eu-0", asked) == {10, "eu-0/1/a", "eu-0/1/ü"}
-    assert await store.which_written("orders", "to-eu-1", asked) == set()
-    assert await store.which_written("orders", "to-eu-0", []) == set()
+    assert await store.written_ids.which_written("orders", "to-eu-0", asked) == {10, "eu-0/1/a", "eu-0/1/ü"}
+    assert await store.written_ids.which_written("orders", "to-eu-1", asked) == set()
+    assert await store.written_ids.which_written("orders", "to-eu-0", []) == set()
 
 
 async def test_intents_are_in_the_journal_before_the_page(store: Store, lease: Lease, path: Path) -> None:
-    await store.add_intents(lease, "eu-0", "n", ["a", "b"])
+    await store.written_ids.announce(lease, "eu-0", "n", ["a", "b"])
     assert sql(path, "SELECT records, settled FROM journal") == [(2, 0)]
-    assert await store.which_written("orders", "n", ["a", "c"]) == {"a"}
-    assert await store.which_intended("orders", "n", ["a", "c"]) == {"a"}
+    assert await store.written_ids.which_written("orders", "n", ["a", "c"]) == {"a"}
+    assert await store.written_ids.which_intended("orders", "n", ["a", "c"]) == {"a"}
 
 
 async def test_a_page_replaces_the_intents_that_it_settles_by_what_it_wrote(store: Store, lease: Lease) -> None:
-    settled = await store.add_intents(lease, "eu-0", "n", ["a", "refused"])
-    await store.add_intents(lease, "eu-0", "n", ["in flight"])
-    await store.commit(lease, PageCommit(partition_id="eu-0", seq=1, written_ids=[("n", ["a"])], intents=[settled]))
+    settled = await store.written_ids.announce(lease, "eu-0", "n", ["a", "refused"])
+    await store.written_ids.announce(lease, "eu-0", "n", ["in flight"])
+    await store.progress.commit(
+        lease, PageCommit(partition_id="eu-0", seq=1, written_ids=[("n", ["a"])], intents=[settled])
+    )
     asked = ["a", "refused", "in flight"]
-    assert await store.which_written("orders", "n", asked) == {"a", "in flight"}
-    assert await store.which_intended("orders", "n", asked) == {"in flight"}
+    assert await store.written_ids.which_written("orders", "n", asked) == {"a", "in flight"}
+    assert await store.written_ids.which_intended("orders", "n", asked) == {"in flight"}
 
 
 async def test_a_page_cannot_settle_intents_of_another_partition(store: Store, lease: Lease) -> None:
-    block = await store.add_intents(lease, "eu-1", "n", ["a"])
-    await store.commit(lease, PageCommit(partition_id="eu-0", seq=1, intents=[block]))
-    assert await store.which_intended("orders", "n", ["a"]) == {"a"}
+    block = await store.written_ids.announce(lease, "eu-1", "n", ["a"])
+    await store.progress.commit(lease, PageCommit(partition_id="eu-0", seq=1, intents=[block]))
+    assert await store.written_ids.which_intended("orders", "n", ["a"]) == {"a"}
 
 
 async def test_intents_need_the_lease(store: Store, lease: Lease) -> None:
     with pytest.raises(LeaseLost):
-        await store.add_intents(replace(lease, owner="someone"), "eu-0", "n", ["a"])
+        await store.written_ids.announce(replace(lease, owner="someone"), "eu-0", "n", ["a"])
     assert await written_records(store, "orders") == 0
 
 
 async def test_journals_of_two_migrations_are_apart(store: Store, lease: Lease) -> None:
-    await store.create_migration(make_plan("returns"), RunOptions())
-    await store.commit(lease, page("eu-0", 1))
-    assert await store.which_written("returns", "to-eu-0", page_ids("eu-0", 1)) == set()
+    await store.migrations.create(make_plan("returns"), RunOptions())
+    await store.progress.commit(lease, page("eu-0", 1))
+    assert await store.written_ids.which_written("returns", "to-eu-0", page_ids("eu-0", 1)) == set()
 
 
 async def test_a_damaged_block_in_the_file_is_corrupt(store: Store, lease: Lease, path: Path) -> None:
-    await store.commit(lease, page("eu-0", 1))
+    await store.progress.commit(lease, page("eu-0", 1))
     sql(path, "UPDATE journal SET ids = substr(ids, 1, 12)")
     with pytest.raises(StateCorrupt, match=r"state\.db"):
-        await store.which_written("orders", "to-eu-0", [10])
+        await store.written_ids.which_written("orders", "to-eu-0", [10])

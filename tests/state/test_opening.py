@@ -27,9 +27,9 @@ pytestmark = pytest.mark.anyio
 async def look(path: Path, *, read_only: bool = False) -> list[str]:
     """Open the file and read all there is to run by; the ids found."""
     async with open_store(path, read_only=read_only) as store:
-        names = [item.id for item in await store.list()]
+        names = [item.id for item in await store.migrations.list()]
         for name in names:
-            await store.partitions(name)
+            await store.progress.partitions(name)
     return names
 
 
@@ -46,7 +46,7 @@ async def fail_to_open(path: Path, kind: type[StateError]) -> str:
 async def test_a_new_file_and_its_folder_are_for_the_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "new" / "state.db"
     async with open_store(path) as store:
-        await store.create_migration(make_plan(), RunOptions())
+        await store.migrations.create(make_plan(), RunOptions())
         modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
     assert modes == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -83,7 +83,7 @@ async def test_an_empty_file_is_filled(path: Path) -> None:
 async def test_several_may_open_a_missing_file_at_once(tmp_path: Path) -> None:
     async def create(path: Path, name: str) -> None:
         async with open_store(path) as store:
-            await store.create_migration(make_plan(name), RunOptions())
+            await store.migrations.create(make_plan(name), RunOptions())
 
     for n in range(12):
         path = tmp_path / str(n) / "state.db"
@@ -120,10 +120,10 @@ async def test_a_newer_file_is_left_alone_and_says_what_to_do(store: Store, path
 async def filled(path: Path) -> int:
     """A closed file with some content; its size."""
     async with open_store(path) as store:
-        await store.create_migration(make_plan(partitions=200), RunOptions())
-        async with store.hold("orders") as lease:
+        await store.migrations.create(make_plan(partitions=200), RunOptions())
+        async with store.leases.hold("orders") as lease:
             for seq in range(1, 50):
-                await store.commit(lease, page("eu-0", seq))
+                await store.progress.commit(lease, page("eu-0", seq))
     return size(path)
 
 
@@ -174,7 +174,7 @@ def public() -> Iterator[Path]:
 
 async def test_without_write_access_the_file_can_be_read_and_writing_says_why_not(public: Path) -> None:
     async with open_store(public) as store:
-        await store.create_migration(make_plan(), RunOptions())
+        await store.migrations.create(make_plan(), RunOptions())
     protect(public)
     with child("unprivileged", public, "read") as reader, child("unprivileged", public, "write") as writer:
         assert finish(reader) == ["orders"]
@@ -227,7 +227,7 @@ async def test_an_upgrade_that_fails_leaves_the_file_as_it_was(path: Path, later
     assert sql(path, "PRAGMA user_version") == [(newest_version(),)]
     assert sql(path, "SELECT name FROM sqlite_schema WHERE name = 'extra'") == []
     async with open_store(path) as store:
-        assert (await store.partitions("orders"))[0].seq == 49
+        assert (await store.progress.partitions("orders"))[0].seq == 49
 
 
 async def test_a_new_file_is_made_by_all_scripts_in_turn(path: Path, later: Path) -> None:

@@ -27,14 +27,14 @@ async def refused(path: Path, store: Store, lease: Lease) -> None:
     leaky = EndpointRef(type="memory", collection="a", url=f"http://u:{SECRET}@host", location="memory://x")
     plan = make_plan("leaky")
     for action in (
-        store.create_migration(replace(plan, spec=replace(plan.spec, source=leaky)), RunOptions()),
-        store.set_phase("orders", Phase.COPYING, Status.FAILED, error=f"bad key {SECRET}", lease=lease),
-        store.commit(lease, replace(page("eu-0", 1), cursor={"token": SECRET})),
-        store.commit(lease, replace(page("eu-0", 1), rejects=[Reject(1, "eu", "refused", f"key {SECRET}")])),
-        store.save_report("orders", {"errors": [SECRET]}),
-        store.save_diff_progress("orders", "full", SECRET.encode()),
-        store.remember_origin(f"http://{SECRET}@host", {}),
-        store.remember_origin("memory://x", {"key": SECRET}),
+        store.migrations.create(replace(plan, spec=replace(plan.spec, source=leaky)), RunOptions()),
+        store.migrations.set_phase("orders", Phase.COPYING, Status.FAILED, error=f"bad key {SECRET}", lease=lease),
+        store.progress.commit(lease, replace(page("eu-0", 1), cursor={"token": SECRET})),
+        store.progress.commit(lease, replace(page("eu-0", 1), rejects=[Reject(1, "eu", "refused", f"key {SECRET}")])),
+        store.reports.save("orders", {"errors": [SECRET]}),
+        store.reports.save_diff_progress("orders", "full", SECRET.encode()),
+        store.origin.remember(f"http://{SECRET}@host", {}),
+        store.origin.remember("memory://x", {"key": SECRET}),
     ):
         with pytest.raises(StateError, match="refused to store a credential") as caught:
             await action
@@ -43,12 +43,12 @@ async def refused(path: Path, store: Store, lease: Lease) -> None:
 
 async def test_text_with_a_secret_given_on_opening_is_refused_everywhere(path: Path) -> None:
     async with open_store(path, secrets=[SECRET]) as store:
-        await store.create_migration(make_plan(), RunOptions())
-        async with store.hold("orders") as lease:
+        await store.migrations.create(make_plan(), RunOptions())
+        async with store.leases.hold("orders") as lease:
             await refused(path, store, lease)
             assert b"nsafe" not in everything(path)
-            assert (await store.status("orders")).migrated_records == 0
-            await store.commit(lease, page("eu-0", 1))
+            assert (await store.migrations.status("orders")).migrated_records == 0
+            await store.progress.commit(lease, page("eu-0", 1))
 
 
 async def test_a_secret_learned_later_is_refused_from_then_on(store: Store, lease: Lease, path: Path) -> None:
@@ -60,5 +60,5 @@ async def test_a_secret_learned_later_is_refused_from_then_on(store: Store, leas
 async def test_a_short_value_is_not_looked_for(store: Store) -> None:
     store.forbid("memory")
     store.forbid("")
-    await store.create_migration(make_plan("returns"), RunOptions())
-    assert (await store.load("returns")).id == "returns"
+    await store.migrations.create(make_plan("returns"), RunOptions())
+    assert (await store.migrations.load("returns")).id == "returns"

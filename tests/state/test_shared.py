@@ -21,12 +21,12 @@ pytestmark = pytest.mark.anyio
 async def make(path: Path, *names: str) -> None:
     async with open_store(path) as store:
         for name in names:
-            await store.create_migration(make_plan(name), RunOptions())
+            await store.migrations.create(make_plan(name), RunOptions())
 
 
 async def names(reader: SharedReader) -> list[str]:
     async with reader.store() as store:
-        return [status.id for status in await store.list()]
+        return [status.id for status in await store.migrations.list()]
 
 
 async def test_many_readers_at_once_use_one_connection_and_see_what_is_durable(path: Path) -> None:
@@ -79,11 +79,11 @@ async def test_after_an_error_of_the_file_it_is_opened_anew(path: Path) -> None:
     async with SharedReader(path) as reader:
         async with reader.store() as first:
             with pytest.raises(MigrationNotFound):
-                await first.load("none")
+                await first.migrations.load("none")
         sql(path, "ALTER TABLE migration RENAME TO elsewhere")
         with pytest.raises(StateError):
             await names(reader)
         sql(path, "ALTER TABLE elsewhere RENAME TO migration")
         async with reader.store() as second:
             assert second is not first
-            assert [status.status for status in await second.list()] == [Status.NOT_STARTED]
+            assert [status.status for status in await second.migrations.list()] == [Status.NOT_STARTED]

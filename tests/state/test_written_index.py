@@ -52,31 +52,31 @@ def test_many_blocks_end_in_few_runs() -> None:
 
 @pytest.mark.anyio
 async def test_a_lookup_sees_what_was_committed_since_the_last_one(store: Store, lease: Lease) -> None:
-    await store.commit(lease, page("eu-0", 1))
+    await store.progress.commit(lease, page("eu-0", 1))
     first, second = page_ids("eu-0", 1), page_ids("eu-0", 2)
-    assert await store.which_written("orders", "to-eu-0", [*first, *second]) == set(first)
-    await store.commit(lease, page("eu-0", 2))
-    assert await store.which_written("orders", "to-eu-0", [*first, *second, "other"]) == {*first, *second}
-    assert await store.which_written("orders", "elsewhere", first) == set()
-    assert await store.written_counts("orders") == {"to-eu-0": 8}
+    assert await store.written_ids.which_written("orders", "to-eu-0", [*first, *second]) == set(first)
+    await store.progress.commit(lease, page("eu-0", 2))
+    assert await store.written_ids.which_written("orders", "to-eu-0", [*first, *second, "other"]) == {*first, *second}
+    assert await store.written_ids.which_written("orders", "elsewhere", first) == set()
+    assert await store.written_ids.counts("orders") == {"to-eu-0": 8}
 
 
 @pytest.mark.anyio
 async def test_an_id_that_two_records_were_written_to_counts_twice_and_is_one(store: Store, lease: Lease) -> None:
     for seq in (1, 2):
-        await store.commit(
+        await store.progress.commit(
             lease, PageCommit(partition_id="eu-0", seq=seq, written=2, written_ids=[("n", [1, seq + 1])])
         )
-    assert await store.written_counts("orders") == {"n": 4}
-    assert await store.written_distinct("orders", "n") == 3
+    assert await store.written_ids.counts("orders") == {"n": 4}
+    assert await store.written_ids.distinct("orders", "n") == 3
 
 
 @pytest.mark.anyio
 async def test_ids_that_were_deleted_from_the_target_leave_the_journal(store: Store, lease: Lease) -> None:
-    await store.commit(lease, page("eu-0", 1))
-    await store.add_intents(lease, "eu-0", "to-eu-0", ["late", "later"])
+    await store.progress.commit(lease, page("eu-0", 1))
+    await store.written_ids.announce(lease, "eu-0", "to-eu-0", ["late", "later"])
     gone = page_ids("eu-0", 1)[0]
-    assert await store.which_written("orders", "to-eu-0", [gone, "late"]) == {gone, "late"}
-    await store.forget_written(lease, "to-eu-0", [gone, "late"])
-    assert await store.which_written("orders", "to-eu-0", [gone, "late", "later"]) == {"later"}
-    assert await store.written_counts("orders") == {"to-eu-0": 3}
+    assert await store.written_ids.which_written("orders", "to-eu-0", [gone, "late"]) == {gone, "late"}
+    await store.written_ids.forget(lease, "to-eu-0", [gone, "late"])
+    assert await store.written_ids.which_written("orders", "to-eu-0", [gone, "late", "later"]) == {"later"}
+    assert await store.written_ids.counts("orders") == {"to-eu-0": 3}

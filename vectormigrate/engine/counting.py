@@ -51,8 +51,8 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
     Never asks the mapping what should be there: the answer comes from the target and the acknowledged writes.
     """
     migration_id = plan.spec.id
-    written = await store.written_counts(migration_id)
-    held = await store.held(migration_id) if plan.target_exists else {}
+    written = await store.written_ids.counts(migration_id)
+    held = await store.progress.held(migration_id) if plan.target_exists else {}
     names = sorted({*written, *await target.namespaces()})
     if plan.target_exists:
         names = [name for name in names if name in written]
@@ -60,7 +60,7 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
     # A migration that an older version began into an existing collection knows no counts from before.
     known = not plan.target_exists or bool(held)
     # What a crash or a repair left unsettled may make up for what is missing.
-    unsettled = await store.open_namespaces(migration_id)
+    unsettled = await store.written_ids.open_namespaces(migration_id)
     wrong = [
         name
         for name in names
@@ -89,7 +89,7 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
 async def count_source(store: Store, plan: MigrationPlan, source: RetryingSource) -> list[str]:
     """Compare what the source holds now with what was read from it; return by how much it changed meanwhile."""
     read: dict[str, int] = dict.fromkeys(plan.namespaces, 0)
-    for item in await store.partitions(plan.spec.id):
+    for item in await store.progress.partitions(plan.spec.id):
         read[item.partition.namespace] = read.get(item.partition.namespace, 0) + item.read
     there = await source.namespaces()
     wanted = [name for name in there if plan.spec.namespaces is None or name in plan.spec.namespaces]
@@ -138,12 +138,12 @@ async def _exact(
         pages = target.scan(partition, vectors=False)
         async with aclosing(pages):
             async for page in pages:
-                known = await store.which_written(migration_id, namespace, page.batch.ids)
-                sure = await store.which_settled(migration_id, namespace, page.batch.ids)
+                known = await store.written_ids.which_written(migration_id, namespace, page.batch.ids)
+                sure = await store.written_ids.which_settled(migration_id, namespace, page.batch.ids)
                 holds += len(page.batch)
                 ours += len(known)
                 settled += len(sure)
-    distinct = await store.written_distinct(migration_id, namespace)
+    distinct = await store.written_ids.distinct(migration_id, namespace)
     return Count(
         namespace=namespace,
         holds=holds,
@@ -161,7 +161,7 @@ async def _scan_foreign(
         pages = target.scan(partition, vectors=False)
         async with aclosing(pages):
             async for page in pages:
-                known = await store.which_written(migration_id, namespace, page.batch.ids)
+                known = await store.written_ids.which_written(migration_id, namespace, page.batch.ids)
                 others = [record_id for record_id in page.batch.ids if record_id not in known]
                 found.records += len(others)
                 found.examples = [*found.examples, *others][:EXAMPLES]

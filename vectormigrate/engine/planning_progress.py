@@ -43,13 +43,13 @@ async def planning_shown(spec: MigrationSpec, open_store: OpenStore, listener: L
             try:
                 while True:
                     lease = new_lease(spec.id, LEASE_SECONDS, owner=first.owner, since=first.since)
-                    if await store.save_planning(lease, spec.source.location, spec.target.location, *progress):
+                    if await store.planning.save(lease, spec.source.location, spec.target.location, *progress):
                         stopped = True
                         tasks.cancel_scope.cancel()
                     await anyio.sleep(EVERY)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await store.end_planning(spec.id, first.owner)
+                    await store.planning.end(spec.id, first.owner)
 
     async with task_group() as tasks:
         tasks.start_soon(show)

@@ -106,7 +106,7 @@ class Memory:
         if self.reader is None:
             return None
         async with self.reader() as store:
-            found = await store.profile(key)
+            found = await store.profiles.find(key)
         return None if found is None else Evidence.of(found)
 
     async def keep(self, key: str, evidence: Evidence) -> None:
@@ -114,4 +114,4 @@ class Memory:
         if self.writer is not None:
             with suppress(StateError):
                 async with self.writer() as store:
-                    await store.save_profile(key, evidence.kept())
+                    await store.profiles.save(key, evidence.kept())

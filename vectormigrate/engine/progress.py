@@ -56,7 +56,7 @@ class LeasedProgress:
 
     async def commit(self, partition: Partition, page: PageCommit) -> None:
         """Settle a page, then announce it."""
-        await self.store.commit(self.lease, page)
+        await self.store.progress.commit(self.lease, page)
         if page.done:
             return
         failpoint("after_commit")
@@ -74,16 +74,16 @@ class LeasedProgress:
 
     async def announce(self, partition: Partition, namespace: str, ids: Sequence[RecordId]) -> int:
         """Enter ids that are about to be written."""
-        return await self.store.add_intents(self.lease, partition.id, namespace, ids)
+        return await self.store.written_ids.announce(self.lease, partition.id, namespace, ids)
 
     async def which_intended(self, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
         """Those of the ids in blocks that are still open."""
-        return await self.store.which_intended(self.lease.migration_id, namespace, ids)
+        return await self.store.written_ids.which_intended(self.lease.migration_id, namespace, ids)
 
     async def which_written(self, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
         """Those of the ids in settled blocks."""
-        return await self.store.which_written(self.lease.migration_id, namespace, ids)
+        return await self.store.written_ids.which_written(self.lease.migration_id, namespace, ids)
 
     async def add_failed_check(self, partition: Partition, source_ids: Sequence[RecordId]) -> None:
         """Keep which records did not read back as written."""
-        await self.store.add_failed_check(self.lease, partition.id, source_ids)
+        await self.store.rechecks.add_failed(self.lease, partition.id, source_ids)

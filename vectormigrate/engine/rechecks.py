@@ -17,7 +17,7 @@ BLOCK = 500
 async def settle_rechecks(context: CopyContext, store: Store, lease: Lease) -> int:
     """Read every record back that is due; returns how many were. What this run wrote is compared with what it wrote;
     what an earlier run left, with the source as it is now. Raises ValidationFailed; the differing ones stay due."""
-    due = {(item.partition_id, id_key(item.id)): item for item in await store.rechecks(lease.migration_id)}
+    due = {(item.partition_id, id_key(item.id)): item for item in await store.rechecks.read(lease.migration_id)}
     checked = 0
     failed: dict[str, list[RecordId]] = {}
     for deferred in context.writer.deferred:
@@ -33,14 +33,14 @@ async def settle_rechecks(context: CopyContext, store: Store, lease: Lease) -> i
                 failed.setdefault(deferred.partition_id, []).append(source_id)
             else:
                 good.append(item)
-        await store.settle_rechecks(lease, good)
+        await store.rechecks.settle(lease, good)
     context.writer.deferred.clear()
-    partitions = {item.partition.id: item.partition for item in await store.partitions(lease.migration_id)}
+    partitions = {item.partition.id: item.partition for item in await store.progress.partitions(lease.migration_id)}
     for partition_id, items in _blocks(list(due.values())):
         checked += len(items)
         wrong_ids = await _differing(context, partitions[partition_id], items)
         wrong_keys = set(map(id_key, wrong_ids))
-        await store.settle_rechecks(lease, [item for item in items if id_key(item.id) not in wrong_keys])
+        await store.rechecks.settle(lease, [item for item in items if id_key(item.id) not in wrong_keys])
         failed.setdefault(partition_id, []).extend(wrong_ids)
     await _raise_failed(store, lease, failed, checked)
     return checked
@@ -48,15 +48,15 @@ async def settle_rechecks(context: CopyContext, store: Store, lease: Lease) -> i
 
 async def write_failed_again(context: CopyContext, store: Store, lease: Lease) -> None:
     """Write the records again whose copies were not as written; `settle_rechecks` judges them afterwards."""
-    partitions = {item.partition.id: item.partition for item in await store.partitions(lease.migration_id)}
-    failed = [item for item in await store.rechecks(lease.migration_id) if item.failed]
+    partitions = {item.partition.id: item.partition for item in await store.progress.partitions(lease.migration_id)}
+    failed = [item for item in await store.rechecks.read(lease.migration_id) if item.failed]
     for partition_id, items in _blocks(failed):
         partition = partitions[partition_id]
         found = await context.source.fetch([item.id for item in items], partition.namespace)
         for part in context.mapper.convert(found):
             if len(part.batch):
                 result = await context.writer.write(partition, part.batch, part.source_ids)
-                await store.resolve_rejects(lease, RetryOutcome(intents=result.intents))
+                await store.rejects.settle(lease, RetryOutcome(intents=result.intents))
 
 
 async def _differing(context: CopyContext, partition: Partition, items: Sequence[Recheck]) -> list[RecordId]:
@@ -78,7 +78,7 @@ async def _raise_failed(store: Store, lease: Lease, failed: dict[str, list[Recor
     every: list[RecordId] = []
     for partition_id, ids in failed.items():
         if ids:
-            await store.add_failed_check(lease, partition_id, ids)
+            await store.rechecks.add_failed(lease, partition_id, ids)
             every += ids
     if every:
         raise not_as_written(every, checked, lease.migration_id)

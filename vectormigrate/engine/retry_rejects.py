@@ -18,15 +18,15 @@ BLOCK = 500
 async def retry_rejects(context: CopyContext, store: Store, lease: Lease) -> None:
     """Every open reject ends as written, as gone from the source, or as rejected again with the newest reason."""
     migration_id = lease.migration_id
-    partitions = {item.partition.id: item.partition for item in await store.partitions(migration_id)}
+    partitions = {item.partition.id: item.partition for item in await store.progress.partitions(migration_id)}
     after = 0
-    while block := await store.take_rejects(migration_id, after=after, limit=BLOCK):
+    while block := await store.rejects.read(migration_id, after=after, limit=BLOCK):
         after = block[-1].number
         groups: dict[str, list[StoredReject]] = {}
         for stored in block:
             groups.setdefault(stored.partition_id, []).append(stored)
         for partition_id, group in groups.items():
-            await _retry_group(context, partitions[partition_id], group, partial(store.resolve_rejects, lease))
+            await _retry_group(context, partitions[partition_id], group, partial(store.rejects.settle, lease))
 
 
 async def _retry_group(

@@ -42,7 +42,7 @@ async def plan_removal(stored: StoredMigration, target: RetryingTarget, store: S
         found = await target.describe()
     except CollectionNotFound:
         return Removal(gone=True)
-    others = await store.others_there(migration_id, plan.spec.target.location)
+    others = await store.migrations.others_there(migration_id, plan.spec.target.location)
     _refuse_entangled(migration_id, others)
     if plan.target_exists:
         return Removal()
@@ -101,7 +101,7 @@ async def remove(stored: StoredMigration, removal: Removal, target: RetryingTarg
         return Removed(dropped=True, deleted=0, written=0)
     deleted = 0
     written = 0
-    async for namespace, ids in store.written(stored.id):
+    async for namespace, ids in store.written_ids.blocks(stored.id):
         written += len(ids)
         for start in range(0, len(ids), DELETE_ROWS):
             block = ids[start : start + DELETE_ROWS]

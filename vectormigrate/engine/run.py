@@ -116,7 +116,7 @@ class Run:
         return True
 
     async def _enter(self, phase: Phase) -> None:
-        await self.store.set_phase(self.migration_id, phase, Status.IN_PROGRESS, lease=self.lease)
+        await self.store.migrations.set_phase(self.migration_id, phase, Status.IN_PROGRESS, lease=self.lease)
         self.listener(PhaseChanged(migration_id=self.migration_id, phase=phase))
 
     async def _create(self) -> None:
@@ -124,7 +124,7 @@ class Run:
         existing collection note how much it holds."""
         if self.plan.target_exists:
             counts = await self.target.counts(await self.target.namespaces())
-            await self.store.set_held(self.lease, counts)
+            await self.store.progress.set_held(self.lease, counts)
             return
         schema = self.plan.target_schema
         try:
@@ -143,7 +143,7 @@ class Run:
 
     async def _copy(self) -> bool:
         await self._check_target()
-        partitions = await self.store.partitions(self.migration_id)
+        partitions = await self.store.progress.partitions(self.migration_id)
         tasks = [
             PartitionTask(
                 partition=item.partition,
@@ -163,12 +163,12 @@ class Run:
             names = {context.mapper.target_namespace(task.partition.namespace) for task in tasks}
             await self.target.make_namespaces(sorted(names))
             await run_local(tasks, work, self._partitions_at_once(tasks))
-        if not all(item.done for item in await self.store.partitions(self.migration_id)):
+        if not all(item.done for item in await self.store.progress.partitions(self.migration_id)):
             return False
         if self.options.retry_rejects:
             await retry_rejects(context, self.store, self.lease)
             await write_failed_again(context, self.store, self.lease)
-        self._require_few_rejects((await self.store.load(self.migration_id)).counters.rejected)
+        self._require_few_rejects((await self.store.migrations.load(self.migration_id)).counters.rejected)
         return True
 
     def _partitions_at_once(self, tasks: Sequence[PartitionTask]) -> int:
@@ -240,13 +240,13 @@ class Run:
             return False
         checked = await settle_rechecks(self._context(), self.store, self.lease)
         if checked:
-            await self.store.add_checked(self.lease, checked)
+            await self.store.progress.add_checked(self.lease, checked)
         self.listener(Checking(stage="counts", done=0, total=0))
         shared = self.plan.target_exists or self.completed_before
         notices = [self._still_indexing()] if self._unindexed else []
         notices += await count_target(self.store, self.plan, self.target, shared=shared)
         notices += await count_source(self.store, self.plan, self.source)
-        await self.store.set_notices(self.lease, notices)
+        await self.store.migrations.set_notices(self.lease, notices)
         for notice in notices:
             self.listener(Warned(message=notice))
         return True
@@ -282,5 +282,5 @@ class Run:
             await anyio.sleep(STOP_CHECK_SECONDS)
             if self._unindexed != shown:
                 shown = self._unindexed
-                await self.store.set_notices(self.lease, [self._still_indexing()] if shown else [])
+                await self.store.migrations.set_notices(self.lease, [self._still_indexing()] if shown else [])
         scope.cancel()

@@ -59,12 +59,12 @@ async def run_migration(
     Raises LeaseHeld, InvalidTransition, and after storing it as the failure of the run, what ended it.
     """
     migration_id = plan.spec.id
-    async with store.hold(migration_id) as lease:
+    async with store.leases.hold(migration_id) as lease:
         # Read under the lease: an earlier holder may have moved the migration since anyone looked.
-        stored = await store.load(migration_id)
+        stored = await store.migrations.load(migration_id)
         verb = Verb.RETRY if options.retry_rejects else Verb.RESUME
         state = next_state(verb, migration_id, stored.status, stored.phase)
-        await store.set_options(lease, replace(options, retry_rejects=False))
+        await store.migrations.set_options(lease, replace(options, retry_rejects=False))
         asked = anyio.Event()
 
         def stopping() -> bool:
@@ -94,11 +94,11 @@ async def run_migration(
             await _record_failure(store, lease, error)
             raise
         if complete:
-            await store.set_phase(migration_id, Phase.DONE, Status.COMPLETED, lease=lease)
+            await store.migrations.set_phase(migration_id, Phase.DONE, Status.COMPLETED, lease=lease)
             listener(PhaseChanged(migration_id=migration_id, phase=Phase.DONE))
         else:
-            phase = (await store.load(migration_id)).phase
-            await store.set_phase(migration_id, phase, Status.STOPPED, lease=lease)
+            phase = (await store.migrations.load(migration_id)).phase
+            await store.migrations.set_phase(migration_id, phase, Status.STOPPED, lease=lease)
     return complete
 
 
@@ -108,23 +108,23 @@ async def undo(
     """Remove what a rollback is to remove. An error is written down as its failure, and a rollback tries again."""
     plan = stored.plan
     state = next_state(Verb.ROLLBACK, stored.id, stored.status, stored.phase)
-    await store.set_phase(stored.id, state.phase, state.status, lease=lease)
+    await store.migrations.set_phase(stored.id, state.phase, state.status, lease=lease)
     try:
         removed = await remove(stored, removal, target, store)
     except (VectorMigrateError, OSError) as error:
         await _record_failure(store, lease, error)
         raise
     # A note that an earlier migration left on an existing collection stays.
-    kept = await store.origin(plan.spec.target.location)
+    kept = await store.origin.find(plan.spec.target.location)
     if removed.dropped or ((removal.gone or plan.target_exists) and is_ours(kept, plan)):
-        await store.remember_origin(plan.spec.target.location, None)
-    await store.set_phase(stored.id, Phase.ROLLED_BACK, Status.ROLLED_BACK, lease=lease)
+        await store.origin.remember(plan.spec.target.location, None)
+    await store.migrations.set_phase(stored.id, Phase.ROLLED_BACK, Status.ROLLED_BACK, lease=lease)
     return removed
 
 
 async def _watch_stop(store: Store, migration_id: str, asked: anyio.Event) -> None:
     # The request comes from another process, through the file: there is nothing to wait on but its state.
-    while not await store.stop_requested(migration_id):  # noqa: ASYNC110
+    while not await store.migrations.stop_requested(migration_id):  # noqa: ASYNC110
         await anyio.sleep(STOP_POLL_SECONDS)
     asked.set()
 
@@ -132,5 +132,5 @@ async def _watch_stop(store: Store, migration_id: str, asked: anyio.Event) -> No
 async def _record_failure(store: Store, lease: Lease, error: Exception) -> None:
     """Store the failure if the state can still be written; the caller raises what went wrong either way."""
     with contextlib.suppress(VectorMigrateError):
-        phase = (await store.load(lease.migration_id)).phase
-        await store.set_phase(lease.migration_id, phase, Status.FAILED, error=str(error), lease=lease)
+        phase = (await store.migrations.load(lease.migration_id)).phase
+        await store.migrations.set_phase(lease.migration_id, phase, Status.FAILED, error=str(error), lease=lease)

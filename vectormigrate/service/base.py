@@ -83,7 +83,7 @@ def forbid_keys(store: Store, *endpoints: Endpoint) -> None:
 
 async def refuse_running(store: Store, migration_id: str) -> None:
     """Refuse before the databases are opened, which an embedded one's runner holds; the lease decides in the end."""
-    if (await store.status(migration_id)).runner_alive:
+    if (await store.migrations.status(migration_id)).runner_alive:
         raise LeaseHeld(
             f"migration {migration_id!r} is being run by another process; watch it with: vectormigrate status "
             f"{migration_id}, or end it with: vectormigrate stop {migration_id}"

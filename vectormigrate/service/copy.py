@@ -80,7 +80,7 @@ class CopyVerbs(Base):
             stored = await _load_or_none(store, spec.id)
             if stored is None:
                 await _refuse_planning(store, spec.id)
-            notes = [await store.origin(end.location) for end in (spec.source, spec.target)]
+            notes = [await store.origin.find(end.location) for end in (spec.source, spec.target)]
             if stored is not None:
                 _same_request(stored, spec)
                 await refuse_running(store, spec.id)
@@ -103,7 +103,7 @@ class CopyVerbs(Base):
                 raise LossNotAccepted(plan.refused)
             _refuse_collisions(plan, options)
             async with self._store(source, target) as store:
-                await store.create_migration(plan, options)
+                await store.migrations.create(plan, options)
                 failpoint("planned")
                 listener(Planned(plan=plan))
                 return await self._go_on(store, ends, plan, options, listener)
@@ -123,7 +123,7 @@ class CopyVerbs(Base):
         source = endpoint_from_ref(self.settings, plan.spec.source, "source")
         target = endpoint_from_ref(self.settings, plan.spec.target, "target")
         async with self._store(source, target) as store:
-            return await store.begin(plan, options, by or Starter())
+            return await store.proposals.begin(plan, options, by or Starter())
 
     async def resume(
         self,
@@ -137,7 +137,7 @@ class CopyVerbs(Base):
         """Continue from the checkpoints, with the stored plan. Options None = as stored. Raises as `migrate`."""
         self._stop_now = False
         async with self._store() as store:
-            stored = await store.load(migration_id)
+            stored = await store.migrations.load(migration_id)
             await refuse_running(store, migration_id)
             options = options or stored.options
             verb = Verb.RETRY if options.retry_rejects else Verb.RESUME
@@ -152,23 +152,23 @@ class CopyVerbs(Base):
         After `timeout` seconds the status is returned as it is; the request stays. Raises InvalidTransition when it is
         not in progress."""
         async with self._store() as store:
-            status = await store.status(migration_id)
+            status = await store.migrations.status(migration_id)
             with anyio.move_on_after(min(timeout, START_SECONDS)):
                 while status.runner_alive and status.status is not Status.IN_PROGRESS:
                     await anyio.sleep(STOP_POLL_SECONDS)
-                    status = await store.status(migration_id)
+                    status = await store.migrations.status(migration_id)
             next_state(Verb.STOP, migration_id, status.status, status.phase)
             if status.phase is Phase.PLANNING:
                 return await _stop_planning(store, status, timeout)
-            await store.request_stop(migration_id)
+            await store.migrations.request_stop(migration_id)
             with anyio.move_on_after(timeout):
                 while status.runner_alive:
                     await anyio.sleep(STOP_POLL_SECONDS)
-                    status = await store.status(migration_id)
+                    status = await store.migrations.status(migration_id)
             if not status.runner_alive and status.status is Status.IN_PROGRESS:
                 # Its process died; nothing but the word for it is left to change.
-                await store.set_phase(migration_id, status.phase, Status.STOPPED, lease=None)
-            return await store.status(migration_id)
+                await store.migrations.set_phase(migration_id, status.phase, Status.STOPPED, lease=None)
+            return await store.migrations.status(migration_id)
 
     async def _go_on(
         self, store: Store, ends: Ends, plan: MigrationPlan, options: RunOptions, listener: Listener
@@ -176,26 +176,26 @@ class CopyVerbs(Base):
         read_back = read_back_check(ends, plan.rules, plan.spec.min_similarity)
         complete = await run_migration(store, ends, plan, options, listener, read_back, lambda: self._stop_now)
         if complete and not ends.target.capabilities.keeps_note:
-            await store.remember_origin(plan.spec.target.location, plan.target_schema.note)
+            await store.origin.remember(plan.spec.target.location, plan.target_schema.note)
         if not complete and self._stop_now:
             raise Interrupted(f"stopped; go on with: vectormigrate resume {plan.spec.id}")
-        return await store.status(plan.spec.id)
+        return await store.migrations.status(plan.spec.id)
 
     def _memory(self, request: MigrationRequest, writer: OpenStore | None = None) -> Memory:
         return Memory(reader=None if request.fresh else partial(self._store, read_only=True), writer=writer)
 
     async def _remembered_note(self, location: str) -> Json | None:
         async with self._store(read_only=True) as store:
-            return await store.origin(location)
+            return await store.origin.find(location)
 
 
 async def _load_or_none(store: Store, migration_id: str) -> StoredMigration | None:
     """The migration, None when there is none with a plan."""
     try:
-        status = await store.status(migration_id)
+        status = await store.migrations.status(migration_id)
     except MigrationNotFound:
         return None
-    return None if status.phase is Phase.PLANNING else await store.load(migration_id)
+    return None if status.phase is Phase.PLANNING else await store.migrations.load(migration_id)
 
 
 async def _refuse_planning(store: Store, migration_id: str) -> None:
@@ -205,14 +205,14 @@ async def _refuse_planning(store: Store, migration_id: str) -> None:
 
 async def _stop_planning(store: Store, status: MigrationStatus, timeout: float) -> MigrationStatus:
     """Have the planning given up; its row goes with it, and nothing else was written."""
-    await store.request_stop(status.id)
+    await store.migrations.request_stop(status.id)
     with anyio.move_on_after(timeout), suppress(MigrationNotFound):
         while status.runner_alive and status.phase is Phase.PLANNING:
             await anyio.sleep(STOP_POLL_SECONDS)
-            status = await store.status(status.id)
+            status = await store.migrations.status(status.id)
         if status.phase is not Phase.PLANNING:
             return status  # it was planned just before; nothing is copied yet, and the next stop ends that
-        await store.end_planning(status.id)
+        await store.planning.end(status.id)
     return replace(status, status=Status.STOPPED, runner_alive=False)
 
 

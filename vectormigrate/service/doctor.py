@@ -55,7 +55,7 @@ async def state_check(path: Path) -> DoctorCheck:
     name = f"state file {path}"
     try:
         async with open_store(path, read_only=True) as store:
-            known = await store.list()
+            known = await store.migrations.list()
     except VectorMigrateError as error:
         return DoctorCheck(name=name, ok=False, detail=str(error))
     place = _existing(path)

@@ -39,24 +39,24 @@ class LookVerbs(Base):
     async def status(self, migration_id: str, owner: str | None = None) -> MigrationStatus:
         """One migration. Raises MigrationNotFound; with `owner`, a caller of a server, also for what others began."""
         async with self._store(read_only=True) as store:
-            return await store.status(migration_id, owner)
+            return await store.migrations.status(migration_id, owner)
 
     async def list(self, status: Status | None = None, owner: str | None = None) -> list[MigrationStatus]:
         """All migrations of the state file, or those of one status, or those that this caller of a server began,
         oldest first."""
         async with self._store(read_only=True) as store:
-            return await store.list(status, owner)
+            return await store.migrations.list(status, owner)
 
     async def observe(self, most: int = 200) -> list[Observation]:
         """What a monitor wants to know, in one look at the state file: of the migrations in progress and the newest
         others, `most` in all."""
         async with self._store(read_only=True) as store:
-            known = await store.list()
+            known = await store.migrations.list()
             known.sort(key=lambda found: (found.status is Status.IN_PROGRESS, found.created_at), reverse=True)
-            figures = await store.observations()
+            figures = await store.migrations.observations()
             seen: list[Observation] = []
             for found in known[:most]:
-                report = await store.last_report(found.id)
+                report = await store.reports.last(found.id)
                 size, last_commit = figures.get(found.id, (0, None))
                 seen.append(
                     Observation(
@@ -71,8 +71,8 @@ class LookVerbs(Base):
     async def rejects(self, migration_id: str, limit: int = 20, offset: int = 0) -> list[RejectRow]:
         """Records that were refused, oldest first. Raises MigrationNotFound."""
         async with self._store(read_only=True) as store:
-            await store.status(migration_id)
-            rows = await store.rejects(migration_id, limit=limit, offset=offset)
+            await store.migrations.status(migration_id)
+            rows = await store.rejects.read(migration_id, limit=limit, offset=offset)
             return [
                 RejectRow(
                     id=id_key(row.reject.id),
@@ -87,25 +87,25 @@ class LookVerbs(Base):
     async def reject_counts(self, migration_id: str) -> dict[str, int]:
         """Open rejects by code. Raises MigrationNotFound."""
         async with self._store(read_only=True) as store:
-            await store.status(migration_id)
-            return await store.reject_counts(migration_id)
+            await store.migrations.status(migration_id)
+            return await store.rejects.counts(migration_id)
 
     async def last_validation(self, migration_id: str) -> ValidationReport | None:
         """The newest stored report. Raises MigrationNotFound."""
         async with self._store(read_only=True) as store:
-            await store.status(migration_id)
-            found = await store.last_report(migration_id)
+            await store.migrations.status(migration_id)
+            found = await store.reports.last(migration_id)
             return None if found is None else report_from_json(found)
 
     async def stored_options(self, migration_id: str) -> RunOptions:
         """How the migration last ran. Raises MigrationNotFound."""
         async with self._store(read_only=True) as store:
-            return (await store.load(migration_id)).options
+            return (await store.migrations.load(migration_id)).options
 
     async def stored_plan(self, migration_id: str) -> MigrationPlan:
         """The plan as it was fixed at the start. Raises MigrationNotFound."""
         async with self._store(read_only=True) as store:
-            return (await store.load(migration_id)).plan
+            return (await store.migrations.load(migration_id)).plan
 
     def options(self, types: Sequence[str] = ()) -> Sequence[OptionLine]:
         """The settings of these database types, which go into `options` of an Endpoint or a connection (none: of all).

@@ -27,16 +27,16 @@ class UndoVerbs(Base):
         the records that it added. Raises InvalidTransition, with the migration as it was, for what cannot be
         distinguished from what others wrote; an error while removing leaves it failed, to be rolled back again."""
         async with self._store() as store:
-            stored = await store.load(migration_id)
+            stored = await store.migrations.load(migration_id)
             await refuse_running(store, migration_id)
             next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
             target = endpoint_from_ref(self.settings, stored.plan.spec.target, "target", target_key)
             forbid_keys(store, target)
             async with (
-                store.hold(migration_id) as lease,
+                store.leases.hold(migration_id) as lease,
                 open_target(target, listener, self._stopping) as collection,
             ):
-                stored = await store.load(migration_id)
+                stored = await store.migrations.load(migration_id)
                 next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
                 removal = await plan_removal(stored, collection, store)
                 listener(PhaseChanged(migration_id=migration_id, phase=Phase.ROLLING_BACK))

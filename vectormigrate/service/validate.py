@@ -34,7 +34,7 @@ class ValidateVerbs(Base):
         The report is stored; one that did not pass is an answer, not an error.
         """
         async with self._store() as store:
-            stored = await store.load(migration_id)
+            stored = await store.migrations.load(migration_id)
             plan = stored.plan
             await refuse_running(store, migration_id)
             next_state(Verb.VALIDATE, migration_id, stored.status, stored.phase)
@@ -43,7 +43,7 @@ class ValidateVerbs(Base):
             wanted = Wanted(sample_size=sample_size, full=full, queries=queries, min_similarity=floor, repair=repair)
             # Under the lease, so that nobody removes or adds what is being compared.
             async with (
-                store.hold(migration_id) as lease,
+                store.leases.hold(migration_id) as lease,
                 open_ends(source, target, stored.options, listener, self._stopping) as ends,
             ):
                 await require_same_source(ends.source, plan)
@@ -51,5 +51,5 @@ class ValidateVerbs(Base):
                 report = await check.run()
                 if repair and not report.passed:
                     report = await check.repair(lease, report)
-            await store.save_report(migration_id, report_to_json(report))
+            await store.reports.save(migration_id, report_to_json(report))
             return report

@@ -1,4 +1,4 @@
-"""The state file: plans, checkpoints, the journal of written ids, rejects, leases and reports, in one SQLite database.
+"""The state file: plans, checkpoints, written ids, rejects, leases and reports, in one SQLite database.
 
 The only part of the package that touches SQLite. It knows nothing of databases to migrate, and never holds a secret.
 """

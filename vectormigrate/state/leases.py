@@ -13,18 +13,18 @@ import logging
 import os
 import socket
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import anyio
 import anyio.to_thread
 
-from vectormigrate.errors import LeaseHeld, MigrationNotFound, StateError
+from vectormigrate.errors import LeaseHeld, StateError
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import file_gone, file_identity
+from vectormigrate.state.file import StateFile, require_migration
 from vectormigrate.state.heartbeat import Heartbeat
 from vectormigrate.state.pages import lease_lost
 from vectormigrate.state.processes import host_identity, is_alive, own_start, steady_now
@@ -36,41 +36,52 @@ HEARTBEAT_SECONDS = 3.0
 _log = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def kept(
-    path: Path,
-    acquire: Callable[[], Awaitable[Lease]],
-    release: Callable[[Lease], Awaitable[None]],
-    *,
-    ttl: float,
-    interval: float,
-) -> AsyncGenerator[Lease]:
-    """A lease in the state file at `path`, extended every `interval` seconds inside the block and released after it.
-    Raises what `acquire` raises, and LeaseLost when another process took over meanwhile, StateError when the file was
-    removed: the block is cancelled then."""
-    file = file_identity(path)
-    lease = await acquire()
-    loop = asyncio.get_running_loop()
-    scope = anyio.CancelScope()
+class Leases:
+    """Who runs which migration."""
 
-    def lost() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is left to cancel
-            loop.call_soon_threadsafe(scope.cancel)
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
 
-    heartbeat = Heartbeat(path, lease, ttl, interval, lost)
-    heartbeat.start()
-    try:
-        with scope:
-            yield lease
-        if scope.cancelled_caught:
-            raise file_gone(path) if file_identity(path) != file else lease_lost(lease)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(heartbeat.stop)
-            try:
-                await release(lease)
-            except StateError as error:
-                _log.warning("the lease of migration %r was left to expire: %s", lease.migration_id, error)
+    @asynccontextmanager
+    async def hold(
+        self, migration_id: str, *, ttl: float = LEASE_SECONDS, interval: float = HEARTBEAT_SECONDS
+    ) -> AsyncGenerator[Lease]:
+        """Be the runner of this migration inside the block: the lease is extended every `interval` seconds, and
+        released at the end. Raises MigrationNotFound, LeaseHeld (naming the holder), and LeaseLost when another process
+        took over meanwhile, StateError when the file was removed: the block is cancelled then."""
+        path = self._file.path
+        file = file_identity(path)
+        lease = await self._acquire(migration_id, ttl)
+        loop = asyncio.get_running_loop()
+        scope = anyio.CancelScope()
+
+        def lost() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is left to cancel
+                loop.call_soon_threadsafe(scope.cancel)
+
+        heartbeat = Heartbeat(path, lease, ttl, interval, lost)
+        heartbeat.start()
+        try:
+            with scope:
+                yield lease
+            if scope.cancelled_caught:
+                raise file_gone(path) if file_identity(path) != file else lease_lost(lease)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(heartbeat.stop)
+                try:
+                    await self.release(lease)
+                except StateError as error:
+                    _log.warning("the lease of migration %r was left to expire: %s", lease.migration_id, error)
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease back, if it is still held."""
+        await self._file.execute("release_lease", id=lease.migration_id, owner=lease.owner)
+
+    async def _acquire(self, migration_id: str, ttl: float) -> Lease:
+        lease = new_lease(migration_id, ttl)
+        await self._file.write(lambda session: _take(session, lease))
+        return lease
 
 
 def new_lease(migration_id: str, ttl: float, *, owner: str | None = None, since: str | None = None) -> Lease:
@@ -112,10 +123,8 @@ async def require_no_runner(session: Session, migration_id: str) -> None:
         )
 
 
-async def take(session: Session, lease: Lease) -> None:
-    """Make this the current lease, inside the open transaction. Raises MigrationNotFound or LeaseHeld."""
-    if await session.fetch_one("migration_state", id=lease.migration_id) is None:
-        raise MigrationNotFound(lease.migration_id)
+async def _take(session: Session, lease: Lease) -> None:
+    await require_migration(session, lease.migration_id)
     await require_no_runner(session, lease.migration_id)
     await session.execute(
         "take_lease",

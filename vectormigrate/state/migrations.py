@@ -1,23 +1,105 @@
-"""Migrations and their checkpoints: made once from a plan, then only moved forward."""
+"""Migrations: made once from a plan, with a checkpoint per partition, then moved from phase to phase."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from vectormigrate.errors import InvalidTransition, MigrationNotFound
 from vectormigrate.model.plan import MigrationPlan, RunOptions
-from vectormigrate.model.position import Partition
-from vectormigrate.model.status import Phase, Status
+from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import corrupt
+from vectormigrate.state.file import StateFile
 from vectormigrate.state.leases import require_no_runner
 from vectormigrate.state.pages import checkpoint_key, require_lease, storable
-from vectormigrate.state.planning import refuse_planned
-from vectormigrate.state.records import Lease, PartitionProgress, StoredMigration, json_text, utc_text
-from vectormigrate.state.status import read_counters
+from vectormigrate.state.planning import refuse_planned, statuses
+from vectormigrate.state.records import Lease, StoredMigration, json_text, utc_text
+from vectormigrate.state.status import read_counters, read_statuses
+
+Statuses = list[MigrationStatus]
+
+
+class Migrations:
+    """Plan, options, phase and status of each migration of the file."""
+
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
+
+    async def create(self, plan: MigrationPlan, options: RunOptions) -> None:
+        """Store a new migration with its partitions. Raises InvalidTransition when the id is in use."""
+        await self._file.write(lambda session: create(session, plan, options))
+
+    async def load(self, migration_id: str) -> StoredMigration:
+        """Plan, options, state and counters. Raises MigrationNotFound; StateCorrupt when the plan was tampered with."""
+        try:
+            return await load(self._file.reader, migration_id)
+        except MigrationNotFound:
+            raise await self._unknown(migration_id) from None
+
+    async def list(self, status: Status | None = None, owner: str | None = None) -> Statuses:
+        """All migrations, or those in this status, oldest first. `owner`: none but those that this caller of a server
+        began; what is still being planned belongs to nobody."""
+        planned = [] if owner is not None else await statuses(self._file.reader, None)
+        found = await read_statuses(self._file.reader, status=status, owner=owner)
+        return [*found, *(item for item in planned if status in (None, item.status))]
+
+    async def status(self, migration_id: str, owner: str | None = None) -> MigrationStatus:
+        """One migration. Raises MigrationNotFound, with `owner` also for what this caller of a server did not begin:
+        nothing distinguishes the two."""
+        found = await read_statuses(self._file.reader, migration_id=migration_id, owner=owner)
+        if not found and owner is None:
+            found = await statuses(self._file.reader, migration_id)
+        if not found:
+            raise await self._unknown(migration_id, owner)
+        return found[0]
+
+    async def set_phase(
+        self, migration_id: str, phase: Phase, status: Status, *, error: str | None = None, lease: Lease | None
+    ) -> None:
+        """Move the migration; engine/lifecycle.py has what is legal. Without a lease only while nobody runs it."""
+        await self._file.write(lambda session: set_phase(session, migration_id, phase, status, error, lease))
+
+    async def set_options(self, lease: Lease, options: RunOptions) -> None:
+        """Replace the run options, as a resume may."""
+        await self._file.execute("set_options", lease, id=lease.migration_id, options=json_text(asdict(options)))
+
+    async def set_notices(self, lease: Lease, notices: Sequence[str]) -> None:
+        """Replace what the operator should know about the last run."""
+        await self._file.execute("set_notices", lease, id=lease.migration_id, notices=json_text([*notices]))
+
+    async def request_stop(self, migration_id: str) -> None:
+        """Ask the runner to stop at the next page; the next lease ends the request. Raises MigrationNotFound."""
+
+        async def write(session: Session) -> int:
+            planned = await session.execute("stop_planning", id=migration_id)
+            return planned or await session.execute("request_stop", id=migration_id, now=utc_text())
+
+        if not await self._file.write(write):
+            raise MigrationNotFound(migration_id)
+
+    async def stop_requested(self, migration_id: str) -> bool:
+        """Whether a stop is asked for. Raises MigrationNotFound."""
+        row = await self._file.reader.fetch_one("stop_requested", id=migration_id)
+        if row is None:
+            raise MigrationNotFound(migration_id)
+        return bool(row["stop_requested"])
+
+    async def others_there(self, migration_id: str, location: str) -> dict[str, tuple[Status, bool]]:
+        """Other migrations that wrote to this target collection and were not rolled back, oldest first: their status,
+        and whether they may overwrite, by id."""
+        rows = await self._file.reader.fetch("others_there", id=migration_id, location=location)
+        return {row["id"]: (Status(row["status"]), bool(row["overwrites"])) for row in rows}
+
+    async def observations(self) -> dict[str, tuple[int, float | None]]:
+        """By migration: the planned bytes per record, and when its run last committed, in seconds of the epoch."""
+        rows = await self._file.reader.fetch("observations")
+        return {row["id"]: (row["bytes_per_record"] or 0, row["last_commit"]) for row in rows}
+
+    async def _unknown(self, migration_id: str, owner: str | None = None) -> MigrationNotFound:
+        known = [item.id for item in await self.list(owner=owner)]
+        return MigrationNotFound(migration_id, known, str(self._file.path))
 
 
 async def create(session: Session, plan: MigrationPlan, options: RunOptions, owner: str | None = None) -> None:
@@ -85,25 +167,6 @@ async def load(session: Session, migration_id: str) -> StoredMigration:
         raise corrupt(session.path, f"migration {migration_id!r} cannot be read: {error}") from error
 
 
-async def partitions(session: Session, migration_id: str) -> list[PartitionProgress]:
-    """The checkpoint of each partition of the plan, in the order of the plan. Raises MigrationNotFound, and
-    StateCorrupt for checkpoints that do not belong to this plan."""
-    stored = await load(session, migration_id)
-    rows = {row["id"]: row for row in await session.fetch("partitions", id=migration_id)}
-    keys = checkpoint_keys(stored)
-    if {name: row["checkpoint_key"] for name, row in rows.items()} != keys:
-        raise corrupt(session.path, f"the checkpoints of migration {migration_id!r} belong to another plan")
-    try:
-        return [_progress(partition, rows[partition.id]) for partition in stored.plan.partitions]
-    except ValueError as error:
-        raise corrupt(session.path, f"a checkpoint of migration {migration_id!r} cannot be read: {error}") from error
-
-
-def checkpoint_keys(stored: StoredMigration) -> Mapping[str, str]:
-    """What the checkpoint of each partition must be marked with, by partition id."""
-    return {part.id: checkpoint_key(stored.plan, stored.fingerprint, part) for part in stored.plan.partitions}
-
-
 async def set_phase(
     session: Session, migration_id: str, phase: Phase, status: Status, error: str | None, lease: Lease | None
 ) -> None:
@@ -122,15 +185,3 @@ async def set_phase(
     )
     if not changed:
         raise MigrationNotFound(migration_id)
-
-
-def _progress(partition: Partition, row: sqlite3.Row) -> PartitionProgress:
-    return PartitionProgress(
-        partition=partition,
-        cursor=None if row["cursor"] is None else json.loads(row["cursor"]),
-        seq=row["seq"],
-        read=row["read"],
-        written=row["written"],
-        rejected=row["rejected"],
-        done=bool(row["done"]),
-    )

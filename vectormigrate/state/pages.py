@@ -31,7 +31,7 @@ class PreparedPage:
     page: PageCommit
     checkpoint_key: str
     cursor: str | None
-    journal: Sequence[dict[str, Any]]
+    written_ids: Sequence[dict[str, Any]]
     rejects: Sequence[dict[str, object]]
     rechecks: Sequence[dict[str, object]]
 
@@ -64,7 +64,7 @@ def prepare_page(lease: Lease, page: PageCommit, key: str, guard: SecretGuard) -
     guard.check("a cursor", [cursor])
     for row in rejects:
         guard.check("a reject", row.values())
-    journal = [
+    written_ids = [
         {
             "migration_id": lease.migration_id,
             "namespace": namespace,
@@ -83,7 +83,7 @@ def prepare_page(lease: Lease, page: PageCommit, key: str, guard: SecretGuard) -
         page=page,
         checkpoint_key=key,
         cursor=cursor,
-        journal=journal,
+        written_ids=written_ids,
         rejects=rejects,
         rechecks=rechecks,
     )
@@ -176,13 +176,13 @@ async def _write(session: Session, accepted: Sequence[tuple[int, PreparedPage]])
         for number, item in accepted
         for block in item.page.intents
     ]
-    journal = [{**row, "number": number} for number, item in accepted for row in item.journal]
+    blocks = [{**row, "number": number} for number, item in accepted for row in item.written_ids]
     rechecks = [{**row, "number": number} for number, item in accepted for row in item.rechecks]
     await session.execute_many("advance_partition", steps)
     await session.execute_many("add_reject", rejects)
     await session.execute_many("add_loss", losses)
     await session.execute_many("drop_intent", intents)
-    await session.execute_many("add_journal", journal)
+    await session.execute_many("add_block", blocks)
     await session.execute_many("add_recheck", rechecks)
     await _count_recent(session, [item for _, item in accepted])
 

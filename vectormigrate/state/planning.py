@@ -7,15 +7,30 @@ import sqlite3
 from vectormigrate.errors import InvalidTransition, LeaseHeld
 from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.state.connection import Session
+from vectormigrate.state.file import StateFile
 from vectormigrate.state.leases import is_live
 from vectormigrate.state.records import Lease, utc_text
 
 _LEASE = ("migration_id", "owner", "pid", "process_started", "host", "host_id", "since", "expires_at", "steady_until")
 
 
-async def save(session: Session, lease: Lease, source: str, target: str, read: int, total: int) -> bool:
-    """Enter how far the plan is; returns whether a stop is asked for. Raises LeaseHeld when another live process plans
-    the same migration."""
+class Planning:
+    """How far plans are that are being made."""
+
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
+
+    async def save(self, lease: Lease, source: str, target: str, read: int, total: int) -> bool:
+        """Enter how far a plan is; returns whether a stop is asked for. Raises LeaseHeld when another live process
+        makes it."""
+        return await self._file.write(lambda session: _save(session, lease, source, target, read, total))
+
+    async def end(self, migration_id: str, owner: str | None = None) -> None:
+        """Forget the row: the plan is stored, or there will be none."""
+        await self._file.execute("end_planning", id=migration_id, owner=owner)
+
+
+async def _save(session: Session, lease: Lease, source: str, target: str, read: int, total: int) -> bool:
     row = await session.fetch_one("planning", id=lease.migration_id)
     if row is not None and row["owner"] != lease.owner and is_live(_lease(row), utc_text()):
         raise LeaseHeld(

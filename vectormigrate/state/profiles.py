@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from vectormigrate.model.schema import Json
 from vectormigrate.state.connection import Session
+from vectormigrate.state.file import StateFile
 from vectormigrate.state.records import json_text, utc_text
 
 KEEP = timedelta(days=1)
@@ -25,17 +26,26 @@ class KeptProfile:
     evidence: Json
 
 
-async def save(session: Session, key: str, profile: KeptProfile) -> None:
-    """Keep it, and forget the old ones."""
-    evidence = json_text(profile.evidence)
-    await session.execute("save_profile", key=key, made_at=profile.made_at, evidence=evidence)
-    await session.execute("trim_profiles", before=_since(), most=MOST)
+class Profiles:
+    """What was learned, under a key that identifies the source as it looked."""
 
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
 
-async def find(session: Session, key: str) -> KeptProfile | None:
-    """The profile under this key, unless it is too old."""
-    row = await session.fetch_one("profile", key=key, since=_since())
-    return None if row is None else KeptProfile(made_at=row["made_at"], evidence=json.loads(row["evidence"]))
+    async def save(self, key: str, profile: KeptProfile) -> None:
+        """Keep it, and forget the old ones."""
+
+        async def write(session: Session) -> None:
+            evidence = json_text(profile.evidence)
+            await session.execute("save_profile", key=key, made_at=profile.made_at, evidence=evidence)
+            await session.execute("trim_profiles", before=_since(), most=MOST)
+
+        await self._file.write(write)
+
+    async def find(self, key: str) -> KeptProfile | None:
+        """The profile under this key, unless it is too old."""
+        row = await self._file.reader.fetch_one("profile", key=key, since=_since())
+        return None if row is None else KeptProfile(made_at=row["made_at"], evidence=json.loads(row["evidence"]))
 
 
 def _since() -> str:

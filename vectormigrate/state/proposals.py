@@ -1,4 +1,4 @@
-"""What a server keeps: plans that wait for a yes, requests it has answered, and migrations it is responsible for."""
+"""What a server keeps of plans: those that wait for a yes, and the requests that started one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
 from vectormigrate.state import migrations
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import corrupt
+from vectormigrate.state.file import StateFile
 from vectormigrate.state.records import json_text, utc_text
 
 KEEP = timedelta(days=1)
@@ -39,19 +40,35 @@ class Starter:
     apart: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """A fingerprint of what can be seen of a migration: `state` changes with every change of its status, `outline` with
-    its status and phase only, `report` with every validation. `owner`: who began it through a server."""
+class Proposals:
+    """Plans that were shown, and the starts that were asked for."""
 
-    owner: str | None
-    outline: str
-    state: str
-    report: int
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
+
+    async def save(self, proposal: Proposal) -> None:
+        """Keep a plan that was shown, for a day, and forget those that waited too long."""
+        await self._file.write(lambda session: _save(session, proposal))
+
+    async def find(self, proposal_id: str) -> Proposal | None:
+        """The plan, or None when there is none or it waited too long. Raises StateCorrupt."""
+        return await _find(self._file.reader, proposal_id)
+
+    async def begin(self, plan: MigrationPlan, options: RunOptions, by: Starter) -> tuple[str, bool]:
+        """Store the migration of a plan, once: the id, and whether this call made it.
+
+        It did not when the migration exists with this very plan. Raises InvalidTransition when the id belongs to
+        another plan, or this owner's request to another migration.
+        """
+        return await self._file.write(lambda session: _begin(session, plan, options, by))
+
+    async def requested(self, owner: str, request_id: str) -> tuple[str, str | None] | None:
+        """What this owner's request started: the migration, and the id of its plan, None where that was not written
+        down."""
+        return await _requested(self._file.reader, owner, request_id)
 
 
-async def save(session: Session, proposal: Proposal) -> None:
-    """Keep a plan, and forget those that waited too long."""
+async def _save(session: Session, proposal: Proposal) -> None:
     await session.execute("trim_proposals", before=utc_text(datetime.now(UTC) - KEEP))
     await session.execute(
         "save_proposal",
@@ -63,8 +80,7 @@ async def save(session: Session, proposal: Proposal) -> None:
     )
 
 
-async def find(session: Session, proposal_id: str) -> Proposal | None:
-    """The plan, or None when there is none or it waited too long. Raises StateCorrupt."""
+async def _find(session: Session, proposal_id: str) -> Proposal | None:
     row = await session.fetch_one("proposal", id=proposal_id)
     if row is None or row["made_at"] < utc_text(datetime.now(UTC) - KEEP):
         return None
@@ -76,20 +92,14 @@ async def find(session: Session, proposal_id: str) -> Proposal | None:
     return Proposal(id=row["id"], owner=row["owner"], plan=plan, options=options, made_at=row["made_at"])
 
 
-async def requested(session: Session, owner: str, request_id: str) -> tuple[str, str | None] | None:
-    """The migration that this request started, and the plan that it was of, None where that was not written down."""
+async def _requested(session: Session, owner: str, request_id: str) -> tuple[str, str | None] | None:
     row = await session.fetch_one("find_request", owner=owner, request_id=request_id)
     return None if row is None else (row["migration_id"], row["plan_id"])
 
 
-async def begin(session: Session, plan: MigrationPlan, options: RunOptions, by: Starter) -> tuple[str, bool]:
-    """Store the migration of a plan, once: the id, and whether this call made it.
-
-    It did not when the migration exists with this very plan. Raises InvalidTransition when the id belongs to another
-    plan, or this owner's request to another migration.
-    """
+async def _begin(session: Session, plan: MigrationPlan, options: RunOptions, by: Starter) -> tuple[str, bool]:
     migration_id = plan.spec.id
-    answered = None if by.request_id is None else await requested(session, by.owner, by.request_id)
+    answered = None if by.request_id is None else await _requested(session, by.owner, by.request_id)
     if answered is not None and answered[0] != migration_id:
         raise InvalidTransition(
             f"the request {by.request_id!r} started the migration {answered[0]!r} before, not {migration_id!r}; "
@@ -121,23 +131,3 @@ async def begin(session: Session, plan: MigrationPlan, options: RunOptions, by: 
 def _spec_of(plan: str) -> MigrationSpec:
     """What was asked for; the fingerprint is of what will be copied, and not of what may be replaced."""
     return MigrationPlan.from_json(json.loads(plan)).spec
-
-
-async def served(session: Session) -> list[tuple[str, str]]:
-    """(migration id, owner) of every migration that a server is responsible for, oldest first."""
-    return [(row["migration_id"], row["owner"]) for row in await session.fetch("served")]
-
-
-async def marks(session: Session) -> dict[str, Mark]:
-    """The mark of every migration, by id."""
-    return {
-        row["id"]: Mark(
-            owner=row["owner"],
-            outline=json.dumps([row["status"], row["phase"], row["ended_at"]]),
-            state=json.dumps(
-                [row[name] for name in ("status", "phase", "error", "ended_at", "stop_requested_at", "work")]
-            ),
-            report=row["report"] or 0,
-        )
-        for row in await session.fetch("marks")
-    }

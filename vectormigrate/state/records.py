@@ -57,8 +57,8 @@ class PageCommit:
     """What one page of a partition came to, settled as a whole.
 
     `seq` counts the commits of the partition from 1 without a gap. `cursor` None keeps the stored one. `written_ids`
-    are target ids by target namespace. `intents` are the journal blocks (from `add_intents`) that `written_ids`
-    replaces. `batches` is the number of writes sent. `losses` maps loss names to records touched.
+    are target ids by target namespace. `intents` are the blocks (from `WrittenIds.announce`) that
+    `written_ids` replaces. `batches` is the number of writes sent. `losses` maps loss names to records touched.
     """
 
     partition_id: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 
 from vectormigrate.adapter import Reject
@@ -9,48 +10,56 @@ from vectormigrate.errors import StateError
 from vectormigrate.model.ids import parse_id_key
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import corrupt
+from vectormigrate.state.file import StateFile
 from vectormigrate.state.id_blocks import pack_ids
 from vectormigrate.state.pages import require_lease, storable
 from vectormigrate.state.records import Lease, RetryOutcome, StoredReject, utc_text
 
-FIRST = -1
+NO_LIMIT = -1
 """SQLite's word for no limit."""
 
 
-async def list_rejects(
-    session: Session, migration_id: str, *, after: int = 0, limit: int | None = None, offset: int = 0
-) -> list[StoredReject]:
-    """Open rejects in the order of their numbers, from the first above `after`."""
-    rows = await session.fetch(
-        "rejects", id=migration_id, after=after, limit=FIRST if limit is None else limit, offset=offset
+class Rejects:
+    """The open rejects of each migration."""
+
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
+
+    async def read(
+        self, migration_id: str, *, after: int = 0, limit: int | None = None, offset: int = 0
+    ) -> list[StoredReject]:
+        """Open rejects, oldest first, from the first whose number is above `after`. Raises StateCorrupt."""
+        rows = await self._file.reader.fetch(
+            "rejects", id=migration_id, after=after, limit=NO_LIMIT if limit is None else limit, offset=offset
+        )
+        try:
+            return [_stored(row) for row in rows]
+        except ValueError as error:
+            raise corrupt(self._file.path, str(error)) from error
+
+    async def counts(self, migration_id: str) -> dict[str, int]:
+        """Open rejects by code."""
+        rows = await self._file.reader.fetch("reject_counts", id=migration_id)
+        return {row["code"]: row["records"] for row in rows}
+
+    async def settle(self, lease: Lease, outcome: RetryOutcome) -> None:
+        """Enter what trying rejects again came to, counters and written ids included. Raises LeaseLost, and StateError
+        for a reject that is not open."""
+        await self._file.write(lambda session: _settle(session, lease, outcome))
+
+
+def _stored(row: sqlite3.Row) -> StoredReject:
+    record_id = parse_id_key(row["id"].decode("utf-8", "surrogatepass"))
+    return StoredReject(
+        number=row["number"],
+        reject=Reject(record_id, row["namespace"], row["code"], row["reason"]),
+        partition_id=row["partition_id"],
+        attempts=row["attempts"],
+        rejected_at=row["rejected_at"],
     )
-    try:
-        return [
-            StoredReject(
-                number=row["number"],
-                reject=Reject(
-                    parse_id_key(row["id"].decode("utf-8", "surrogatepass")),
-                    row["namespace"],
-                    row["code"],
-                    row["reason"],
-                ),
-                partition_id=row["partition_id"],
-                attempts=row["attempts"],
-                rejected_at=row["rejected_at"],
-            )
-            for row in rows
-        ]
-    except ValueError as error:
-        raise corrupt(session.path, str(error)) from error
 
 
-async def count_rejects(session: Session, migration_id: str) -> dict[str, int]:
-    """Open rejects by code."""
-    return {row["code"]: row["records"] for row in await session.fetch("reject_counts", id=migration_id)}
-
-
-async def settle_rejects(session: Session, lease: Lease, outcome: RetryOutcome) -> None:
-    """Enter what a retry came to, counters and journal included. Raises StateError for a reject that is not open."""
+async def _settle(session: Session, lease: Lease, outcome: RetryOutcome) -> None:
     await require_lease(session, lease)
     partition = await _common_partition(session, lease, outcome)
     for number, written in _settled(outcome):
@@ -64,7 +73,7 @@ async def settle_rejects(session: Session, lease: Lease, outcome: RetryOutcome) 
     namespace, ids = outcome.written_ids
     if ids:
         await session.execute(
-            "add_journal",
+            "add_block",
             migration_id=lease.migration_id,
             number=partition,
             namespace=namespace,

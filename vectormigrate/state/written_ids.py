@@ -1,4 +1,4 @@
-"""The journal of target ids that a migration wrote or was about to write: what a rollback may delete."""
+"""The target ids that a migration wrote or was about to write, in blocks: what a rollback may delete."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import anyio
 import anyio.to_thread
+import numpy as np
 
 from vectormigrate.errors import StateError
 from vectormigrate.model.ids import RecordId
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import corrupt
+from vectormigrate.state.file import StateFile
 from vectormigrate.state.id_blocks import pack_ids, unpack_ids
 from vectormigrate.state.pages import require_lease
 from vectormigrate.state.records import Lease
@@ -20,20 +22,77 @@ from vectormigrate.state.written_index import WrittenIndex
 BLOCKS_PER_READ = 64
 
 
-async def add_block(
-    session: Session, lease: Lease, partition_id: str, namespace: str, ids: Sequence[RecordId], *, settled: bool
+class WrittenIds:
+    """What each migration put on its target. A block of ids is an intent until the page that wrote them is settled."""
+
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
+        self._indexes = WrittenIndexes(file.reader)
+
+    async def announce(self, lease: Lease, partition_id: str, namespace: str, ids: Sequence[RecordId]) -> int:
+        """Enter target ids that are about to be written; returns the block's number for `PageCommit.intents`. Raises
+        LeaseLost."""
+        return await self._file.write(lambda session: _add_intents(session, lease, partition_id, namespace, ids))
+
+    def blocks(self, migration_id: str, namespace: str | None = None) -> AsyncIterator[tuple[str, Sequence[RecordId]]]:
+        """(target namespace, ids) of what this migration wrote or was about to write. An id may occur in several
+        blocks."""
+        return read_blocks(self._file.reader, migration_id, namespace)
+
+    async def which_written(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
+        """Those of these target ids that are in any block, intents included. The namespace's settled ids are kept in
+        memory from the first call on, 16 bytes each."""
+        wanted = [*ids]
+        found = await self.which_settled(migration_id, namespace, wanted)
+        return found | await self.which_intended(migration_id, namespace, wanted)
+
+    async def which_settled(self, migration_id: str, namespace: str, ids: Sequence[RecordId]) -> set[RecordId]:
+        """Those of these target ids whose writing was acknowledged and committed."""
+        index = await self._indexes.of(migration_id, namespace)
+        return {ids[int(row)] for row in np.flatnonzero(index.holds(ids))}
+
+    async def which_intended(self, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
+        """Those of these target ids that are in intents which no committed page settled: what a crash may have left
+        half-written. Quick, because only pages that were in flight have such intents."""
+        wanted = set(ids)
+        found: set[RecordId] = set()
+        if wanted:
+            async for _, block in read_blocks(self._file.reader, migration_id, namespace, open_only=True):
+                found.update(wanted.intersection(block))
+        return found
+
+    async def counts(self, migration_id: str) -> dict[str, int]:
+        """Settled writes by target namespace: two source records that went to one id count as two."""
+        rows = await self._file.reader.fetch("written_counts", id=migration_id)
+        return {row["namespace"]: row["records"] for row in rows}
+
+    async def distinct(self, migration_id: str, namespace: str) -> int:
+        """How many different target ids of the namespace are settled."""
+        return (await self._indexes.of(migration_id, namespace)).distinct()
+
+    async def open_namespaces(self, migration_id: str) -> set[str]:
+        """Target namespaces with intents that no committed page settled."""
+        return {row["namespace"] for row in await self._file.reader.fetch("open_namespaces", id=migration_id)}
+
+    async def forget(self, lease: Lease, namespace: str, ids: Sequence[RecordId]) -> None:
+        """Take target ids out of every block, because they were deleted from the target. Raises LeaseLost."""
+        await self._file.write(lambda session: _remove(session, lease, namespace, ids))
+        self._indexes.forget(lease.migration_id)
+
+
+async def _add_intents(
+    session: Session, lease: Lease, partition_id: str, namespace: str, ids: Sequence[RecordId]
 ) -> int:
-    """Enter ids under the lease; returns the number of the block."""
     await require_lease(session, lease)
     row = await session.fetch_one("partition_position", migration_id=lease.migration_id, id=partition_id)
     if row is None:
         raise StateError(f"migration {lease.migration_id!r} has no partition {partition_id!r}")
     return await session.insert(
-        "add_journal",
+        "add_block",
         migration_id=lease.migration_id,
         number=row["number"],
         namespace=namespace,
-        settled=int(settled),
+        settled=0,
         records=len(ids),
         ids=pack_ids(ids),
     )
@@ -43,7 +102,7 @@ async def read_blocks(
     session: Session, migration_id: str, namespace: str | None = None, *, open_only: bool = False
 ) -> AsyncIterator[tuple[str, list[RecordId]]]:
     """(target namespace, ids) block by block, in order of writing; a few blocks are in memory at a time."""
-    query = "open_blocks" if open_only else "journal_blocks"
+    query = "open_blocks" if open_only else "blocks"
     after = 0
     while True:
         rows = await session.fetch(query, id=migration_id, after=after, namespace=namespace, blocks=BLOCKS_PER_READ)
@@ -85,24 +144,13 @@ class WrittenIndexes:
             index.last = row["number"]
 
 
-async def which_intended(session: Session, migration_id: str, namespace: str, ids: Iterable[RecordId]) -> set[RecordId]:
-    """Those of the ids that open intents hold."""
-    wanted = set(ids)
-    found: set[RecordId] = set()
-    if wanted:
-        async for _, block in read_blocks(session, migration_id, namespace, open_only=True):
-            found.update(wanted.intersection(block))
-    return found
-
-
-async def remove(session: Session, lease: Lease, namespace: str, ids: Iterable[RecordId]) -> None:
-    """Take ids out of every block of the namespace: they are no longer on the target."""
+async def _remove(session: Session, lease: Lease, namespace: str, ids: Iterable[RecordId]) -> None:
     await require_lease(session, lease)
     doomed = set(ids)
     after = 0
     while True:
         rows = await session.fetch(
-            "journal_blocks", id=lease.migration_id, after=after, namespace=namespace, blocks=BLOCKS_PER_READ
+            "blocks", id=lease.migration_id, after=after, namespace=namespace, blocks=BLOCKS_PER_READ
         )
         for row in rows:
             after = row["number"]

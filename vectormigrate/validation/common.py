@@ -23,7 +23,7 @@ Rejected = AbstractSet[tuple[str, str]]
 """Known rejects as (source namespace, `id_key` of the source id)."""
 
 WhichWritten = Callable[[str, Sequence[RecordId]], Awaitable[Collection[RecordId]]]
-"""Which of these ids, in this target namespace, the migration's journal names as written by it."""
+"""Which of these ids, in this target namespace, the migration wrote."""
 
 PAGE_ROWS = 1000
 READERS = 4

@@ -109,6 +109,6 @@ async def _target_counts(
             counts[place] = counts.get(place, 0) + len(found) - written
 
     await read_all(target, scope.target, count_ours, vectors=False, page_rows=page_rows)
-    if plan.spec.overwrite:  # the journal leaves out records that were there before and were overwritten
+    if plan.spec.overwrite:  # the written ids leave out records that were overwritten
         await read_all(source, scope.source, count_overwritten, vectors=True, page_rows=page_rows)
     return counts

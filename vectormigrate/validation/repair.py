@@ -17,8 +17,8 @@ from vectormigrate.validation.compare import Rules
 from vectormigrate.validation.readback import readback
 
 Announce = Callable[[str, Sequence[RecordId]], Awaitable[None]]
-"""Called with (target namespace, target ids) before they are written, or after they were deleted, so that the journal
-knows what is there."""
+"""Called with (target namespace, target ids) before they are written, or after they were deleted, so that the written
+ids are those on the target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,10 +95,10 @@ class Validation:
             there = (await self._ends.target.fetch(new, namespace, vectors=False)).ids if new else []
             ours = [record_id for record_id in new if record_id not in set(there)]
             if ours:
-                await self._store.add_intents(lease, partition, namespace, ours)
+                await self._store.written_ids.announce(lease, partition, namespace, ours)
 
         async def after_delete(namespace: str, ids: Sequence[RecordId]) -> None:
-            await self._store.forget_written(lease, namespace, ids)
+            await self._store.written_ids.forget(lease, namespace, ids)
 
         result = await repair(
             source=self._ends.source,
@@ -121,11 +121,11 @@ class Validation:
         return replace(report, repaired=result.repaired, deleted=result.deleted)
 
     async def _load_rejects(self) -> None:
-        rows = await self._store.rejects(self._stored.id)
+        rows = await self._store.rejects.read(self._stored.id)
         self._rejected = frozenset((row.reject.namespace, id_key(row.reject.id)) for row in rows)
 
     async def _which_written(self, namespace: str, ids: Sequence[RecordId]) -> Collection[RecordId]:
-        return await self._store.which_written(self._stored.id, namespace, ids)
+        return await self._store.written_ids.which_written(self._stored.id, namespace, ids)
 
     async def _counts(self) -> tuple[CountCheck, ...]:
         self._listener(Checking(stage="counts", done=0, total=0))
@@ -153,11 +153,11 @@ class Validation:
             )
         key = f"{DIFF_KEY}:{self._stored.counters.written}"
         if not resume:
-            await self._store.clear_diff_progress(self._stored.id)
-        progress = await self._store.diff_progress(self._stored.id, key) if resume else None
+            await self._store.reports.clear_diff_progress(self._stored.id)
+        progress = await self._store.reports.diff_progress(self._stored.id, key) if resume else None
 
         async def save(data: bytes) -> None:
-            await self._store.save_diff_progress(self._stored.id, key, data)
+            await self._store.reports.save_diff_progress(self._stored.id, key, data)
 
         result = await full_diff(
             source=self._ends.source,
@@ -173,7 +173,7 @@ class Validation:
             save=save,
             limit=limit,
         )
-        await self._store.clear_diff_progress(self._stored.id)
+        await self._store.reports.clear_diff_progress(self._stored.id)
         return result
 
     async def _search(self) -> tuple[SearchCheck, ...]:

@@ -144,7 +144,7 @@ class ServerContext:
         MigrationNotFound, ConfigError."""
         store: Store
         async with self.store() as store:
-            waiting = await store.proposal(name)
+            waiting = await store.proposals.find(name)
         if waiting is None or waiting.owner != caller().name:
             return await self.require_access(name)
         self.access.require(waiting.plan.spec.source, waiting.plan.spec.target)
@@ -192,9 +192,9 @@ class ServerContext:
         store: Store
         async with self.store(read_only=False) as store:
             if running:
-                await store.serve(job.migration_id, job.owner)
+                await store.served.add(job.migration_id, job.owner)
             else:
-                await store.unserve(job.migration_id)
+                await store.served.remove(job.migration_id)
 
     def validate(self, migration_id: str, owner: str, **wanted: Any) -> Job:
         """Compare source and target in the background; a validation that runs already is joined."""
@@ -230,7 +230,7 @@ class ServerContext:
         """Take up what servers were running when they ended; the ids. What cannot be taken up is logged and left."""
         store: Store
         async with self.store() as store:
-            served = await store.served()
+            served = await store.served.all()
         taken: list[str] = []
         for migration_id, owner in served:
             try:
@@ -247,7 +247,7 @@ class ServerContext:
         if status.status in (Status.COMPLETED, Status.ROLLED_BACK):
             store: Store
             async with self.store(read_only=False) as store:
-                await store.unserve(migration_id)
+                await store.served.remove(migration_id)
             return False
         return not status.runner_alive
 

@@ -31,7 +31,7 @@ from vectormigrate.errors import VectorMigrateError
 from vectormigrate.server.runtime.context import ServerContext
 
 if TYPE_CHECKING:
-    from vectormigrate.state.proposals import Mark
+    from vectormigrate.state.served import Mark
     from vectormigrate.state.store import Store
 
 INDEX = "migration://index"
@@ -139,7 +139,7 @@ class Subscriptions:
         store: Store
         try:
             async with self.server_context.store() as store:
-                marks = await store.marks()
+                marks = await store.served.marks()
         except VectorMigrateError as error:
             log.warning("changes cannot be told: %s", error)
             return []

@@ -55,7 +55,7 @@ class Planner:
             made = Proposal(id=job.migration_id, owner=owner, plan=plan, options=options, made_at=utc_text())
             store: Store
             async with self.server_context.store(read_only=False) as store:
-                await store.save_proposal(made)
+                await store.proposals.save(made)
             return made
 
         job = self.server_context.jobs.start("plan", f"{PLAN_PREFIX}{token_hex(8)}", owner, work)
@@ -120,7 +120,7 @@ class Planner:
         """The plan as it waits. Raises ConfigError: unknown, too old, or another caller's."""
         store: Store
         async with self.server_context.store() as store:
-            found = await store.proposal(plan_id)
+            found = await store.proposals.find(plan_id)
         if found is None or found.owner != caller().name:
             raise ConfigError(
                 f"no plan {plan_id!r} of yours waits here (plans are kept for a day); make one with plan_migration"
@@ -160,12 +160,12 @@ class Planner:
             return None
         store: Store
         async with self.server_context.store() as store:
-            found = await store.requested(caller().name, request_id)
+            found = await store.proposals.requested(caller().name, request_id)
             if found is None:
                 return None
             name, planned = found
             # An earlier version did not write down which plan it was.
-            if planned != plan_id and (planned is not None or await store.proposal(plan_id) is not None):
+            if planned != plan_id and (planned is not None or await store.proposals.find(plan_id) is not None):
                 return None
         return _started(name, new=False)
 

@@ -102,7 +102,7 @@ DELETE FROM recent WHERE migration_id = :id;
 -- name: recent_records
 SELECT coalesce(sum(records), 0) AS records FROM recent WHERE migration_id = :id AND second >= :since;
 
--- name: add_journal
+-- name: add_block
 INSERT INTO journal (migration_id, partition_number, namespace, settled, records, ids)
 VALUES (:migration_id, :number, :namespace, :settled, :records, :ids);
 
@@ -111,7 +111,7 @@ DELETE FROM journal
 WHERE number = :block AND migration_id = :migration_id AND settled = 0
   AND (:number IS NULL OR partition_number = :number);
 
--- name: journal_blocks
+-- name: blocks
 SELECT number, namespace, settled, records, ids FROM journal
 WHERE migration_id = :id AND number > :after AND (:namespace IS NULL OR namespace = :namespace)
 ORDER BY number LIMIT :blocks;
