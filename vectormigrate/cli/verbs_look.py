@@ -22,8 +22,6 @@ from vectormigrate.cli.render.documents import (
     checks_document,
     collection_document,
     list_document,
-    recommendation_document,
-    report_document,
     status_document,
 )
 from vectormigrate.cli.render.plan import show_collection, show_holdings, show_options, show_recommendation
@@ -41,6 +39,7 @@ from vectormigrate.config.redaction import keep_secret
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.service import Service, open_service
+from vectormigrate.validation.report import html_report, report_to_json
 
 WATCH_SECONDS = 1.0
 
@@ -55,7 +54,7 @@ async def status(common: Common, migration_id: str, *, watch: bool, rejects: int
         validation = await service.last_validation(migration_id)
         rows = await service.rejects(migration_id, limit=rejects) if rejects else None
         if common.as_json:
-            document(status_document(found, codes, report_document(validation) if validation else None, rows))
+            document(status_document(found, codes, validation, rows))
             return 0
         show(status_view(found, codes, validation))
         if rows:
@@ -130,11 +129,9 @@ async def validate(
         after = await service.status(migration_id)
         plan = await service.stored_plan(migration_id)
         if report:
-            from vectormigrate.validation.report import html_report
-
             await anyio.Path(report).write_text(html_report(verdict, after, plan), encoding="utf-8")
     if common.as_json:
-        document(report_document(verdict))
+        document(report_to_json(verdict))
     else:
         show_report(verdict, plan.losses, details=details)
         if report:
@@ -285,7 +282,7 @@ async def recommend(
                 raise ConfigError("--source-schema needs --source-type")
             answer = service.recommend_offline(source_type, target, asked.fields)
     if common.as_json:
-        document(recommendation_document(answer, details=details))
+        document(answer.details() if details else answer.to_json())
     else:
         show_recommendation(answer, details=details)
     return 0

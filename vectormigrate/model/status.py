@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from vectormigrate.model.ids import RecordId
+from vectormigrate.model.schema import Json
 
 
 class Status(StrEnum):
@@ -83,6 +84,10 @@ class MigrationStatus:
             return 100.0 if self.status is Status.COMPLETED else 0.0
         settled = self.migrated_records + self.rejected_records
         return min(100.0, 10_000 * settled // self.total_records / 100)
+
+    def to_json(self) -> dict[str, Json]:
+        """Every field, and the percentage."""
+        return {**asdict(self), "percentage": self.percentage}
 
 
 class DifferenceKind(StrEnum):

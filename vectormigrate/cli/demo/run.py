@@ -23,7 +23,7 @@ from vectormigrate.cli.demo.build import build
 from vectormigrate.cli.demo.corpus import documents
 from vectormigrate.cli.inputs import program
 from vectormigrate.cli.render.console import document, err, pairs, show
-from vectormigrate.cli.render.documents import plan_document, report_document, status_document
+from vectormigrate.cli.render.documents import plan_document, status_document
 from vectormigrate.cli.render.plan import show_plan
 from vectormigrate.cli.render.progress import display
 from vectormigrate.cli.render.report import show_report
@@ -33,7 +33,7 @@ from vectormigrate.errors import ConfigError, LossNotAccepted, MigrationFailed
 from vectormigrate.figures import counted, duration, plural
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.service import Service, open_service
-from vectormigrate.validation.report import html_report
+from vectormigrate.validation.report import html_report, report_to_json
 
 MIGRATION = "demo"
 COLLECTION = "docstrings"
@@ -135,7 +135,7 @@ class Demo:
                     "plan": plan_document(plan),
                     "killed_at": asdict(killed),
                     "status": status_document(status, {}),
-                    "validation": report_document(report),
+                    "validation": report_to_json(report),
                     "seconds": round(time.monotonic() - self._started, 1),
                 }
             )

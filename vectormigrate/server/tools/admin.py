@@ -54,23 +54,11 @@ def undo_tools(server_context: ServerContext) -> list[CheckedTool]:
             await settle(job, max_wait_seconds)
             result = result_of(job)
         if result is None:
-            return answers.RollbackAnswer(
-                migration_id=migration_id,
-                state="running",
-                dropped_collection=None,
-                deleted_records=None,
-                kept_records=None,
-                foreign_records=None,
-                next_step=f"wait_migration(migration_id={migration_id!r})",
+            return answers.RollbackAnswer.of(
+                migration_id=migration_id, state="running", next_step=f"wait_migration(migration_id={migration_id!r})"
             )
-        return answers.RollbackAnswer(
-            migration_id=migration_id,
-            state="finished",
-            dropped_collection=result.dropped_collection,
-            deleted_records=result.deleted_records,
-            kept_records=result.kept_records,
-            foreign_records=result.foreign_records,
-            next_step="nothing is left to do",
+        return answers.RollbackAnswer.of(
+            result, migration_id=migration_id, state="finished", next_step="nothing is left to do"
         )
 
     return [make_tool(rollback_migration, "Roll back a migration", Scope.ADMIN, "destroys")]

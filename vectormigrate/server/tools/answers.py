@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from vectormigrate.model.schema import Json
-
-
-class Answer(BaseModel):
-    """Base of all answers."""
-
-    model_config = ConfigDict(frozen=True)
+from vectormigrate.model.answers import HeldCollection, RejectRow, RollbackResult
+from vectormigrate.model.plan import Loss
+from vectormigrate.model.schema import Json, VectorField
+from vectormigrate.model.status import DiffCheck, Difference, MigrationStatus, SearchCheck, ValidationReport
+from vectormigrate.server.tools.shows import Answer, shows
 
 
 class Progress(Answer):
@@ -34,26 +32,26 @@ class JobView(Answer):
     error: str | None = None
 
 
+@shows(
+    MigrationStatus,
+    without=(
+        *("total_records", "migrated_records"),  # of `progress`
+        *("created_at", "retries", "checked_records", "planned_records", "namespaces"),
+    ),
+    renamed={"id": "migration_id", "batches": "batches_processed", "rejected_records": "rejects"},
+    described={
+        "status": "not_started, in_progress, stopped, failed, completed or rolled_back.",
+        "rate": "Records per second over the last minute, while it runs.",
+        "rejects": "Records that were refused; see list_rejects.",
+        "runner_alive": "Whether a process works on it. in_progress without one: it died.",
+        "notices": "What to know about the last run although it did not fail.",
+    },
+)
 class StatusAnswer(Answer):
     """One migration: the original fields, then finer ones."""
 
-    migration_id: str
-    status: str = Field(description="not_started, in_progress, stopped, failed, completed or rolled_back.")
     progress: Progress
-    batches_processed: int
-    started_at: str | None
-    ended_at: str | None
-    phase: str
-    source: str
-    target: str
-    rate: float | None = Field(description="Records per second over the last minute, while it runs.")
-    eta_seconds: float | None
-    rejects: int = Field(description="Records that were refused; see list_rejects.")
     lag: float | None = Field(description="Seconds behind the source's live writes; null without live capture.")
-    runner_alive: bool = Field(description="Whether a process works on it. in_progress without one: it died.")
-    stop_requested: bool
-    error: str | None
-    notices: list[str] = Field(description="What to know about the last run although it did not fail.")
     job: JobView | None
     next_step: str
 
@@ -91,7 +89,7 @@ class ListAnswer(Answer):
 
 
 class MappingLine(Answer):
-    """One metadata field on its way."""
+    """One metadata field on its way; as the original answer has it, whatever the model may learn."""
 
     source_field: str
     target_field: str
@@ -110,13 +108,13 @@ class SchemaAnswer(Answer):
     warnings: list[str]
 
 
+@shows(
+    Loss,
+    renamed={"count": "records"},
+    described={"outcome": "loss: gone. restored: kept aside, comes back on the way home."},
+)
 class LossLine(Answer):
     """Something the target cannot hold as it is."""
-
-    name: str
-    outcome: str = Field(description="loss: gone. restored: kept aside, comes back on the way home.")
-    records: int | None
-    detail: str
 
 
 class PlanSummary(Answer):
@@ -153,50 +151,33 @@ class StartAnswer(Answer):
     next_step: str
 
 
+@shows(SearchCheck, without=("overlap_exact", "worst_overlap", "per_query_overlap", "note"))
 class SearchLine(Answer):
     """Search parity of one vector field and namespace, means in 0 to 1."""
 
-    vector: str
-    namespace: str
-    queries: int
-    k: int
-    recall_source: float
-    recall_target: float
-    overlap: float
 
-
+@shows(Difference, without=("source_namespace", "written_by_us"))
 class DifferenceLine(Answer):
     """One record that differs; ids are typed texts such as i:7 or s:a."""
 
-    kind: str
-    namespace: str
     source_id: str | None
     target_id: str
-    fields: list[str]
-    similarity: float | None
 
 
+@shows(DiffCheck, without=("population", "vectors", "metadata_fields", "seconds"))
+@shows(
+    ValidationReport,
+    without=("migration_id", "source", "target", "min_similarity", "counts", "diff", "repaired", "deleted"),
+    renamed={"rejected": "rejected_records"},
+)
 class ReportSummary(Answer):
     """A validation in short."""
 
     passed: bool
-    started_at: str
-    ended_at: str
-    full: bool
-    statement: str
     source_records: int
     target_records: int
-    rejected_records: int
-    compared: int
-    identical: int
-    within_bound: int
-    missing: int
-    extra: int
-    different: int
-    unreadable: int
     search: list[SearchLine]
     differences: list[DifferenceLine] = Field(description="The first few; the counts are exact.")
-    errors: list[str]
 
 
 class ValidateAnswer(Answer):
@@ -221,14 +202,9 @@ class ReportAnswer(Answer):
     details: dict[str, Json] | None = Field(description="The whole last validation report, if asked for.")
 
 
+@shows(RejectRow)
 class RejectLine(Answer):
     """A record that was refused."""
-
-    id: str
-    namespace: str
-    code: str
-    reason: str
-    attempts: int
 
 
 class RejectsAnswer(Answer):
@@ -241,15 +217,12 @@ class RejectsAnswer(Answer):
     offset: int
 
 
+@shows(RollbackResult, without=("migration_id",), optional=True)
 class RollbackAnswer(Answer):
     """What a rollback removed, or that it is at work in the background."""
 
     migration_id: str
     state: Literal["finished", "running"]
-    dropped_collection: bool | None
-    deleted_records: int | None
-    kept_records: int | None
-    foreign_records: int | None
     next_step: str
 
 
@@ -270,23 +243,16 @@ class ConnectionsAnswer(Answer):
     database_types: list[str]
 
 
+@shows(VectorField, without=("index",), renamed={"dtype": "stored_as"})
 class VectorLine(Answer):
     """A vector field."""
 
-    name: str
-    kind: str
-    dim: int | None
-    metric: str
-    stored_as: str
 
-
+@shows(HeldCollection, described={"problem": "Why it cannot be read or counted now."})
 class CollectionLine(Answer):
     """A collection of a server."""
 
-    name: str
-    records: int | None
     vectors: list[VectorLine]
-    problem: str | None = Field(description="Why it cannot be read or counted now.")
 
 
 class CollectionsAnswer(Answer):

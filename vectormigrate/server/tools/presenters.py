@@ -10,7 +10,7 @@ from vectormigrate.engine.lifecycle import Verb
 from vectormigrate.engine.next_step import Why, next_step
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan
-from vectormigrate.model.status import MigrationStatus, ValidationReport
+from vectormigrate.model.status import DiffCheck, MigrationStatus, ValidationReport
 from vectormigrate.server.runtime.jobs import Job
 from vectormigrate.server.runtime.tool_errors import in_tool_words
 from vectormigrate.server.tools import answers
@@ -35,26 +35,14 @@ def job_view(job: Job | None) -> answers.JobView | None:
 
 def status_answer(status: MigrationStatus, job: Job | None) -> answers.StatusAnswer:
     """One migration."""
-    return answers.StatusAnswer(
-        migration_id=status.id,
-        status=str(status.status),
+    return answers.StatusAnswer.of(
+        status,
         progress=answers.Progress(
             total_records=status.total_records,
             migrated_records=status.migrated_records,
             percentage=status.percentage,
         ),
-        batches_processed=status.batches,
-        started_at=status.started_at,
-        ended_at=status.ended_at,
-        phase=str(status.phase),
-        source=status.source,
-        target=status.target,
-        rate=status.rate,
-        eta_seconds=status.eta_seconds,
-        rejects=status.rejected_records,
         lag=None,
-        runner_alive=status.runner_alive,
-        stop_requested=status.stop_requested,
         error=scrub(in_tool_words(status.error)) if status.error else None,
         notices=[scrub(in_tool_words(notice)) for notice in status.notices],
         job=job_view(job),
@@ -119,57 +107,44 @@ def plan_summary(plan: MigrationPlan) -> answers.PlanSummary:
         estimated_seconds=plan.seconds_estimate,
         target_exists=plan.target_exists,
         collisions=plan.collisions,
-        losses=[
-            answers.LossLine(name=loss.name, outcome=str(loss.outcome), records=loss.count, detail=loss.detail)
-            for loss in plan.losses
-        ],
+        losses=[answers.LossLine.of(loss) for loss in plan.losses],
         unaccepted_losses=plan.unaccepted,
         converted_fields=converted[:MOST_CONVERTED],
         warnings=[in_tool_words(text) for text in plan.warnings],
     )
 
 
+_NOT_COMPARED = DiffCheck(
+    full=False,
+    compared=0,
+    identical=0,
+    within_bound=0,
+    missing=0,
+    extra=0,
+    different=0,
+    unreadable=0,
+    population=0,
+    statement="only the counts were compared",
+)
+
+
 def report_summary(report: ValidationReport) -> answers.ReportSummary:
     """A validation in short."""
-    diff = report.diff
-    return answers.ReportSummary(
+    diff = report.diff or _NOT_COMPARED
+    return answers.ReportSummary.of(
+        report,
+        diff,
         passed=report.passed,
-        started_at=report.started_at,
-        ended_at=report.ended_at,
-        full=diff is not None and diff.full,
-        statement=diff.statement if diff else "only the counts were compared",
         source_records=sum(check.source for check in report.counts),
         target_records=sum(check.target for check in report.counts),
-        rejected_records=report.rejected,
-        compared=diff.compared if diff else 0,
-        identical=diff.identical if diff else 0,
-        within_bound=diff.within_bound if diff else 0,
-        missing=diff.missing if diff else 0,
-        extra=diff.extra if diff else 0,
-        different=diff.different if diff else 0,
-        unreadable=diff.unreadable if diff else 0,
-        search=[
-            answers.SearchLine(
-                vector=check.vector,
-                namespace=check.namespace,
-                queries=check.queries,
-                k=check.k,
-                recall_source=check.recall_source,
-                recall_target=check.recall_target,
-                overlap=check.overlap,
-            )
-            for check in report.search
-        ],
+        search=[answers.SearchLine.of(check) for check in report.search],
         differences=[
-            answers.DifferenceLine(
-                kind=str(item.kind),
-                namespace=item.namespace,
+            answers.DifferenceLine.of(
+                item,
                 source_id=None if item.source_id is None else id_key(item.source_id),
                 target_id=id_key(item.target_id),
-                fields=list(item.fields),
-                similarity=item.similarity,
             )
-            for item in (diff.differences[:MOST_DIFFERENCES] if diff else ())
+            for item in diff.differences[:MOST_DIFFERENCES]
         ],
         errors=[scrub(in_tool_words(text)) for text in report.errors],
     )
@@ -195,16 +170,7 @@ def collection_answer(connection: str, found: CollectionReport) -> answers.Colle
         namespaces=dict(sorted(found.namespaces.items())[:MOST_NAMESPACES]),
         namespaces_total=len(found.namespaces),
         id_kinds=sorted(str(kind) for kind in schema.id_kinds),
-        vectors=[
-            answers.VectorLine(
-                name=field.name,
-                kind=str(field.kind),
-                dim=field.dim,
-                metric=str(field.metric),
-                stored_as=str(field.dtype),
-            )
-            for field in schema.vectors
-        ],
+        vectors=[answers.VectorLine.of(field) for field in schema.vectors],
         fields=[
             answers.FieldLine(
                 name=name,

@@ -12,7 +12,7 @@ from pydantic import Field
 from vectormigrate import registry
 from vectormigrate.errors import ConfigError
 from vectormigrate.figures import counted
-from vectormigrate.model.status import MigrationStatus, Status
+from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext, result_of, settle
@@ -149,14 +149,12 @@ class LookTools:
             service = self.server_context.service()
             rows = await service.rejects(migration_id, limit, offset)
             counts = await service.reject_counts(migration_id)
-        lines = [
-            answers.RejectLine(
-                id=row.id, namespace=row.namespace, code=row.code, reason=row.reason, attempts=row.attempts
-            )
-            for row in rows
-        ]
         return answers.RejectsAnswer(
-            rejects=lines, by_code=presenters.by_code(counts), total=sum(counts.values()), limit=limit, offset=offset
+            rejects=[answers.RejectLine.of(row) for row in rows],
+            by_code=presenters.by_code(counts),
+            total=sum(counts.values()),
+            limit=limit,
+            offset=offset,
         )
 
     async def list_connections(self) -> answers.ConnectionsAnswer:
@@ -260,7 +258,7 @@ class LookTools:
                 )
 
             await settle(job, max_wait_seconds, tick)
-            verdict = result_of(job)
+            verdict: ValidationReport | None = result_of(job)
         if verdict is None:
             return answers.ValidateAnswer(
                 migration_id=migration_id,
@@ -270,14 +268,13 @@ class LookTools:
                 stage=job.stage,
                 next_step=f"wait_migration(migration_id={migration_id!r}), then migration_report",
             )
-        summary = presenters.report_summary(verdict)
         return answers.ValidateAnswer(
             migration_id=migration_id,
             state="finished",
-            passed=summary.passed,
-            report=summary,
+            passed=verdict.passed,
+            report=presenters.report_summary(verdict),
             stage=None,
-            next_step=_after(summary, migration_id),
+            next_step=_after(verdict),
         )
 
 
@@ -286,12 +283,13 @@ def _progress_text(status: MigrationStatus) -> str:
     return f"{status.phase}: {counted(settled)} of {counted(status.total_records)} records"
 
 
-def _after(summary: answers.ReportSummary, migration_id: str) -> str:
-    if not summary.passed:
+def _after(verdict: ValidationReport) -> str:
+    migration_id = verdict.migration_id
+    if not verdict.passed:
         return (
             f"look at migration_report(migration_id={migration_id!r}, details=true); the operator can repair it with: "
             f"vectormigrate validate {migration_id} --full --repair"
         )
-    if not summary.full:
+    if verdict.diff is None or not verdict.diff.full:
         return f"a sample agrees; validate_migration(migration_id={migration_id!r}, full=true) compares every record"
     return "source and target agree"

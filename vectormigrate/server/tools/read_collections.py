@@ -49,18 +49,8 @@ class CollectionTools:
 
 
 def _line(item: HeldCollection) -> answers.CollectionLine:
-    return answers.CollectionLine(
-        name=item.name,
-        records=item.records,
-        vectors=[
-            answers.VectorLine(
-                name=field.name,
-                kind=str(field.kind),
-                dim=field.dim,
-                metric=str(field.metric),
-                stored_as=str(field.dtype),
-            )
-            for field in item.vectors
-        ],
+    return answers.CollectionLine.of(
+        item,
+        vectors=[answers.VectorLine.of(field) for field in item.vectors],
         problem=None if item.problem is None else error_text(ValueError(item.problem)),
     )
