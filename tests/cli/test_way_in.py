@@ -119,7 +119,7 @@ def test_the_losses_of_an_error_carry_their_meaning_and_count() -> None:
     from vectormigrate.errors import LossNotAccepted
     from vectormigrate.model.plan import Loss, Outcome
 
-    loss = Loss(name="vector-field:terms", outcome=Outcome.LOSS, count=12_000, detail="Weaviate holds no sparse one")
+    loss = Loss(name="vector-field:terms", outcome=Outcome.LOSSY, count=12_000, detail="Weaviate holds no sparse one")
     error = LossNotAccepted({loss.name: loss.told()})
     assert "Weaviate holds no sparse one: 12,000 records" in str(error)
     assert "--dry-run" in hints(error)[0]

@@ -61,9 +61,9 @@ async def test_what_another_database_cannot_have_is_named_and_comes_home(tmp_pat
         async with open_service(state=tmp_path / "state.db") as service:
             plan = await service.plan(out)
             assert told(plan) == {
-                "behaviour:idf:words": Outcome.LOSS,
-                "setting:namespace-field": Outcome.RESTORED,
-                "setting:optimizers": Outcome.RESTORED,
+                "behaviour:idf:words": Outcome.LOSSY,
+                "setting:namespace-field": Outcome.REVERSIBLE,
+                "setting:optimizers": Outcome.REVERSIBLE,
             }
             with pytest.raises(LossNotAccepted, match="behaviour:idf:words"):
                 await service.migrate(out, RunOptions())

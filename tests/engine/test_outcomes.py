@@ -41,54 +41,54 @@ def test_the_widest_database_holds_every_probe_and_all_is_exact_there() -> None:
 @pytest.mark.parametrize(
     ("narrow", "expected"),
     [
-        ({"value_kinds": KINDS - {ValueKind.NULL}}, {"metadata: null": Outcome.RESTORED}),
+        ({"value_kinds": KINDS - {ValueKind.NULL}}, {"metadata: null": Outcome.REVERSIBLE}),
         (
             {"value_kinds": KINDS - {ValueKind.BYTES, ValueKind.DATETIME}},
-            {"metadata: bytes": Outcome.RESTORED, "metadata: dates": Outcome.RESTORED},
+            {"metadata: bytes": Outcome.REVERSIBLE, "metadata: dates": Outcome.REVERSIBLE},
         ),
         (
             {"int_range": (-(2**53), 2**53)},
-            {"metadata: integers beyond 2^53": Outcome.RESTORED, "filters on: integers beyond 2^53": Outcome.LOSS},
+            {"metadata: integers beyond 2^53": Outcome.REVERSIBLE, "filters on: integers beyond 2^53": Outcome.LOSSY},
         ),
-        ({"metrics": WIDE.metrics - {Metric.L1}}, {"metrics: l1": Outcome.LOSS}),
-        ({"vector_kinds": WIDE.vector_kinds - {VectorKind.MULTI}}, {"multi-vectors: float32": Outcome.LOSS}),
+        ({"metrics": WIDE.metrics - {Metric.L1}}, {"metrics: l1": Outcome.LOSSY}),
+        ({"vector_kinds": WIDE.vector_kinds - {VectorKind.MULTI}}, {"multi-vectors: float32": Outcome.LOSSY}),
         (
             {"dtypes": WIDE.dtypes - {DType.BFLOAT16}},
             {
-                "dense vectors: bfloat16": Outcome.RESTORED,
-                "dense vectors: bfloat16 under cosine": Outcome.RESTORED,
+                "dense vectors: bfloat16": Outcome.REVERSIBLE,
+                "dense vectors: bfloat16 under cosine": Outcome.REVERSIBLE,
             },
         ),
         (
             {"normalises_cosine": True},
             {
-                "dense vectors: length under cosine": Outcome.RESTORED,
-                "dense vectors: float16 under cosine": Outcome.RESTORED,
-                "dense vectors: bfloat16 under cosine": Outcome.RESTORED,
+                "dense vectors: length under cosine": Outcome.REVERSIBLE,
+                "dense vectors: float16 under cosine": Outcome.REVERSIBLE,
+                "dense vectors: bfloat16 under cosine": Outcome.REVERSIBLE,
             },
         ),
-        ({"zero_vectors": False}, {"dense vectors: all zeros": Outcome.RESTORED}),
+        ({"zero_vectors": False}, {"dense vectors: all zeros": Outcome.REVERSIBLE}),
         (
             {"vector_indexes": {}, "index_params": frozenset[str]()},
-            {f"vector indexes: {name}": Outcome.RESTORED for name in INDEXES},
+            {f"vector indexes: {name}": Outcome.REVERSIBLE for name in INDEXES},
         ),
         (
             {"vector_indexes": {"hnsw": {"scalar": (8.0,), "product": ()}}},
             {
-                f"vector indexes: {name}": Outcome.RESTORED
+                f"vector indexes: {name}": Outcome.REVERSIBLE
                 for name in ("none (flat)", "rotated quantization", "binary quantization")
             },
         ),
-        ({"index_ranges": {"m": (4, 64)}}, {"vector indexes: large HNSW parameters": Outcome.RESTORED}),
-        ({"index_types": WIDE.index_types - {FieldType.GEO}}, {"filters on: coordinates": Outcome.LOSS}),
+        ({"index_ranges": {"m": (4, 64)}}, {"vector indexes: large HNSW parameters": Outcome.REVERSIBLE}),
+        ({"index_types": WIDE.index_types - {FieldType.GEO}}, {"filters on: coordinates": Outcome.LOSSY}),
         (
             {"id_kinds": WIDE.id_kinds - {IdKind.STRING}},
-            {"ids: text": Outcome.RESTORED, "namespaces: one id in two": Outcome.RESTORED},
+            {"ids: text": Outcome.REVERSIBLE, "namespaces: one id in two": Outcome.REVERSIBLE},
         ),
-        ({"ids_per_namespace": False}, {"namespaces: one id in two": Outcome.RESTORED}),
+        ({"ids_per_namespace": False}, {"namespaces: one id in two": Outcome.REVERSIBLE}),
         (
             {"max_vectors": 1},
-            {"dense vectors: several fields": Outcome.LOSS, "sparse vectors: next to dense": Outcome.LOSS},
+            {"dense vectors: several fields": Outcome.LOSSY, "sparse vectors: next to dense": Outcome.LOSSY},
         ),
     ],
 )
@@ -101,13 +101,13 @@ def test_a_setting_is_exact_where_its_own_kind_makes_it_again() -> None:
     caps = replace(WIDE, known_settings=known, settings=frozenset({"shards", "cmek"}))
     words = [("settings", name) for name in ("expiry of records", "number of shards", "customer's encryption key")]
     home, away = outcomes(("one", caps), ("one", caps)), outcomes(("one", caps), ("two", caps))
-    assert [home[key] for key in words] == [Outcome.LOSS, Outcome.EXACT, Outcome.EXACT]
-    assert [away[key] for key in words] == [Outcome.LOSS, Outcome.RESTORED, Outcome.LOSS]
+    assert [home[key] for key in words] == [Outcome.LOSSY, Outcome.EXACT, Outcome.EXACT]
+    assert [away[key] for key in words] == [Outcome.LOSSY, Outcome.REVERSIBLE, Outcome.LOSSY]
     assert away["settings", "tenant field"] is None
 
 
 def test_a_namespace_without_records_is_told_where_there_are_none_such() -> None:
-    assert changed(empty_namespaces=False) == {"namespaces: without records": Outcome.RESTORED}
+    assert changed(empty_namespaces=False) == {"namespaces: without records": Outcome.REVERSIBLE}
 
 
 def _never_carried(probe: Probe, caps: Capabilities) -> bool:

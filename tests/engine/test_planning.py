@@ -90,7 +90,7 @@ async def test_a_plan_that_ends_early_leaves_nothing_open(
     def refuse(*_: object) -> None:
         raise PlanError("stopped here")
 
-    monkeypatch.setattr(planning, "_check_way_home", refuse)
+    monkeypatch.setattr(planning, "_check_round_trip", refuse)
     with pytest.raises(PlanError, match="stopped here"):
         await service.plan(request_)
     gc.collect()

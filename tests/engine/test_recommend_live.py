@@ -150,9 +150,7 @@ async def test_dates_of_a_source_that_has_dates_get_the_date_index(tmp_path: Pat
     assert [(item.name, item.type) for item in answer.target_schema.fields] == [("when", FieldType.DATETIME)]
     (line,) = [line for line in answer.field_mappings if line.source_field == "when"]
     assert (line.conversion_needed, line.confidence) == (True, 0.8)
-    assert (
-        "datetime-type: datetimes become RFC 3339 strings (converted, and restored on the way back)" in answer.warnings
-    )
+    assert "datetime-type: datetimes become RFC 3339 strings (reversible)" in answer.warnings
 
 
 async def test_every_loss_is_named_and_counted_in_the_sample(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.mapping.world import (
     rules,
     schema,
 )
-from vectormigrate.engine.round_trip import lost_on_the_way_home
+from vectormigrate.engine.round_trip import lost_on_the_round_trip
 from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.batch import Metadata
 from vectormigrate.model.ids import IdKind
@@ -75,7 +75,7 @@ DAMAGES: dict[str, tuple[Callable[[Metadata], Metadata], str]] = {
 def test_nothing_is_found_where_nothing_is_lost(way: str) -> None:
     source, part, the_rules = moved(way)
     assert not part.rejects
-    assert lost_on_the_way_home(source.store["n ü"], part, the_rules) == []
+    assert lost_on_the_round_trip(source.store["n ü"], part, the_rules) == []
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -84,7 +84,7 @@ def test_what_an_encoding_loses_is_found_with_its_name(damage: str) -> None:
     change, name = DAMAGES[damage]
     rows = [change(part.batch.metadata[0]), part.batch.metadata[1]]
     damaged = replace(part, batch=replace(part.batch, metadata=rows))
-    (lost,) = lost_on_the_way_home(source.store["n ü"], damaged, the_rules)
+    (lost,) = lost_on_the_round_trip(source.store["n ü"], damaged, the_rules)
     assert lost.row == 0
     assert name in lost.fields
 
@@ -92,7 +92,7 @@ def test_what_an_encoding_loses_is_found_with_its_name(damage: str) -> None:
 def test_two_records_that_change_places_are_found() -> None:
     source, part, the_rules = moved("flat")
     swapped = replace(part, batch=replace(part.batch, metadata=part.batch.metadata[::-1]))
-    assert {row for row, _ in lost_on_the_way_home(source.store["n ü"], swapped, the_rules)} == {0, 1}
+    assert {row for row, _ in lost_on_the_round_trip(source.store["n ü"], swapped, the_rules)} == {0, 1}
 
 
 def test_an_id_that_changes_without_a_note_is_found() -> None:
@@ -100,13 +100,13 @@ def test_an_id_that_changes_without_a_note_is_found() -> None:
     (part,) = Mapper(rules()).convert(batch)
     for other in (UUID(int=8), str(UUID(int=7))):
         wrong = replace(part, batch=replace(part.batch, ids=[other]))
-        assert [fields for _, fields in lost_on_the_way_home(batch, wrong, rules())] == [("(id)",)]
+        assert [fields for _, fields in lost_on_the_round_trip(batch, wrong, rules())] == [("(id)",)]
 
 
 def test_a_plain_copy_without_a_named_loss_has_the_same_fields() -> None:
     batch = one_batch([{"k": 1}])
     plain = rules(sidecar=False)
     (part,) = Mapper(plain).convert(batch)
-    assert lost_on_the_way_home(batch, part, plain) == []
+    assert lost_on_the_round_trip(batch, part, plain) == []
     wrong = replace(part, batch=replace(part.batch, metadata=[{"k": 1.0}]))
-    assert [fields for _, fields in lost_on_the_way_home(batch, wrong, plain)] == [("k",)]
+    assert [fields for _, fields in lost_on_the_round_trip(batch, wrong, plain)] == [("k",)]

@@ -76,7 +76,7 @@ def on_milvus(decision: Decision, server: Server = NEWEST) -> dict[str, Any]:
 def named(decision: Decision) -> str:
     """What the plan tells of the index, "" when all goes over as it is."""
     found = [loss for loss in decision.losses if loss.name == "index-params:v"]
-    assert all(loss.outcome is Outcome.RESTORED for loss in found)
+    assert all(loss.outcome is Outcome.REVERSIBLE for loss in found)
     return found[0].detail if found else ""
 
 

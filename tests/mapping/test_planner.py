@@ -77,7 +77,7 @@ def by_name(decision: Decision) -> dict[str, Loss]:
 
 def test_effects_are_counted_on_the_data_and_restored_by_the_sidecar() -> None:
     found = by_name(decide_twice(source(), "two", FLOATS)[0])
-    counts = {name: loss.count for name, loss in found.items() if loss.outcome is Outcome.RESTORED}
+    counts = {name: loss.count for name, loss in found.items() if loss.outcome is Outcome.REVERSIBLE}
     assert counts == {
         "null-values": 2,
         "int-type": 2,
@@ -97,8 +97,8 @@ def test_effects_are_counted_on_the_data_and_restored_by_the_sidecar() -> None:
 def test_without_a_sidecar_every_effect_is_a_loss_that_must_be_accepted() -> None:
     kept = decide_twice(source(), "two", COSINE_JSON)[0]
     plain = decide_twice(source(), "two", COSINE_JSON, plain=True)[0]
-    assert {loss.outcome for loss in kept.losses} == {Outcome.RESTORED}
-    assert {loss.outcome for loss in plain.losses} == {Outcome.LOSS}
+    assert {loss.outcome for loss in kept.losses} == {Outcome.REVERSIBLE}
+    assert {loss.outcome for loss in plain.losses} == {Outcome.LOSSY}
     assert by_name(plain).keys() == by_name(kept).keys()
     assert {"id-original", "vector-length", "datetime-type", "bytes-type"} <= by_name(plain).keys()
     assert plain.target_schema.note is None
@@ -191,7 +191,7 @@ def test_renames_and_exclusions_reach_records_fields_and_the_way_home() -> None:
     assert {item.name for item in moved.target.schema.fields} == {"info.year", "writer", "when", "sizes"}
     lines = {line.source_field: line for line in moved.decision.field_mappings}
     assert lines["author.name"].target_field == "writer"
-    assert lines["raw"].outcome is Outcome.LOSS
+    assert lines["raw"].outcome is Outcome.LOSSY
     back = migrate(moved.target, "one", WIDE).target.store[""].metadata
     assert back[0] == {**METADATA[0], "author": {"name": "x"}}
     assert back[1] == METADATA[1]
@@ -209,7 +209,7 @@ def test_what_was_filterable_stays_filterable() -> None:
     assert flat["author.name"].type is FieldType.STRING
     assert flat["when"].type is FieldType.STRING
     assert all(item.indexed and not item.declared for item in flat.values())
-    assert by_name(decide_twice(source(), "two", FLOATS)[0])["index:sizes"].outcome is Outcome.LOSS
+    assert by_name(decide_twice(source(), "two", FLOATS)[0])["index:sizes"].outcome is Outcome.LOSSY
     named = decide_twice(source(), "two", TYPED)[0].target_schema.fields
     assert any(item.name.startswith("author_name_") for item in named)
     assert any(item.name == "_vm_id" for item in named)
@@ -229,11 +229,11 @@ def test_the_field_table_says_what_goes_over_unconverted() -> None:
 def test_a_metric_that_the_target_lacks_is_a_named_loss_unless_it_is_the_same() -> None:
     only_dot = replace(WIDE, metrics=frozenset({Metric.DOT}))
     lossy = decide_twice(source(vector(metric=Metric.L2)), "two", replace(WIDE, metrics=frozenset({Metric.L1})))[0]
-    assert by_name(lossy)["metric:v"].outcome is Outcome.LOSS
+    assert by_name(lossy)["metric:v"].outcome is Outcome.LOSSY
     assert lossy.target_schema.vectors[0].metric is Metric.L1
     made = decide_twice(source(), "two", only_dot)[0]
     assert "metric:v" not in by_name(made)
-    assert by_name(made)["vector-length"].outcome is Outcome.RESTORED
+    assert by_name(made)["vector-length"].outcome is Outcome.REVERSIBLE
     assert made.rules.vectors[0].normalise
     units = replace(source(), caps=replace(WIDE, normalises_cosine=True))
     assert "metric:v" not in by_name(decide_twice(units, "two", only_dot)[0])
@@ -252,9 +252,9 @@ def test_vector_fields_without_a_place_are_named_losses() -> None:
 def test_storage_types_widen_exactly_or_narrow_by_name() -> None:
     wide = decide_twice(source(vector(dtype=DType.FLOAT16)), "two", FLOATS)[0]
     assert wide.rules.vectors[0].dtype == "float32"
-    assert by_name(wide)["vector-type:v"].outcome is Outcome.RESTORED
+    assert by_name(wide)["vector-type:v"].outcome is Outcome.REVERSIBLE
     narrow = decide_twice(source(vector(metric=Metric.L2)), "two", replace(WIDE, dtypes=frozenset({DType.FLOAT16})))[0]
-    assert by_name(narrow)["vector-dtype:v"].outcome is Outcome.LOSS
+    assert by_name(narrow)["vector-dtype:v"].outcome is Outcome.LOSSY
     assert narrow.rules.vectors[0].compare is CompareClass.TOL
     assert narrow.rules.vectors[0].tolerance == 2**-11
 
@@ -389,6 +389,6 @@ def test_a_note_of_a_newer_version_is_announced_and_not_used() -> None:
 def test_a_vector_field_that_the_source_computes_is_a_loss_elsewhere_only() -> None:
     collection = source(vector(), computed=("bm25",), warnings=("something to know",))
     elsewhere = decide_twice(collection, "two", WIDE)[0]
-    assert by_name(elsewhere)["vector-field:bm25"].outcome is Outcome.LOSS
+    assert by_name(elsewhere)["vector-field:bm25"].outcome is Outcome.LOSSY
     assert "something to know" in elsewhere.warnings
     assert "vector-field:bm25" not in by_name(decide_twice(collection, "one", WIDE)[0])

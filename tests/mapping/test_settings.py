@@ -30,13 +30,13 @@ def outcomes(decision: Decision) -> dict[str, Outcome]:
 
 def test_another_kind_of_database_has_none_of_them() -> None:
     found, _ = decide_twice(source(), "two", CARRIES_ALL)
-    assert outcomes(found) == {name: Outcome.LOSS if name in HARD else Outcome.RESTORED for name in LOST}
+    assert outcomes(found) == {name: Outcome.LOSSY if name in HARD else Outcome.REVERSIBLE for name in LOST}
     assert "has notice" in found.warnings
 
 
 def test_the_same_kind_has_what_it_can_carry() -> None:
     found, _ = decide_twice(source(), "one", replace(WIDE, settings=CARRIES_ALL.settings - {"safety-x"}))
-    assert outcomes(found) == {"safety:safety-x": Outcome.LOSS}
+    assert outcomes(found) == {"safety:safety-x": Outcome.LOSSY}
     assert found.warnings == ()
     assert outcomes(decide_twice(source(), "one", WIDE)[0]).keys() == LOST
 
@@ -44,7 +44,7 @@ def test_the_same_kind_has_what_it_can_carry() -> None:
 def test_a_part_after_a_colon_says_what_a_setting_concerns() -> None:
     item = Setting(name="idf:words", weight=Weight.BEHAVIOUR, detail="weighs words")
     assert outcomes(decide_twice(source(item), "one", replace(WIDE, settings=frozenset({"idf"})))[0]) == {}
-    assert outcomes(decide_twice(source(item), "two", WIDE)[0]) == {"behaviour:idf:words": Outcome.LOSS}
+    assert outcomes(decide_twice(source(item), "two", WIDE)[0]) == {"behaviour:idf:words": Outcome.LOSSY}
 
 
 def test_another_adapter_of_the_same_engine_carries_them_too() -> None:
@@ -62,7 +62,7 @@ def test_the_way_home_tells_what_the_origin_had(stations: int) -> None:
         assert there.schema.settings == ()
     caps = replace(WIDE, settings=frozenset({"setting-x", "safety-x"}))
     home, _ = decide_twice(there, "one", caps)
-    assert outcomes(home) == dict.fromkeys(LOST - {"setting:setting-x", "safety:safety-x"}, Outcome.LOSS)
+    assert outcomes(home) == dict.fromkeys(LOST - {"setting:setting-x", "safety:safety-x"}, Outcome.LOSSY)
     assert "has notice" in home.warnings
     onward, _ = decide_twice(there, "three", WIDE)
     assert outcomes(onward).keys() >= HARD
@@ -83,7 +83,7 @@ def test_what_a_database_on_the_way_does_to_records_answers_and_safety_counts_to
     own = tuple(replace(item, name=f"far-{item.weight}") for item in SETTINGS)
     there = replace(there, schema=replace(there.schema, settings=own))
     home, _ = decide_twice(there, "one", replace(WIDE, settings=frozenset({"a"})))
-    assert outcomes(home) == {f"{weight}:far-{weight}": Outcome.LOSS for weight in ("safety", "behaviour", "records")}
+    assert outcomes(home) == {f"{weight}:far-{weight}": Outcome.LOSSY for weight in ("safety", "behaviour", "records")}
 
 
 def test_an_existing_collection_must_have_what_protects_or_changes_answers() -> None:
@@ -102,7 +102,7 @@ def test_an_existing_collection_must_have_what_protects_or_changes_answers() -> 
         )
         return outcomes(decision)
 
-    assert into(schema()) == dict.fromkeys(HARD, Outcome.LOSS)
+    assert into(schema()) == dict.fromkeys(HARD, Outcome.LOSSY)
     assert into(schema(settings=SETTINGS)) == {}
 
 
@@ -118,7 +118,7 @@ def test_they_survive_json_and_older_notes_are_read() -> None:
 
 def test_without_a_note_even_a_setting_is_a_loss_to_accept() -> None:
     found, _ = decide_twice(source(), "two", WIDE, plain=True)
-    assert set(outcomes(found).values()) == {Outcome.LOSS}
+    assert set(outcomes(found).values()) == {Outcome.LOSSY}
 
 
 def with_empty(*names: str) -> Collection:
@@ -139,7 +139,7 @@ def test_namespaces_without_records_are_made_where_there_are_such_and_come_home(
     there = migrate(with_empty("b", "a"), "far", WIDE)
     there = replace(there, target=only_full(there.target))
     assert there.decision.target_schema.namespaces == ()
-    assert outcomes(there.decision) == {"setting:empty-namespaces": Outcome.RESTORED}
+    assert outcomes(there.decision) == {"setting:empty-namespaces": Outcome.REVERSIBLE}
     assert "'a', 'b'" in next(loss.detail for loss in there.decision.losses)
     home, _ = decide_twice(there.target, "one", holds)
     assert home.target_schema.namespaces == ("a", "b")

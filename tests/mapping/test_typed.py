@@ -93,7 +93,7 @@ def test_a_value_of_another_type_comes_close_or_stays_in_the_sidecar(
     there = comes_home(collection({"k": ordinary}, {"k": ordinary}, {"k": ordinary}, {"k": odd}))
     assert exact(stored(there)[3].get("k")) == exact(held)
     named = {item.name: item for item in there.decision.losses}
-    assert named[loss].outcome is Outcome.RESTORED
+    assert named[loss].outcome is Outcome.REVERSIBLE
     assert named[loss].count == 1
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vectormigrate.adapter import Capabilities, Reject, ValueKind
 from vectormigrate.adapters.memory.limits import check_schema, normalised, rejects
-from vectormigrate.engine.round_trip import lost_on_the_way_home
+from vectormigrate.engine.round_trip import lost_on_the_round_trip
 from vectormigrate.mapping.convert.keys import TargetKeys
 from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.mapping.limits import Limits
@@ -234,7 +234,7 @@ def migrate(source: Collection, adapter: str, caps: Capabilities, *, via_json: b
     parts = [part for batch in source.store.values() for part in mapper.convert(batch)]
     for batch in source.store.values():
         for part in mapper.convert(batch):
-            assert lost_on_the_way_home(batch, part, plan_rules) == []
+            assert lost_on_the_round_trip(batch, part, plan_rules) == []
     groups: dict[str, list[RecordBatch]] = {}
     for part in parts:
         refused = rejects(part.batch, decision.target_schema, caps, True)

@@ -86,7 +86,7 @@ async def test_every_kind_of_vector_comes_home_or_is_a_named_loss(
         await fill(ends[0], schema, [batch(schema, ids_of(schema, range(30)))])
         before = await shape(ends[0])
         plan = await copy(service, "there", ends[0], ends[1])
-        lost = {loss.name.partition(":")[0] for loss in plan.losses if loss.outcome is Outcome.LOSS}
+        lost = {loss.name.partition(":")[0] for loss in plan.losses if loss.outcome is Outcome.LOSSY}
         assert lost <= {"vector-dtype", "vector-rounding", "metric"}
         await copy(service, "back", ends[1], ends[2])
         if not lost & {"vector-dtype", "vector-rounding"}:

@@ -138,8 +138,8 @@ def _empty(**changes: Any) -> ValidationReport:
 async def test_the_page_is_well_formed_self_contained_and_leads_with_the_verdict() -> None:
     report = await report_of(damaged=False)
     losses = (
-        Loss(name="vector-length", outcome=Outcome.RESTORED, count=12345, detail="kept in the sidecar"),
-        Loss(name="metric", outcome=Outcome.LOSS, count=None, detail="no such metric"),
+        Loss(name="vector-length", outcome=Outcome.REVERSIBLE, count=12345, detail="kept in the sidecar"),
+        Loss(name="metric", outcome=Outcome.LOSSY, count=None, detail="no such metric"),
     )
     plan = replace(plan_of(rules_of(), {"a": 40}, accepted_losses=("metric",)), losses=losses)
     text = html_report(report, None, plan, {"source server": "memory 1.0"})
@@ -152,7 +152,7 @@ async def test_the_page_is_well_formed_self_contained_and_leads_with_the_verdict
     shown = " ".join(page.words)
     assert report.diff is not None
     assert report.diff.statement in shown
-    for wanted in ("12,345", "restored on the way back", "memory 1.0", "memory://a/s", "recall@10 target", "bit-exact"):
+    for wanted in ("12,345", "reversible", "memory 1.0", "memory://a/s", "recall@10 target", "bit-exact"):
         assert wanted in shown
 
 

@@ -1,8 +1,8 @@
 """What becomes of each kind of thing between each pair of databases, found by asking the planner and the mapping.
 
-For every probe (probes.py) that the source can hold, a plan is made and its records are mapped, as a migration would.
-The losses that concern the probe are the answer: none is exact; all undone by the sidecar or the origin note is
-restored; any other, a record that is refused, or a collection that cannot be is a loss.
+For every case (fidelity_cases) that the source can hold, a plan is made and its records are mapped, as a migration
+would. The losses that concern the case are the answer: none is exact; all undone by the sidecar or the origin note is
+reversible; any other, a record that is refused, or a collection that cannot be is lossy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Side = tuple[str, Capabilities]
 Cells = Mapping[tuple[str, str], Outcome | None]
 """(group, name) of every probe -> outcome; None where the source has no such thing."""
 
-WORDS = {Outcome.EXACT: "exact", Outcome.RESTORED: "restored", Outcome.LOSS: "**loss**", None: "–"}
+WORDS = {Outcome.EXACT: "exact", Outcome.REVERSIBLE: "reversible", Outcome.LOSSY: "**lossy**", None: "–"}
 
 
 def outcomes(source: Side, target: Side) -> Cells:
@@ -47,11 +47,11 @@ def outcome(source: Side, target: Side, probe: Probe) -> Outcome | None:
     try:
         losses, rejected = _losses(source, target, made)
     except IncompatibleSchema:
-        return Outcome.LOSS
+        return Outcome.LOSSY
     found = {loss.outcome for loss in losses if probe.concerned(loss.name)}
-    if rejected or Outcome.LOSS in found or _unindexed(made.schema, target[1]):
-        return Outcome.LOSS
-    return Outcome.RESTORED if found else Outcome.EXACT
+    if rejected or Outcome.LOSSY in found or _unindexed(made.schema, target[1]):
+        return Outcome.LOSSY
+    return Outcome.REVERSIBLE if found else Outcome.EXACT
 
 
 def _unindexed(schema: CollectionSchema, target: Capabilities) -> bool:
@@ -98,10 +98,10 @@ def _decide(
 def general_notices(source: Side, target: Side) -> list[str]:
     """Sentences about the kinds of things that do not go over as they are."""
     cells = outcomes(source, target)
-    lost = [key for key, found in cells.items() if found is Outcome.LOSS]
-    kept = [key for key, found in cells.items() if found is Outcome.RESTORED]
-    told = [f"lost on this way: {_listed(lost)}"] if lost else []
-    return [*told, f"converted, and restored on the way back: {_listed(kept)}"] if kept else told
+    lost = [key for key, found in cells.items() if found is Outcome.LOSSY]
+    kept = [key for key, found in cells.items() if found is Outcome.REVERSIBLE]
+    told = [f"lossy on this way: {_listed(lost)}"] if lost else []
+    return [*told, f"reversible, converted and restored on the round trip: {_listed(kept)}"] if kept else told
 
 
 def known() -> list[str]:
@@ -180,10 +180,8 @@ def _differences(side: Side, other: str, sides: Mapping[str, Side]) -> list[str]
     lists = {
         "without": [key for key in usual if usual[key] and not held[key]],
         "with": [key for key in usual if held[key] and not usual[key]],
-        "lost on the way into it:": [key for key in usual if usual[key] and into[key] is Outcome.LOSS],
-        "converted on the way into it, and restored:": [
-            key for key in usual if usual[key] and into[key] is Outcome.RESTORED
-        ],
+        "lossy on the way into it:": [key for key in usual if usual[key] and into[key] is Outcome.LOSSY],
+        "reversible on the way into it:": [key for key in usual if usual[key] and into[key] is Outcome.REVERSIBLE],
     }
     return [f"; {words} {_listed(keys)}" for words, keys in lists.items() if keys]
 

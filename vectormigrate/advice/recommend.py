@@ -2,7 +2,7 @@
 
 Confidence of a line, in 0…1, is computed from what was seen:
 
-- each value counts 1 when it arrives as it is, 0.8 when it is converted and comes back on the way home (it is kept in
+- each value counts 1 when it arrives as it is, 0.8 when it is reversible (it is kept in
   the origin sidecar), 0.5 when it is only approximately kept, 0 when it is lost; the fidelity is their mean;
 - an index can answer for no more than the share of values that are of its type, and a field that the source filters on
   while the target has no index for it counts at most 0.8: the smallest of these and the fidelity counts;
@@ -37,7 +37,7 @@ from vectormigrate.model.schema import CollectionSchema, FieldType, VectorField
 
 SAMPLE_PAGE_ROWS = 2000
 
-RESTORED, ROUNDED = 0.8, 0.5
+REVERSIBLE, ROUNDED = 0.8, 0.5
 """What a value counts that is kept in another form, and one that is kept approximately."""
 
 Z2 = 1.645**2
@@ -259,7 +259,7 @@ def _within(nested: Sequence[FieldMapping]) -> dict[str, list[FieldMapping]]:
 
 
 def _merged(line: FieldMapping, inside: Sequence[FieldMapping]) -> FieldMapping:
-    worst = min(inside, key=lambda other: (other.outcome is not Outcome.LOSS, other.confidence))
+    worst = min(inside, key=lambda other: (other.outcome is not Outcome.LOSSY, other.confidence))
     return replace(
         line,
         confidence=min(other.confidence for other in inside),
@@ -285,12 +285,12 @@ def _fit(item: Advised | None, served: Mapping[str, FieldType], name: str) -> fl
     """The share of the values that filters on the target see as filters on the source did."""
     if item is None or not item.index:
         return 1.0
-    return item.kind.share if name in served else RESTORED
+    return item.kind.share if name in served else REVERSIBLE
 
 
 def _judged(line: FieldMapping, found: FieldProfile, share_read: float, fit: float) -> FieldMapping:
     """The line with its confidence."""
-    kept = RESTORED if line.outcome is not Outcome.LOSS else 0.0
+    kept = REVERSIBLE if line.outcome is not Outcome.LOSSY else 0.0
     fidelity = line.confidence + (1 - line.confidence) * kept
     return replace(line, confidence=round(min(fidelity, fit) * support(found.values, share_read), 4))
 
@@ -316,9 +316,9 @@ def _id_line(decision: Decision) -> FieldMapping:
         target_field="id",
         source_type="id",
         target_type=kinds,
-        confidence=1.0 if strategy == "native" else RESTORED,
+        confidence=1.0 if strategy == "native" else REVERSIBLE,
         conversion_needed=strategy != "native",
-        outcome=Outcome.EXACT if strategy == "native" else Outcome.RESTORED,
+        outcome=Outcome.EXACT if strategy == "native" else Outcome.REVERSIBLE,
         notes=notes,
     )
 
@@ -329,11 +329,11 @@ def _vector_line(source: VectorField, decision: Decision) -> FieldMapping:
     target = None if rules is None else decision.target_schema.vector(rules.target)
     outcome, confidence = Outcome.EXACT, 1.0
     if target is None:
-        outcome, confidence = Outcome.LOSS, 0.0
-    elif any(loss.outcome is Outcome.LOSS for loss in losses):
-        outcome, confidence = Outcome.LOSS, ROUNDED
+        outcome, confidence = Outcome.LOSSY, 0.0
+    elif any(loss.outcome is Outcome.LOSSY for loss in losses):
+        outcome, confidence = Outcome.LOSSY, ROUNDED
     elif losses:
-        outcome, confidence = Outcome.RESTORED, RESTORED
+        outcome, confidence = Outcome.REVERSIBLE, REVERSIBLE
     return FieldMapping(
         source_field=source.name,
         target_field="" if target is None else target.name,

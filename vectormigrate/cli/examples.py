@@ -83,9 +83,9 @@ RECOMMEND = """[bold]Types[/]
   datetime, geo, uuid, object, list\\[string], vector, sparse_vector, …).
 
 [bold]Confidence[/]
-  A value that arrives exactly counts 1, one that is converted and restored
-  on the way back 0.8, an approximate one 0.5, a lost one 0; an index counts
-  for the values of its type. Times n / (n + 2.71 (1 - f)), the 95 % lower
+  A value that arrives exactly counts 1, a reversible one (converted, and
+  restored on the round trip) 0.8, an approximate one 0.5, a lost one 0; an
+  index counts for the values of its type. Times n / (n + 2.71 (1 - f)), the 95 % lower
   bound for what was not read: n values seen, f the share that was read.
 
 [bold]Examples[/]

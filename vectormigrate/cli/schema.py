@@ -111,7 +111,7 @@ def outcome_table(
     config: opt.Config = None,
     as_json: opt.AsJson = False,
 ) -> int:
-    """Show what is exact, restored or lost between databases.
+    """Show what is exact, reversible or lossy between databases.
 
     Found by asking the planner for each pair and kind of thing; nothing is connected to. Printed as Markdown.
     """

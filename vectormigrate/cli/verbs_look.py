@@ -289,7 +289,7 @@ async def recommend(
 
 
 async def outcome_table(common: Common, types: Sequence[str], also: Sequence[str]) -> int:
-    """What is exact, restored and lost between databases."""
+    """What is exact, reversible and lossy between databases."""
     async with open_service(settings_of(common)) as service:
         found = service.outcomes(types, also)
     if common.as_json:

@@ -17,7 +17,7 @@ from vectormigrate.engine.events import Listener, Profiled
 from vectormigrate.engine.ownership import with_token
 from vectormigrate.engine.profile_cache import Evidence, Memory, source_key
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
-from vectormigrate.engine.round_trip import lost_on_the_way_home
+from vectormigrate.engine.round_trip import lost_on_the_round_trip
 from vectormigrate.engine.source_pages import SourcePages
 from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty, did_you_mean, listed
 from vectormigrate.figures import counted
@@ -223,7 +223,7 @@ class _Looks:
             parts = mapper.convert(batch)
             also(batch, parts)
             for mapped in parts:
-                _check_way_home(batch, mapped, rules)
+                _check_round_trip(batch, mapped, rules)
                 losses.update(mapped.losses)
                 losses.update(reject.code for reject in mapped.rejects)
 
@@ -258,8 +258,8 @@ class _Looks:
             )
 
 
-def _check_way_home(batch: RecordBatch, mapped: Mapped, rules: MappingRules) -> None:
-    for row, fields in lost_on_the_way_home(batch, mapped, rules):
+def _check_round_trip(batch: RecordBatch, mapped: Mapped, rules: MappingRules) -> None:
+    for row, fields in lost_on_the_round_trip(batch, mapped, rules):
         raise PlanError(
             f"the record {mapped.source_ids[row]!r} of namespace {batch.namespace!r} would not come back as it is: "
             f"{', '.join(fields[:5])}. This is a mistake of vectormigrate; nothing was written. Until it is mended, "

@@ -34,7 +34,7 @@ class Removed:
     written: int
 
 
-async def plan_removal(stored: StoredMigration, target: RetryingTarget, store: Store) -> Removal:
+async def find_removal(stored: StoredMigration, target: RetryingTarget, store: Store) -> Removal:
     """Decide what a rollback removes; changes nothing. Raises InvalidTransition, naming what is in the way, when that
     cannot be distinguished from what others wrote."""
     plan, migration_id = stored.plan, stored.id
@@ -93,7 +93,7 @@ def _refuse_entangled(migration_id: str, others: dict[str, tuple[Status, bool]])
 
 
 async def remove(stored: StoredMigration, removal: Removal, target: RetryingTarget, store: Store) -> Removed:
-    """Carry out what `plan_removal` decided. Repeatable."""
+    """Carry out what `find_removal` decided. Repeatable."""
     if removal.gone:
         return Removed(dropped=False, deleted=0, written=0)
     if removal.drop:

@@ -39,7 +39,7 @@ class Lost(NamedTuple):
     fields: tuple[str, ...]
 
 
-def lost_on_the_way_home(source: RecordBatch, part: Mapped, rules: MappingRules) -> list[Lost]:
+def lost_on_the_round_trip(source: RecordBatch, part: Mapped, rules: MappingRules) -> list[Lost]:
     """The records of a mapped part that the sidecars in it do not turn back into those of the source batch."""
     original = restore(source)
     records = original.batch

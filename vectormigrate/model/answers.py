@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from vectormigrate.model.plan import FieldMapping, Loss, MappingRules, Outcome
+from vectormigrate.model.plan import FieldMapping, Loss, MappingRules
 from vectormigrate.model.schema import CollectionSchema, Json, VectorField
 from vectormigrate.model.status import MigrationStatus, ValidationReport
 
@@ -154,8 +154,7 @@ class Recommendation:
 
 
 def _told(loss: Loss) -> str:
-    words = "lost" if loss.outcome is Outcome.LOSS else "converted, and restored on the way back"
-    return f"{loss.name}: {loss.detail} ({words})"
+    return f"{loss.name}: {loss.detail} ({loss.outcome.word})"
 
 
 _LINE = ("source_field", "target_field", "confidence", "conversion_needed", "notes")
@@ -163,8 +162,8 @@ _LINE = ("source_field", "target_field", "confidence", "conversion_needed", "not
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeTable:
-    """`schema table`: `rows` hold `source`, `target`, `group`, `name` and `outcome` (`exact`, `restored`, `loss`, None
-    where the source has no such thing); `markdown` is the same for people."""
+    """`schema table`: `rows` hold `source`, `target`, `group`, `name` and `outcome` (`exact`, `restored` for
+    reversible, `loss`; None where the source has no such thing); `markdown` is the same for people."""
 
     rows: list[dict[str, str | None]]
     markdown: str

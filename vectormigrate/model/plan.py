@@ -113,8 +113,14 @@ class Outcome(StrEnum):
     """What becomes of a part of the data."""
 
     EXACT = "exact"
-    RESTORED = "restored"
-    LOSS = "loss"
+    REVERSIBLE = "restored"
+    LOSSY = "loss"
+
+    @property
+    def word(self) -> str:
+        """The outcome for people: exact, reversible or lossy. Stored plans, `--json` and the tools have the values,
+        which are older and which programs read."""
+        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +139,9 @@ class FieldMapping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """Something the target cannot hold. `outcome` RESTORED: kept in the sidecar or note, comes back on the way home;
-    LOSS: gone, so it must be accepted by `name`. `count` is counted on the real data (None: concerns the schema)."""
+    """Something the target cannot hold. `outcome` REVERSIBLE: kept in the sidecar or note, and restored on the round
+    trip; LOSSY: gone, so it must be accepted by `name`. `count` is counted on the real data (None: it concerns the
+    schema)."""
 
     name: str
     outcome: Outcome
@@ -232,12 +239,12 @@ class MigrationPlan:
     def unaccepted(self) -> list[str]:
         """Names of the losses that nobody accepted, sorted."""
         accepted = {*self.spec.accepted_losses, *self.rules.accepted_losses}
-        return sorted({loss.name for loss in self.losses if loss.outcome is Outcome.LOSS} - accepted)
+        return sorted({loss.name for loss in self.losses if loss.outcome is Outcome.LOSSY} - accepted)
 
     @property
     def refused(self) -> dict[str, str]:
         """What the losses that nobody accepted mean, by name: the detail, and in how many records."""
-        told = {loss.name: loss for loss in self.losses if loss.outcome is Outcome.LOSS}
+        told = {loss.name: loss for loss in self.losses if loss.outcome is Outcome.LOSSY}
         return {name: told[name].told() for name in self.unaccepted}
 
     def to_json(self) -> dict[str, Json]:

@@ -35,7 +35,7 @@ from vectormigrate.service.base import Base, refuse_running
 from vectormigrate.state.proposals import Starter
 from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.store import Store
-from vectormigrate.validation.run import read_back_check
+from vectormigrate.validation.validate import read_back_check
 
 STOP_POLL_SECONDS = 0.25
 

@@ -8,7 +8,7 @@ from vectormigrate.config.settings import (
 from vectormigrate.engine.connect import open_target
 from vectormigrate.engine.events import Listener, PhaseChanged, ignore
 from vectormigrate.engine.lifecycle import Verb, next_state
-from vectormigrate.engine.rollback import plan_removal
+from vectormigrate.engine.rollback import find_removal
 from vectormigrate.engine.runner import undo
 from vectormigrate.model.answers import (
     RollbackResult,
@@ -38,7 +38,7 @@ class UndoVerbs(Base):
             ):
                 stored = await store.migrations.load(migration_id)
                 next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
-                removal = await plan_removal(stored, collection, store)
+                removal = await find_removal(stored, collection, store)
                 listener(PhaseChanged(migration_id=migration_id, phase=Phase.ROLLING_BACK))
                 removed = await undo(stored, removal, collection, store, lease)
                 listener(PhaseChanged(migration_id=migration_id, phase=Phase.ROLLED_BACK))

@@ -9,7 +9,7 @@ from vectormigrate.engine.runner import require_same_source
 from vectormigrate.model.status import ValidationReport
 from vectormigrate.service.base import Base, refuse_running
 from vectormigrate.validation.report import report_to_json
-from vectormigrate.validation.run import Validation, Wanted
+from vectormigrate.validation.validate import Validation, Wanted
 
 
 class ValidateVerbs(Base):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from vectormigrate.engine.round_trip import lost_on_the_way_home
+from vectormigrate.engine.round_trip import lost_on_the_round_trip
 from vectormigrate.mapping.convert.mapper import Mapped
 from vectormigrate.mapping.convert.origin import restore
 from vectormigrate.model.batch import RecordBatch
@@ -123,7 +123,7 @@ def enter_unmappable(tally: Tally, namespace: str, source_namespace: str, source
 def enter_lost(tally: Tally, source: RecordBatch, part: Mapped, rules: MappingRules) -> None:
     """Count the records of a mapped source batch whose form on the target would not come home as the source's record:
     they differ, whatever the target holds."""
-    for row, fields in lost_on_the_way_home(source, part, rules):
+    for row, fields in lost_on_the_round_trip(source, part, rules):
         tally.different += 1
         tally.keep(
             Difference(

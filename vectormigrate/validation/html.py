@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from vectormigrate.figures import counted, percent, plural, similarity, small
 from vectormigrate.model.ids import id_key
-from vectormigrate.model.plan import MigrationPlan, Outcome
+from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import (
     DiffCheck,
     Difference,
@@ -267,7 +267,7 @@ def _losses(plan: MigrationPlan) -> list[str]:
     rows = [
         (
             _code(loss.name),
-            "restored on the way back" if loss.outcome is Outcome.RESTORED else "lost",
+            loss.outcome.word,
             "" if loss.count is None else loss.count,
             "yes" if loss.name in accepted else "",
             loss.detail,

@@ -15,7 +15,7 @@ from vectormigrate.model.answers import CollectionReport, Holdings, OptionLine, 
 from vectormigrate.model.plan import CompareClass, FieldMapping, Loss, MigrationPlan, Outcome, VectorMapping
 from vectormigrate.model.schema import CollectionSchema
 
-STYLE = {Outcome.EXACT: "green", Outcome.RESTORED: "yellow", Outcome.LOSS: "red"}
+STYLE = {Outcome.EXACT: "green", Outcome.REVERSIBLE: "yellow", Outcome.LOSSY: "red"}
 COMPARE = {CompareClass.EXACT: "bit for bit", CompareClass.UNIT: "direction", CompareClass.TOL: "within"}
 IDS = {
     "native": "unchanged",
@@ -30,7 +30,7 @@ def heading(text: str) -> Text:
 
 def outcome_text(outcome: Outcome) -> Text:
     """The outcome in its colour."""
-    return Text(str(outcome), style=STYLE[outcome])
+    return Text(outcome.word, style=STYLE[outcome])
 
 
 def accept_flags(names: Iterable[str]) -> str:
@@ -125,7 +125,7 @@ def losses_table(losses: Sequence[Loss], accepted: Iterable[str] = ()) -> Table:
     made = table("What the target cannot hold as it is", "name", "outcome", "records", "detail", right=("records",))
     for loss in losses:
         outcome = outcome_text(loss.outcome)
-        if loss.outcome is Outcome.LOSS and loss.name in accepted:
+        if loss.outcome is Outcome.LOSSY and loss.name in accepted:
             outcome.append(" (accepted)")
         made.add_row(clean(loss.name), outcome, counted(loss.count), clean(loss.detail))
     return made
@@ -139,7 +139,7 @@ def _warnings(warnings: Sequence[str]) -> None:
 def _verdict(plan: MigrationPlan) -> Text:
     if plan.unaccepted:
         return Text(f"To start, accept the losses: {accept_flags(plan.unaccepted)}", style="red")
-    if any(loss.outcome is Outcome.LOSS for loss in plan.losses):
+    if any(loss.outcome is Outcome.LOSSY for loss in plan.losses):
         return Text("All losses are accepted.", style="yellow")
     return Text("Nothing is lost.", style="green")
 
@@ -158,11 +158,11 @@ def show_plan(plan: MigrationPlan) -> None:
 
 def show_short_plan(plan: MigrationPlan) -> None:
     """The plan in a few lines, before a copy."""
-    lost = {loss.name: loss.count for loss in plan.losses if loss.outcome is Outcome.LOSS}
-    kept = {loss.name: loss.count for loss in plan.losses if loss.outcome is Outcome.RESTORED}
+    lost = {loss.name: loss.count for loss in plan.losses if loss.outcome is Outcome.LOSSY}
+    kept = {loss.name: loss.count for loss in plan.losses if loss.outcome is Outcome.REVERSIBLE}
     rows = [
         (title, ", ".join(name if number is None else f"{name} ({counted(number)})" for name, number in group.items()))
-        for title, group in (("lost", lost), ("restorable", kept))
+        for title, group in (("lossy", lost), ("reversible", kept))
         if group
     ]
     show(heading(f"Migration {plan.spec.id}"), _summary(plan, rows))

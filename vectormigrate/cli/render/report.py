@@ -72,7 +72,7 @@ def _contents(diff: DiffCheck, *, details: bool) -> list[tuple[str, str]]:
 
 def _losses(losses: Sequence[Loss]) -> list[tuple[str, str]]:
     """What the plan leaves out: it is not on the target, and not compared."""
-    lost = [loss for loss in losses if loss.outcome is Outcome.LOSS]
+    lost = [loss for loss in losses if loss.outcome is Outcome.LOSSY]
     names = [loss.name if loss.count is None else f"{loss.name} ({counted(loss.count)})" for loss in lost]
     return [("lost as planned", clean(", ".join(names)))] if names else []
 

@@ -11,7 +11,7 @@ from vectormigrate.mapping.limits import ORIGIN, OWN_FIELDS
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.paths import parse_path
 from vectormigrate.mapping.plan.context import LossList, PlanContext
-from vectormigrate.mapping.plan.fields import RenamePlan, excluded, renamed, source_fields
+from vectormigrate.mapping.plan.fields import RenameChoice, excluded, renamed, source_fields
 from vectormigrate.mapping.plan.filters import LIST_STEP, name_losses, path_of, unlisted
 from vectormigrate.mapping.profile import FieldProfile
 from vectormigrate.model.schema import FieldType, MetadataField
@@ -40,7 +40,7 @@ _ELEMENTS: Mapping[frozenset[str], FieldType] = {
 }
 
 
-def case_doubles(context: PlanContext, renames: RenamePlan, encoder: MetadataEncoder) -> frozenset[str]:
+def case_doubles(context: PlanContext, renames: RenameChoice, encoder: MetadataEncoder) -> frozenset[str]:
     """The names that lose to an earlier one (in sorted order) that is the same without case."""
     if not context.target_caps.fold_case:
         return frozenset()
@@ -56,7 +56,7 @@ def case_doubles(context: PlanContext, renames: RenamePlan, encoder: MetadataEnc
     return frozenset(doubles)
 
 
-def _paths(context: PlanContext, renames: RenamePlan) -> dict[str, FieldProfile | None]:
+def _paths(context: PlanContext, renames: RenameChoice) -> dict[str, FieldProfile | None]:
     """Every field under the name that it has before the target's rules, sorted: what the profile saw, and what the
     source's schema declares or indexes without a value."""
     found: dict[str, FieldProfile | None] = {}
@@ -73,7 +73,7 @@ def _paths(context: PlanContext, renames: RenamePlan) -> dict[str, FieldProfile 
 
 
 def plan_columns(
-    context: PlanContext, renames: RenamePlan, encoder: MetadataEncoder, losses: LossList
+    context: PlanContext, renames: RenameChoice, encoder: MetadataEncoder, losses: LossList
 ) -> tuple[MetadataField, ...]:
     """A column per field, of the type that suits most of its values; fields that hold only objects have none of their
     own, because objects are flattened. `_vm_origin` is a column too."""

@@ -74,12 +74,12 @@ class LossList:
         if known is not None:
             self.losses[name] = replace(known, count=known.count if known.count is not None else count)
             return
-        outcome = Outcome.RESTORED if self.sidecar and is_soft(name) else Outcome.LOSS
+        outcome = Outcome.REVERSIBLE if self.sidecar and is_soft(name) else Outcome.LOSSY
         self.losses[name] = Loss(name=name, outcome=outcome, count=count, detail=detail or explain(name))
 
     def sorted(self) -> tuple[Loss, ...]:
-        """Losses first, then what is restored; by name."""
-        return tuple(sorted(self.losses.values(), key=lambda loss: (loss.outcome is not Outcome.LOSS, loss.name)))
+        """What is lossy first, then what is reversible; by name."""
+        return tuple(sorted(self.losses.values(), key=lambda loss: (loss.outcome is not Outcome.LOSSY, loss.name)))
 
 
 def _can_hold(caps: Capabilities, schema: CollectionSchema) -> bool:

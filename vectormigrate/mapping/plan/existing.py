@@ -6,14 +6,14 @@ from vectormigrate.errors import IncompatibleSchema
 from vectormigrate.mapping.convert.vectors import WIDENS
 from vectormigrate.mapping.limits import ORIGIN
 from vectormigrate.mapping.plan.context import PlanContext
-from vectormigrate.mapping.plan.fields import RenamePlan, renamed
+from vectormigrate.mapping.plan.fields import RenameChoice, renamed
 from vectormigrate.mapping.plan.vectors import existing_vector
 from vectormigrate.model.schema import CollectionSchema, VectorField, VectorKind
 
 _WAY_OUT = "choose another target collection, or let vectormigrate make a new one"
 
 
-def check_existing(context: PlanContext, existing: CollectionSchema, renames: RenamePlan) -> None:
+def check_existing(context: PlanContext, existing: CollectionSchema, renames: RenameChoice) -> None:
     """Raises IncompatibleSchema with every mismatch and the way out."""
     wrong = [problem for source in context.source_schema.vectors for problem in _vector(context, source)]
     wrong += _unfilled(context, existing)
@@ -57,7 +57,7 @@ def _unfilled(context: PlanContext, existing: CollectionSchema) -> list[str]:
     ]
 
 
-def _fields(context: PlanContext, existing: CollectionSchema, renames: RenamePlan) -> list[str]:
+def _fields(context: PlanContext, existing: CollectionSchema, renames: RenameChoice) -> list[str]:
     profile = context.complete
     wrong: list[str] = []
     declared = {item.name: item for item in existing.fields if item.declared}

@@ -18,7 +18,7 @@ from vectormigrate.model.schema import FieldType, MetadataField
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenamePlan:
+class RenameChoice:
     """`renames` and `excludes` in path syntax, as the Mapper gets them; `asked` are the operator's own renames."""
 
     renames: Mapping[str, str]
@@ -26,7 +26,7 @@ class RenamePlan:
     asked: Mapping[str, str]
 
 
-def plan_renames(context: PlanContext) -> RenamePlan:
+def plan_renames(context: PlanContext) -> RenameChoice:
     """Check --rename and --exclude against what the source holds. Raises PlanError with one clear line."""
     known = _known_paths(context)
     asked = {_resolve(old, known, "--rename"): new for old, new in context.spec.renames.items()}
@@ -37,7 +37,7 @@ def plan_renames(context: PlanContext) -> RenamePlan:
         back = {name: original for name, original in context.note.fields.items() if name not in asked}
         renames |= {name: original for name, original in back.items() if original not in renames.values()}
     _check_renames(asked, excludes, known)
-    return RenamePlan(renames=renames, excludes=excludes, asked=asked)
+    return RenameChoice(renames=renames, excludes=excludes, asked=asked)
 
 
 def _known_paths(context: PlanContext) -> set[str] | None:
@@ -132,7 +132,7 @@ def source_fields(context: PlanContext) -> tuple[MetadataField, ...]:
 
 
 def target_fields(
-    context: PlanContext, renames: RenamePlan, encoder: MetadataEncoder, losses: LossList
+    context: PlanContext, renames: RenameChoice, encoder: MetadataEncoder, losses: LossList
 ) -> tuple[MetadataField, ...]:
     """What the new collection declares and indexes, so that every filter of the source works on the target."""
     kept: dict[str, MetadataField] = {}

@@ -19,7 +19,7 @@ _MEETING = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IdPlan:
+class IdChoice:
     """`kinds`: id kinds of the target collection. `all_integers`: every original id is an integer below
     2^63, as a field of integers holds them."""
 
@@ -29,7 +29,7 @@ class IdPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NamespacePlan:
+class NamespaceChoice:
     """`names`: source (and known original) namespace -> target namespace. `originals`: target -> original, where one
     target namespace holds exactly one original of another name. `divided`: the target keeps namespaces apart."""
 
@@ -43,7 +43,7 @@ class NamespacePlan:
     """A target namespace has a name."""
 
 
-def plan_namespaces(context: PlanContext) -> NamespacePlan:
+def plan_namespaces(context: PlanContext) -> NamespaceChoice:
     """Identity where legal, else an injective rename; everything in one namespace where the target has none."""
     caps = context.target_caps
     back = context.note.namespaces if context.note else {}
@@ -69,7 +69,7 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     # Which namespaces the sidecars name is known once all of them were read.
     several = len(known) > 1 or (context.note is not None and context.complete is None)
     restored = {name: old for name, old in original.items() if name != old}
-    return NamespacePlan(
+    return NamespaceChoice(
         names=names,
         originals=originals,
         divided=divided,
@@ -79,31 +79,31 @@ def plan_namespaces(context: PlanContext) -> NamespacePlan:
     )
 
 
-def changed_names(plan: NamespacePlan, *, legal: bool) -> dict[str, str]:
+def changed_names(plan: NamespaceChoice, *, legal: bool) -> dict[str, str]:
     """The part of `names` that the Mapper needs: names that differ, and a "" that must stay."""
     return {name: new for name, new in sorted(plan.names.items()) if name != new or (name == "" and not legal)}
 
 
-def plan_ids(context: PlanContext, namespaces: NamespacePlan, losses: LossList) -> IdPlan:
+def plan_ids(context: PlanContext, namespaces: NamespaceChoice, losses: LossList) -> IdChoice:
     """Native where every id is legal and none can collide; text where that is injective; else derived UUIDs."""
     sources = _source_kinds(context)
     allowed = context.existing.id_kinds if context.existing else context.target_caps.id_kinds
     integers = sources <= {IdKind.INT64}
     count = context.profile.records if context.profile else None
     if context.home and context.note is not None and not _may_meet(context, namespaces):
-        return IdPlan(strategy="native", kinds=context.note.schema.id_kinds, all_integers=integers)
+        return IdChoice(strategy="native", kinds=context.note.schema.id_kinds, all_integers=integers)
     if not _needs_derived(context, namespaces):
         native = _native_kinds(context, sources, allowed)
         if native is not None:
-            return IdPlan(strategy="native", kinds=native, all_integers=integers)
+            return IdChoice(strategy="native", kinds=native, all_integers=integers)
         if IdKind.STRING in allowed and IdKind.STRING not in sources:
             losses.add("id-type", count)
-            return IdPlan(strategy="text", kinds=_one(context, allowed, IdKind.STRING), all_integers=integers)
+            return IdChoice(strategy="text", kinds=_one(context, allowed, IdKind.STRING), all_integers=integers)
     losses.add("id-original", count, _MEETING if context.home else "")
     if IdKind.UUID in allowed:
-        return IdPlan(strategy="uuid5", kinds=_one(context, allowed, IdKind.UUID), all_integers=integers)
+        return IdChoice(strategy="uuid5", kinds=_one(context, allowed, IdKind.UUID), all_integers=integers)
     if IdKind.STRING in allowed:
-        return IdPlan(strategy="uuid5-text", kinds=_one(context, allowed, IdKind.STRING), all_integers=integers)
+        return IdChoice(strategy="uuid5-text", kinds=_one(context, allowed, IdKind.STRING), all_integers=integers)
     raise IncompatibleSchema(
         f"the target takes only integer ids, the source has ids of kind {_words(sources)}, and a hash of 63 bits could "
         "make two records one; choose a target collection with string or UUID ids"
@@ -127,14 +127,14 @@ def _source_kinds(context: PlanContext) -> frozenset[IdKind]:
     return kinds | context.note.schema.id_kinds if context.note else kinds
 
 
-def _may_meet(context: PlanContext, namespaces: NamespacePlan) -> bool:
+def _may_meet(context: PlanContext, namespaces: NamespaceChoice) -> bool:
     """Whether original ids, each of which was a record of its own, may meet on a target of their own kind: its ids may
     count for the whole collection, the original's per namespace. Asked once the source was read."""
     apart = context.target_caps.ids_per_namespace and namespaces.divided
     return context.profile is not None and namespaces.several and not apart and context.ids_meet is not False
 
 
-def _needs_derived(context: PlanContext, namespaces: NamespacePlan) -> bool:
+def _needs_derived(context: PlanContext, namespaces: NamespaceChoice) -> bool:
     """Whether the same id in two namespaces would meet on the target."""
     per_namespace = context.source_caps.ids_per_namespace or context.note is not None
     apart = context.target_caps.ids_per_namespace and namespaces.divided

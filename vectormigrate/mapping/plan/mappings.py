@@ -8,7 +8,7 @@ from vectormigrate.mapping.convert.metadata import MetadataEncoder
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.paths import format_path, parse_path
 from vectormigrate.mapping.plan.context import PlanContext
-from vectormigrate.mapping.plan.fields import RenamePlan, excluded, profiled_paths, renamed, source_fields
+from vectormigrate.mapping.plan.fields import RenameChoice, excluded, profiled_paths, renamed, source_fields
 from vectormigrate.mapping.profile import FieldProfile
 from vectormigrate.model.plan import FieldMapping, Outcome
 
@@ -25,7 +25,7 @@ _EXAMPLES = {
 
 
 def plan_mappings(
-    context: PlanContext, renames: RenamePlan, encoder: MetadataEncoder, caps: Capabilities
+    context: PlanContext, renames: RenameChoice, encoder: MetadataEncoder, caps: Capabilities
 ) -> tuple[FieldMapping, ...]:
     """One line per field that the profile saw, and per schema field that it did not see."""
     declared = {item.name: str(item.type) for item in source_fields(context)}
@@ -43,7 +43,7 @@ def plan_mappings(
                 target_type="" if out else declared[name],
                 confidence=0.0,
                 conversion_needed=False,
-                outcome=Outcome.LOSS if out else Outcome.EXACT,
+                outcome=Outcome.LOSSY if out else Outcome.EXACT,
                 notes="excluded" if out else "no value was seen",
             )
         )
@@ -54,7 +54,7 @@ def _line(
     path: str,
     found: FieldProfile,
     context: PlanContext,
-    renames: RenamePlan,
+    renames: RenameChoice,
     encoder: MetadataEncoder,
     caps: Capabilities,
 ) -> FieldMapping:
@@ -68,7 +68,7 @@ def _line(
             target_type="",
             confidence=0.0,
             conversion_needed=False,
-            outcome=Outcome.LOSS,
+            outcome=Outcome.LOSSY,
             notes="excluded",
         )
     new_path = renamed(path, renames.renames)
@@ -79,7 +79,7 @@ def _line(
     unconverted = sum(count for kind, count in found.kinds.items() if _unchanged(kind, found, caps))
     confidence = round(unconverted / found.values, 4) if found.values else 0.0
     conversion = unconverted < found.values or bool(moved)
-    outcome = Outcome.EXACT if not conversion else Outcome.RESTORED if context.sidecar else Outcome.LOSS
+    outcome = Outcome.EXACT if not conversion else Outcome.REVERSIBLE if context.sidecar else Outcome.LOSSY
     return FieldMapping(
         source_field=path,
         target_field=target,
@@ -92,7 +92,7 @@ def _line(
     )
 
 
-def moved_names(context: PlanContext, renames: RenamePlan, encoder: MetadataEncoder) -> dict[str, str]:
+def moved_names(context: PlanContext, renames: RenameChoice, encoder: MetadataEncoder) -> dict[str, str]:
     """Path on the target -> path before, of every field that the operator or the target's rules gave another name."""
     names = {new: old for old, new in renames.asked.items()}
     for path in context.profile.fields if context.profile else ():

@@ -1,4 +1,4 @@
-"""From two collections and the evidence to a decision: what is exact, what is restored, what is lost.
+"""From two collections and the evidence to a decision: what is exact, what is reversible, what is lossy.
 
 Pure and deterministic. The service calls `decide` twice: first without a profile, for rules to run the Mapper with over
 the source's metadata (these accept every loss, so that each is counted), then with the finished profile and counts.
@@ -19,11 +19,11 @@ from vectormigrate.mapping.names import matcher
 from vectormigrate.mapping.plan.columns import case_doubles, plan_columns
 from vectormigrate.mapping.plan.context import LossList, PlanContext
 from vectormigrate.mapping.plan.existing import check_existing
-from vectormigrate.mapping.plan.fields import RenamePlan, plan_renames, target_fields
-from vectormigrate.mapping.plan.ids import IdPlan, NamespacePlan, changed_names, plan_ids, plan_namespaces
+from vectormigrate.mapping.plan.fields import RenameChoice, plan_renames, target_fields
+from vectormigrate.mapping.plan.ids import IdChoice, NamespaceChoice, changed_names, plan_ids, plan_namespaces
 from vectormigrate.mapping.plan.mappings import moved_names, plan_mappings
 from vectormigrate.mapping.plan.settings import empty_namespaces, plan_empty, plan_settings
-from vectormigrate.mapping.plan.vectors import VectorPlan, plan_vectors
+from vectormigrate.mapping.plan.vectors import VectorChoice, plan_vectors
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.note import OriginNote
 from vectormigrate.model.plan import FieldMapping, Loss, MappingRules, MigrationSpec
@@ -114,10 +114,10 @@ def decide(
 
 def _schema(
     context: PlanContext,
-    renames: RenamePlan,
-    vectors: VectorPlan,
-    spaces: NamespacePlan,
-    ids: IdPlan,
+    renames: RenameChoice,
+    vectors: VectorChoice,
+    spaces: NamespaceChoice,
+    ids: IdChoice,
     losses: LossList,
 ) -> tuple[Limits, CollectionSchema]:
     """The limits of the target collection and its schema without a note."""
@@ -154,7 +154,7 @@ def _schema(
     return _limits(context, schema, spaces, ids, named=named, reserved=doubles), schema
 
 
-def _int_origin_ids(context: PlanContext, ids: IdPlan) -> bool:
+def _int_origin_ids(context: PlanContext, ids: IdChoice) -> bool:
     low, high = context.target_caps.int_range
     return ids.all_integers and "int" in context.target_caps.value_kinds and low <= -(2**63) and high >= 2**63 - 1
 
@@ -162,8 +162,8 @@ def _int_origin_ids(context: PlanContext, ids: IdPlan) -> bool:
 def _limits(
     context: PlanContext,
     schema: CollectionSchema,
-    spaces: NamespacePlan,
-    ids: IdPlan,
+    spaces: NamespaceChoice,
+    ids: IdChoice,
     *,
     named: bool,
     reserved: frozenset[str] = frozenset(),
@@ -178,7 +178,7 @@ def _limits(
     )
 
 
-def _count(losses: LossList, renames: RenamePlan, counts: Mapping[str, int] | None) -> None:
+def _count(losses: LossList, renames: RenameChoice, counts: Mapping[str, int] | None) -> None:
     """Enter what was counted. Ids are planned anew with each profile, so their counts come from the plan itself."""
     for path in renames.excludes:
         losses.add(f"excluded:{path}", None if counts is None else counts.get(f"excluded:{path}", 0))
@@ -192,7 +192,7 @@ def _count(losses: LossList, renames: RenamePlan, counts: Mapping[str, int] | No
             losses.warnings.append(f"{counted(count)} records will be rejected ({name})")
 
 
-def _accepted(context: PlanContext, losses: LossList, renames: RenamePlan) -> tuple[str, ...]:
+def _accepted(context: PlanContext, losses: LossList, renames: RenameChoice) -> tuple[str, ...]:
     """The losses that records may have. Raises PlanError for a name that this plan does not know."""
     asked = context.spec.accepted_losses
     known = set(losses.losses) | RECORD_EFFECTS
@@ -217,10 +217,10 @@ def _accepted(context: PlanContext, losses: LossList, renames: RenamePlan) -> tu
 
 def _rules(
     context: PlanContext,
-    vectors: VectorPlan,
-    spaces: NamespacePlan,
-    ids: IdPlan,
-    renames: RenamePlan,
+    vectors: VectorChoice,
+    spaces: NamespaceChoice,
+    ids: IdChoice,
+    renames: RenameChoice,
     limits: Limits,
     accepted: tuple[str, ...],
 ) -> MappingRules:
@@ -246,7 +246,7 @@ def _rules(
 
 
 def _note(
-    context: PlanContext, vectors: VectorPlan, spaces: NamespacePlan, names: Mapping[str, str]
+    context: PlanContext, vectors: VectorChoice, spaces: NamespaceChoice, names: Mapping[str, str]
 ) -> dict[str, object] | None:
     """The note for the target: the original's, handed through. A collection that has one keeps its own."""
     if context.existing is not None and context.existing.note is not None:

@@ -8,7 +8,7 @@ from vectormigrate.figures import counted
 from vectormigrate.mapping.limits import namespace_rule
 from vectormigrate.mapping.names import matcher
 from vectormigrate.mapping.plan.context import LossList, PlanContext
-from vectormigrate.mapping.plan.ids import NamespacePlan
+from vectormigrate.mapping.plan.ids import NamespaceChoice
 from vectormigrate.model.schema import Setting, Weight
 
 
@@ -37,7 +37,7 @@ def empty_namespaces(context: PlanContext) -> tuple[str, ...]:
     return tuple(sorted(found.union(noted)))
 
 
-def plan_empty(context: PlanContext, spaces: NamespacePlan, losses: LossList) -> tuple[str, ...]:
+def plan_empty(context: PlanContext, spaces: NamespaceChoice, losses: LossList) -> tuple[str, ...]:
     """Namespaces that the target gets though they are empty; those that it cannot have are named."""
     empty = empty_namespaces(context)
     if context.existing is not None:

@@ -36,7 +36,7 @@ _NEXT_BEST: Mapping[Metric, tuple[Metric, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VectorPlan:
+class VectorChoice:
     """`fields`: the target's vector fields; `originals`: target name -> original name where they differ."""
 
     fields: tuple[VectorField, ...]
@@ -44,7 +44,7 @@ class VectorPlan:
     originals: Mapping[str, str]
 
 
-def plan_vectors(context: PlanContext, losses: LossList) -> VectorPlan:
+def plan_vectors(context: PlanContext, losses: LossList) -> VectorChoice:
     """Decide each source vector field. Raises IncompatibleSchema when the target can hold none of them."""
     fields: list[VectorField] = []
     mappings: list[VectorMapping] = []
@@ -80,7 +80,7 @@ def plan_vectors(context: PlanContext, losses: LossList) -> VectorPlan:
                 "would require a value in every record"
             )
         fields.sort(key=lambda item: order.get(item.name, len(order)))
-    return VectorPlan(fields=tuple(fields), mappings=tuple(mappings), originals=originals)
+    return VectorChoice(fields=tuple(fields), mappings=tuple(mappings), originals=originals)
 
 
 def _chosen(context: PlanContext) -> frozenset[str] | None:

@@ -111,7 +111,7 @@ class SchemaAnswer(Answer):
 @shows(
     Loss,
     renamed={"count": "records"},
-    described={"outcome": "loss: gone. restored: kept aside, comes back on the way home."},
+    described={"outcome": "loss: gone. restored: reversible, it is kept aside and restored on the round trip."},
 )
 class LossLine(Answer):
     """Something the target cannot hold as it is."""
