@@ -327,13 +327,7 @@ def _vector_line(source: VectorField, decision: Decision) -> FieldMapping:
     rules = next((item for item in decision.rules.vectors if item.source == source.name), None)
     losses = [loss for loss in decision.losses if _concerns(loss, source, normalised=bool(rules and rules.normalise))]
     target = None if rules is None else decision.target_schema.vector(rules.target)
-    outcome, confidence = Outcome.EXACT, 1.0
-    if target is None:
-        outcome, confidence = Outcome.LOSSY, 0.0
-    elif any(loss.outcome is Outcome.LOSSY for loss in losses):
-        outcome, confidence = Outcome.LOSSY, ROUNDED
-    elif losses:
-        outcome, confidence = Outcome.REVERSIBLE, REVERSIBLE
+    outcome, confidence = _vector_outcome(target, losses)
     return FieldMapping(
         source_field=source.name,
         target_field="" if target is None else target.name,
@@ -344,6 +338,15 @@ def _vector_line(source: VectorField, decision: Decision) -> FieldMapping:
         outcome=outcome,
         notes="; ".join(loss.detail for loss in losses) or f"{_vector_type(source)}, as it is",
     )
+
+
+def _vector_outcome(target: VectorField | None, losses: Sequence[Loss]) -> tuple[Outcome, float]:
+    """What becomes of a vector field, and the confidence in that; `target` None: the target has none for it."""
+    if target is None:
+        return Outcome.LOSSY, 0.0
+    if any(loss.outcome is Outcome.LOSSY for loss in losses):
+        return Outcome.LOSSY, ROUNDED
+    return (Outcome.REVERSIBLE, REVERSIBLE) if losses else (Outcome.EXACT, 1.0)
 
 
 def _concerns(loss: Loss, source: VectorField, *, normalised: bool) -> bool:

@@ -85,6 +85,7 @@ async def copy_partition(context: CopyContext, task: PartitionTask) -> None:
 async def _read(
     context: CopyContext, task: PartitionTask, tasks: TaskGroup, send: MemoryObjectSendStream[_PendingPage]
 ) -> None:
+    """Read page after page, map it, begin its writes, and send it on to be committed."""
     pages = context.source.scan(task.partition, task.after, page_rows=context.page_rows)
     async with send, aclosing(pages):
         while not context.stopping() and (page := await _next(pages)) is not None:
@@ -94,12 +95,8 @@ async def _read(
             # Records of one page may go to several target namespaces, when an earlier migration merged them.
             with span("map", records=len(page.batch)):
                 parts = context.mapper.convert(page.batch)
-            pieces = [
-                (part, rows) for part in parts for rows in split(part.batch, context.batch_rows, context.batch_bytes)
-            ]
-            rejects = [reject for part in parts for reject in part.rejects]
-            losses = sum((part.losses for part in parts), Counter[str]())
-            pending = _PendingPage(page, rejects, losses, len(pieces))
+            pieces = _cut(context, parts)
+            pending = _pending(page, parts, len(pieces))
             if not context.writer.guard_existing:
                 announced = await _announce(context, task, parts)
                 pending.result.intents += announced
@@ -108,6 +105,18 @@ async def _read(
             for part, rows in pieces:
                 tasks.start_soon(_write, context, task, pending, part, rows)
             await send.send(pending)
+
+
+def _cut(context: CopyContext, parts: list[Mapped]) -> list[tuple[Mapped, list[int]]]:
+    """Pieces that the target takes in one write, as rows of a part."""
+    return [(part, rows) for part in parts for rows in split(part.batch, context.batch_rows, context.batch_bytes)]
+
+
+def _pending(page: Page, parts: list[Mapped], writes: int) -> _PendingPage:
+    """The page as mapped, of which nothing is written yet."""
+    rejects = [reject for part in parts for reject in part.rejects]
+    losses = sum((part.losses for part in parts), Counter[str]())
+    return _PendingPage(page, rejects, losses, writes)
 
 
 async def _announce(context: CopyContext, task: PartitionTask, parts: list[Mapped]) -> list[int]:
@@ -128,6 +137,7 @@ async def _next(pages: AsyncGenerator[Page]) -> Page | None:
 async def _write(
     context: CopyContext, task: PartitionTask, pending: _PendingPage, part: Mapped, rows: list[int]
 ) -> None:
+    """Write a piece of the page; the last one settles it."""
     piece = part.batch if len(rows) == len(part.batch) else part.batch.take(rows)
     source_ids = [part.source_ids[row] for row in rows]
     with span("write", records=len(piece)):

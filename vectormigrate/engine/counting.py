@@ -51,24 +51,7 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
     Never asks the mapping what should be there: the answer comes from the target and the acknowledged writes.
     """
     migration_id = plan.spec.id
-    written = await store.written_ids.counts(migration_id)
-    held = await store.progress.held(migration_id) if plan.target_exists else {}
-    names = sorted({*written, *await target.namespaces()})
-    if plan.target_exists:
-        names = [name for name in names if name in written]
-    counts = await target.counts(names)
-    # A migration that an older version began into an existing collection knows no counts from before.
-    known = not plan.target_exists or bool(held)
-    # What a crash or a repair left unsettled may make up for what is missing.
-    unsettled = await store.written_ids.open_namespaces(migration_id)
-    wrong = [
-        name
-        for name in names
-        if not known or name in unsettled or counts[name] != held.get(name, 0) + written.get(name, 0)
-    ]
-    found = [
-        await _look_closer(store, target, name, migration_id, held.get(name, 0), written.get(name, 0)) for name in wrong
-    ]
+    found = await _doubtful(store, plan, target)
     problems = [text for count in found for text in _problems(count, shared)]
     if problems:
         raise MigrationFailed(
@@ -84,6 +67,28 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
             if count.others and shared
         ]
     )
+
+
+async def _doubtful(store: Store, plan: MigrationPlan, target: RetryingTarget) -> list[Count]:
+    """The namespaces whose number of records is not the one expected, or proves nothing, counted id by id."""
+    migration_id = plan.spec.id
+    written = await store.written_ids.counts(migration_id)
+    held: dict[str, int] = {}
+    names = sorted({*written, *await target.namespaces()})
+    if plan.target_exists:
+        held = await store.progress.held(migration_id)
+        names = [name for name in names if name in written]
+    counts = await target.counts(names)
+    # A migration that an older version began into an existing collection knows no counts from before.
+    known = not plan.target_exists or bool(held)
+    # What a crash or a repair left unsettled may make up for what is missing.
+    unsettled = await store.written_ids.open_namespaces(migration_id)
+    found: list[Count] = []
+    for name in names:
+        before, ours = held.get(name, 0), written.get(name, 0)
+        if not known or name in unsettled or counts[name] != before + ours:
+            found.append(await _look_closer(store, target, name, migration_id, before, ours))
+    return found
 
 
 async def count_source(store: Store, plan: MigrationPlan, source: RetryingSource) -> list[str]:

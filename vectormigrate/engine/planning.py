@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import anyio
 import anyio.lowlevel
@@ -53,78 +53,111 @@ async def make_plan(
 
     Raises PlanError and its kin for anything that cannot be done as asked, CollectionNotFound for a missing source.
     """
-    schema = await ends.source.describe()
-    if schema.note is None and source_note is not None:
-        schema = replace(schema, note=source_note)
-    namespaces = await _count_namespaces(ends.source, spec)
-    existing = await _existing_target(ends.target, spec)
-    if existing is not None and existing.note is None and target_note is not None:
-        existing = replace(existing, note=target_note)
-    if existing is None:
-        _check_collection_name(ends.target, spec)
-        if ends.source_adapter != ends.target_adapter:
-            _check_dimensions(schema)
+    seen = await _look_at_ends(spec, ends, source_note, target_note)
+    looks = _Looks(ends.source, seen.partitions, seen.total, profile_limit, listener)
+    key = source_key(spec, seen.schema, seen.namespaces, seen.partitions, profile_limit)
+    decision = await _decide(seen, looks, memory, key)
+    collisions = Collisions()
+    if seen.existing is not None and await ends.target.count():
+        collisions = await count_collisions(looks.pages, Mapper(decision.rules), ends.target)
+    evidence = looks.evidence()
+    if looks.remembered is None:
+        evidence.rate, evidence.bytes_per_record = await _time_reading(ends.source, seen.partitions, looks.profile)
+        if memory is not None:
+            await memory.keep(key, evidence)
+    return MigrationPlan(
+        spec=spec,
+        source_schema=seen.schema,
+        target_schema=_owned(decision.target_schema, seen.existing),
+        target_exists=seen.existing is not None,
+        rules=decision.rules,
+        field_mappings=decision.field_mappings,
+        losses=decision.losses,
+        namespaces=seen.namespaces,
+        partitions=tuple(seen.partitions),
+        total_records=seen.total,
+        bytes_per_record=evidence.bytes_per_record,
+        profiled_records=looks.profile.records,
+        seconds_estimate=seen.total / evidence.rate if evidence.rate else None,
+        warnings=(*decision.warnings, *looks.told(), *collisions.warnings(spec.overwrite)),
+        collisions=collisions.found,
+    )
 
-    def decision(profile: Profile | None, losses: Mapping[str, int] | None, ids_meet: bool | None = None) -> Decision:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """Both ends as they look from outside. `existing`: the target collection, None when it will be created."""
+
+    spec: MigrationSpec
+    ends: Ends
+    schema: CollectionSchema
+    existing: CollectionSchema | None
+    namespaces: dict[str, int]
+    partitions: list[Partition]
+
+    @property
+    def total(self) -> int:
+        """Records to copy."""
+        return sum(self.namespaces.values())
+
+    def decide(
+        self, profile: Profile | None, losses: Mapping[str, int] | None, ids_meet: bool | None = None
+    ) -> Decision:
+        """What the planner decides, knowing this of the records."""
         return decide(
-            spec=spec,
-            source_schema=schema,
-            source_adapter=ends.source_adapter,
-            source_caps=ends.source.capabilities,
-            target_adapter=ends.target_adapter,
-            target_caps=ends.target.capabilities,
-            namespaces=namespaces,
-            existing=existing,
+            spec=self.spec,
+            source_schema=self.schema,
+            source_adapter=self.ends.source_adapter,
+            source_caps=self.ends.source.capabilities,
+            target_adapter=self.ends.target_adapter,
+            target_caps=self.ends.target.capabilities,
+            namespaces=self.namespaces,
+            existing=self.existing,
             profile=profile,
             loss_counts=losses,
             ids_meet=ids_meet,
         )
 
-    total = sum(namespaces.values())
+
+async def _look_at_ends(spec: MigrationSpec, ends: Ends, source_note: Json, target_note: Json) -> _Seen:
+    """Describe both collections and divide the source. Raises PlanError for ends that do not go together."""
+    schema = await ends.source.describe()
+    if schema.note is None and source_note is not None:
+        schema = replace(schema, note=source_note)
+    namespaces = await _count_namespaces(ends.source, spec)
+    existing = await _existing_target(ends.target, spec)
+    if existing is None:
+        _check_collection_name(ends.target, spec)
+        if ends.source_adapter != ends.target_adapter:
+            _check_dimensions(schema)
+    elif existing.note is None and target_note is not None:
+        existing = replace(existing, note=target_note)
     wanted = spec.partitions or ends.source.capabilities.readers
     partitions = await ends.source.partitions(wanted, namespaces)
-    key = source_key(spec, schema, namespaces, partitions, profile_limit)
-    looks = _Looks(ends.source, partitions, total, profile_limit, listener)
-    first = decision(None, None).rules
-    keys = TargetKeys(per_namespace=ends.target.capabilities.ids_per_namespace) if schema.note is not None else None
+    return _Seen(spec=spec, ends=ends, schema=schema, existing=existing, namespaces=namespaces, partitions=partitions)
+
+
+async def _decide(seen: _Seen, looks: _Looks, memory: Memory | None, key: str) -> Decision:
+    """Read the source's metadata, as often as it takes until the decision rests on what is in it."""
+    caps = seen.ends.target.capabilities
+    first = seen.decide(None, None).rules
+    # Only of a copy the ids may meet that were apart at the origin.
+    keys = TargetKeys(per_namespace=caps.ids_per_namespace) if seen.schema.note is not None else None
     if memory is not None and keys is None:
         looks.remembered = await memory.recall(key)
     losses = await looks.first(first, keys)
     profile = looks.profile
-    ids_meet = bool(keys.doubles()) if keys is not None and profile.records >= total else None
-    if not ends.target.capabilities.dynamic:
+    whole = profile.records >= seen.total
+    ids_meet = bool(keys.doubles()) if keys is not None and whole else None
+    if not caps.dynamic:
         # Only now is it known which columns there are, and so which values do not fit theirs.
-        columns = replace(decision(profile, None, ids_meet).rules, accepted_losses=(ALL,))
+        columns = replace(seen.decide(profile, None, ids_meet).rules, accepted_losses=(ALL,))
         losses = await looks.losses(columns)
-    final = decision(profile, losses, ids_meet)
+    final = seen.decide(profile, losses, ids_meet)
     if keys is not None or profile.restored:
-        known = keys if same_keys(first, final.rules) and profile.records >= total else None
-        await refuse_doubles(looks.pages, Mapper(final.rules), ends.target.capabilities, known)
-    collisions = Collisions()
-    if existing is not None and await ends.target.count():
-        collisions = await count_collisions(looks.pages, Mapper(final.rules), ends.target)
-    evidence = looks.evidence()
-    if looks.remembered is None:
-        evidence.rate, evidence.bytes_per_record = await _time_reading(ends.source, partitions, profile)
-        if memory is not None:
-            await memory.keep(key, evidence)
-    return MigrationPlan(
-        spec=spec,
-        source_schema=schema,
-        target_schema=_owned(final.target_schema, existing),
-        target_exists=existing is not None,
-        rules=final.rules,
-        field_mappings=final.field_mappings,
-        losses=final.losses,
-        namespaces=namespaces,
-        partitions=tuple(partitions),
-        total_records=total,
-        bytes_per_record=evidence.bytes_per_record,
-        profiled_records=profile.records,
-        seconds_estimate=total / evidence.rate if evidence.rate else None,
-        warnings=(*final.warnings, *looks.told(), *collisions.warnings(spec.overwrite)),
-        collisions=collisions.found,
-    )
+        known = keys if whole and same_keys(first, final.rules) else None
+        await refuse_doubles(looks.pages, Mapper(final.rules), caps, known)
+    return final
 
 
 def _owned(schema: CollectionSchema, existing: CollectionSchema | None) -> CollectionSchema:

@@ -193,15 +193,21 @@ def _json(metadata: Mapping[str, Any]) -> bytes | None:
     return None if b"null" in text else text  # NaN is written as null
 
 
+def _equal_floats(one: float, two: float, rounded: bool) -> bool:
+    """Bit for bit but for the payload of a NaN, or `rounded` as a target stores it."""
+    if math.isnan(one) or math.isnan(two):
+        return math.isnan(one) and math.isnan(two)
+    if one == two and math.copysign(1, one) == math.copysign(1, two):
+        return True
+    return rounded and (abs(one - two) <= ROUNDED * abs(one) or bool(np.float32(one) == np.float32(two)))
+
+
 def _equal(one: Any, two: Any, rounded: bool) -> bool:
     """Whether both values are the same, types included."""
     if type(one) is not type(two):
         return False
     if isinstance(one, float):
-        if math.isnan(one) or math.isnan(two):
-            return math.isnan(one) and math.isnan(two)
-        same = one == two and math.copysign(1, one) == math.copysign(1, two)
-        return same or (rounded and (abs(one - two) <= ROUNDED * abs(one) or np.float32(one) == np.float32(two)))
+        return _equal_floats(one, two, rounded)
     if isinstance(one, datetime):
         return one.isoformat() == two.isoformat()
     if isinstance(one, dict):

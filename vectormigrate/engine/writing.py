@@ -63,9 +63,42 @@ class WriteResult:
         self.rechecks += other.rechecks
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allowed:
+    """What of a batch may be written. `foreign`: keys of those records in it that the target held before us; `refused`
+    names target ids; `intents` are the blocks that announce the others."""
+
+    batch: RecordBatch
+    foreign: frozenset[str] | set[str] = frozenset()
+    refused: list[Reject] = field(default_factory=list[Reject])
+    intents: list[int] = field(default_factory=list[int])
+
+
+def _account(
+    allowed: _Allowed, refused: list[Reject], origin: dict[str, RecordId], partition: Partition
+) -> WriteResult:
+    """What became of the rows: an id that somebody else had there before is written, but not ours."""
+    batch = allowed.batch
+    keys = {id_key(reject.id) for reject in refused}
+    written = [record_id for record_id in batch.ids if id_key(record_id) not in keys]
+    ours = [record_id for record_id in written if id_key(record_id) not in allowed.foreign]
+    return WriteResult(
+        written=len(written),
+        batches=1,
+        rejects=[
+            Reject(origin.get(id_key(reject.id), reject.id), partition.namespace, reject.code, reject.reason)
+            for reject in refused
+        ],
+        written_ids={batch.namespace: ours} if ours else {},
+        intents=allowed.intents,
+    )
+
+
 @dataclass(slots=True, kw_only=True)
 class BatchWriter:
-    """`guard_existing`: the collection was there before us, so what it held is not ours. Its records are refused, or
+    """Writes batches in three steps: guard what was there before, send, account for every row.
+
+    `guard_existing`: the collection was there before us, so what it held is not ours. Its records are refused, or
     with `overwrite` replaced but never entered among the written ids, which a rollback deletes."""
 
     target: RetryingTarget
@@ -82,44 +115,37 @@ class BatchWriter:
     async def write(self, partition: Partition, batch: RecordBatch, source_ids: list[RecordId]) -> WriteResult:
         """Write the rows; every one of them ends as written or as a reject that names its source id."""
         origin = dict(zip(map(id_key, batch.ids), source_ids, strict=True))
-        result = WriteResult(batches=1)
-        foreign: set[str] = set()
-        if self.guard_existing:
-            batch, foreign = await self._guard(partition, batch, result)
-        if len(batch):
-            failpoint("before_write")
-            refused_rows = await self._send(batch)
-            result.rejects += refused_rows
-            failpoint("after_write")
-        refused = {id_key(reject.id) for reject in result.rejects}
-        written = [record_id for record_id in batch.ids if id_key(record_id) not in refused]
-        ours = [record_id for record_id in written if id_key(record_id) not in foreign]
-        result.written = len(written)
-        result.written_ids = {batch.namespace: ours} if ours else {}
-        await self._check(partition, batch, origin, refused, result)
-        result.rejects = [
-            Reject(origin.get(id_key(reject.id), reject.id), partition.namespace, reject.code, reject.reason)
-            for reject in result.rejects
-        ]
+        allowed = await self._guard(partition, batch) if self.guard_existing else _Allowed(batch=batch)
+        refused = [*allowed.refused, *await self._send(allowed.batch)]
+        result = _account(allowed, refused, origin, partition)
+        await self._check(partition, allowed.batch, origin, {id_key(reject.id) for reject in refused}, result)
         return result
 
-    async def _guard(
-        self, partition: Partition, batch: RecordBatch, result: WriteResult
-    ) -> tuple[RecordBatch, set[str]]:
-        """What of the batch may be written into an existing collection, announced, and the keys of those records in it
-        that are not ours; the refused ones go into `result`."""
+    async def _guard(self, partition: Partition, batch: RecordBatch) -> _Allowed:
+        """What of the batch may be written into an existing collection, announced."""
         foreign = await self._foreign(batch)
+        refused: list[RecordId] = []
         if foreign and not self.overwrite:
             batch, refused = _partition_rows(batch, foreign)
-            result.rejects += [
-                Reject(record_id, batch.namespace, "exists", "the target held this id before the migration")
-                for record_id in refused
-            ]
         ours = [record_id for record_id in batch.ids if id_key(record_id) not in foreign]
-        if ours:
-            result.intents.append(await self.progress.announce(partition, batch.namespace, ours))
+        intents = [await self.progress.announce(partition, batch.namespace, ours)] if ours else []
         failpoint("intents")
-        return batch, foreign
+        reason = "the target held this id before the migration"
+        return _Allowed(
+            batch=batch,
+            foreign=foreign,
+            refused=[Reject(record_id, batch.namespace, "exists", reason) for record_id in refused],
+            intents=intents,
+        )
+
+    async def _send(self, batch: RecordBatch) -> list[Reject]:
+        """Upsert; returns what the target refused."""
+        if not len(batch):
+            return []
+        failpoint("before_write")
+        refused = await self._upsert(batch)
+        failpoint("after_write")
+        return refused
 
     async def differing(self, batch: RecordBatch) -> list[RecordId]:
         """Target ids of those records that are not on the target as they are here."""
@@ -145,7 +171,7 @@ class BatchWriter:
             ours |= await self.progress.which_written(batch.namespace, rest)
         return {id_key(record_id) for record_id in found if record_id not in ours}
 
-    async def _send(self, batch: RecordBatch) -> list[Reject]:
+    async def _upsert(self, batch: RecordBatch) -> list[Reject]:
         """Upsert; when the target refuses the batch as a whole, halve it until the bad records stand alone."""
         try:
             return await self.target.upsert(batch)
@@ -154,7 +180,7 @@ class BatchWriter:
                 return [Reject(batch.ids[0], batch.namespace, "refused", str(error))]
         middle = len(batch) // 2
         halves = (range(middle), range(middle, len(batch)))
-        return [reject for half in halves for reject in await self._send(batch.take(list(half)))]
+        return [reject for half in halves for reject in await self._upsert(batch.take(list(half)))]
 
     async def _check(
         self,

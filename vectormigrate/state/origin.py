@@ -10,7 +10,7 @@ from vectormigrate.state.records import json_text, utc_text
 
 
 class Origin:
-    """Where collections came from, as far as they cannot say so themselves."""
+    """Where collections came from whose database keeps no note."""
 
     def __init__(self, file: StateFile) -> None:
         self._file = file

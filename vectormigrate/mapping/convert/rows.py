@@ -50,11 +50,7 @@ class RowEncoder:
             metadata = self.renamer.apply(metadata, effects)
         encoded, note = self.metadata.encode(metadata, effects)
         sidecar: Sidecar = {}
-        target_id = record_id if self.native else self.map_id(namespace, record_id)
-        self.check_id(target_id)
-        if target_id != record_id or type(target_id) is not type(record_id):
-            sidecar["id"] = id_key(record_id)
-            effects.add("id-type" if self._keeps_text else "id-original")
+        target_id = self._target_id(record_id, namespace, sidecar, effects)
         if namespace != target_namespace:
             sidecar["ns"] = namespace
             effects.add("namespace-name")
@@ -71,6 +67,15 @@ class RowEncoder:
             encoded = self._with_sidecar(encoded, sidecar, record_id)
         self.metadata.check_size(encoded)
         return target_id, encoded
+
+    def _target_id(self, record_id: RecordId, namespace: str, sidecar: Sidecar, effects: set[str]) -> RecordId:
+        """The record's id on the target; one that differs is noted in the sidecar."""
+        target_id = record_id if self.native else self.map_id(namespace, record_id)
+        self.check_id(target_id)
+        if target_id != record_id or type(target_id) is not type(record_id):
+            sidecar["id"] = id_key(record_id)
+            effects.add("id-type" if self._keeps_text else "id-original")
+        return target_id
 
     def _refuse_losses(self, effects: set[str]) -> None:
         for name in sorted(effects - self._accepted):

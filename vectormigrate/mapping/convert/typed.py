@@ -211,18 +211,13 @@ def _close(column: Column, value: Value) -> tuple[str, Value, str] | None:
     """(note kind, value that the column holds, effect), None when nothing in the column comes close."""
     if column.type in _FLOATS and type(value) is int:
         return _as_float(value)
-    if column.type in _INTEGERS and type(value) is float and value.is_integer():
-        whole = int(value)
-        negative_zero = value == 0 and math.copysign(1, value) < 0
-        return ("w", whole, "whole-floats") if column.test(whole) and not negative_zero else None
+    if column.type in _INTEGERS and type(value) is float:
+        return _as_whole(column, value)
     if column.type is FieldType.DATETIME and isinstance(value, str):
         moment = _moment(value)
         return None if moment is None else ("s", moment, "datetime-text")
     if column.type is FieldType.UUID and isinstance(value, str):
-        try:
-            return "v", str(UUID(value)), "rounded-values"
-        except ValueError:
-            return None
+        return _as_uuid(value)
     if column.type is FieldType.GEO:
         return _as_place(value)
     if column.type is FieldType.LIST:
@@ -235,6 +230,22 @@ def _as_float(value: int) -> tuple[str, Value, str]:
     if abs(value) <= _EXACT_INT:
         return "d", float(value), "int-type"
     return "v", float(value) if abs(value) < 2**1023 else math.inf, "rounded-values"
+
+
+def _as_whole(column: Column, value: float) -> tuple[str, Value, str] | None:
+    """A float without a fraction as an integer; the sign of a negative zero would be lost."""
+    negative_zero = value == 0 and math.copysign(1, value) < 0
+    if not value.is_integer() or negative_zero or not column.test(int(value)):
+        return None
+    return "w", int(value), "whole-floats"
+
+
+def _as_uuid(text: str) -> tuple[str, Value, str] | None:
+    """Any spelling of a UUID in the standard one."""
+    try:
+        return "v", str(UUID(text)), "rounded-values"
+    except ValueError:
+        return None
 
 
 def _moment(text: str) -> datetime | None:
