@@ -63,11 +63,8 @@ def with_field_indexes(
     names = {line.source_field: line.target_field for line in decision.field_mappings}
     served: dict[str, FieldType] = {}
     for path, item in advised.items():
-        name = names.get(path) or names.get(".".join(parse_path(path)))
-        plain = ".".join(parse_path(path))
-        if name is None and (ValueKind.OBJECT in caps.value_kinds or plain in fields):
-            name = plain
         kind = index_type(caps, item.kind) if item.index else None
+        name = _name_of(path, names, fields, caps)
         if not name or kind is None:
             continue
         served[path] = kind
@@ -79,6 +76,18 @@ def with_field_indexes(
         else:
             fields[name] = MetadataField(name=name, type=kind, indexed=True)
     return replace(decision.target_schema, fields=tuple(fields.values())), served
+
+
+def _name_of(
+    path: str, names: Mapping[str, str], fields: Mapping[str, MetadataField], caps: Capabilities
+) -> str | None:
+    """What the field at this source path is called on the target: as mapped, else by its path where objects are kept
+    or a field of that name is there."""
+    plain = ".".join(parse_path(path))
+    name = names.get(path) or names.get(plain)
+    if name is None and (ValueKind.OBJECT in caps.value_kinds or plain in fields):
+        return plain
+    return name
 
 
 def _can_be(item: MetadataField, caps: Capabilities) -> bool:

@@ -108,20 +108,31 @@ def _type(
     profile: FieldProfile | None, source: MetadataField | None, caps: Capabilities
 ) -> tuple[FieldType | None, FieldType | None]:
     """The column's type and its element's; None when there is nothing to hold."""
-    wanted = None if source is None else source.type
-    if profile is None or not _groups(profile):
-        is_place = wanted is FieldType.GEO and profile is not None and profile.kinds["object"]
-        if is_place or (profile is None and wanted in caps.column_types and wanted is not FieldType.JSON):
-            return wanted, source.element or FieldType.STRING if source and wanted is FieldType.LIST else None
-        return None, None
-    groups = _groups(profile)
+    groups = Counter[str]() if profile is None else _groups(profile)
+    if profile is None or not groups:
+        return _declared_type(profile, source, caps)
     group = max(sorted(groups), key=lambda name: groups[name])
     if group == "list":
         element = _ELEMENTS.get(frozenset(kind for kind, count in profile.elements.items() if count))
         fits = element in caps.column_types and FieldType.LIST in caps.column_types
         return (FieldType.LIST, element) if fits else (FieldType.STRING, None)
-    chosen = _scalar_type(group, profile, wanted)
+    chosen = _scalar_type(group, profile, None if source is None else source.type)
     return (chosen if chosen in caps.column_types else FieldType.STRING), None
+
+
+def _declared_type(
+    profile: FieldProfile | None, source: MetadataField | None, caps: Capabilities
+) -> tuple[FieldType | None, FieldType | None]:
+    """The types of a field in which no value was seen: as declared, if it is a place or was not looked at."""
+    if source is None:
+        return None, None
+    if profile is None:
+        usable = source.type in caps.column_types and source.type is not FieldType.JSON
+    else:
+        usable = source.type is FieldType.GEO and bool(profile.kinds["object"])
+    if not usable:
+        return None, None
+    return source.type, source.element or FieldType.STRING if source.type is FieldType.LIST else None
 
 
 def _scalar_type(group: str, profile: FieldProfile, wanted: FieldType | None) -> FieldType:

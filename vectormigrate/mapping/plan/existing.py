@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vectormigrate.errors import IncompatibleSchema
 from vectormigrate.mapping.convert.vectors import WIDENS
 from vectormigrate.mapping.limits import ORIGIN
 from vectormigrate.mapping.plan.context import PlanContext
 from vectormigrate.mapping.plan.fields import RenameChoice, renamed
 from vectormigrate.mapping.plan.vectors import existing_vector
-from vectormigrate.model.schema import CollectionSchema, VectorField, VectorKind
+from vectormigrate.mapping.profile import FieldProfile, Profile
+from vectormigrate.model.schema import CollectionSchema, MetadataField, VectorField, VectorKind
 
 _WAY_OUT = "choose another target collection, or let vectormigrate make a new one"
 
@@ -58,12 +61,33 @@ def _unfilled(context: PlanContext, existing: CollectionSchema) -> list[str]:
 
 
 def _fields(context: PlanContext, existing: CollectionSchema, renames: RenameChoice) -> list[str]:
+    """What is wrong with the metadata fields, which only a profile of every record and field can show."""
     profile = context.complete
-    wrong: list[str] = []
-    declared = {item.name: item for item in existing.fields if item.declared}
     if profile is None or profile.more_paths:
-        return wrong
+        return []
+    declared = {item.name: item for item in existing.fields if item.declared}
     present = {renamed(path, renames.renames): found for path, found in profile.fields.items()}
+    extra = sorted({path.split(".")[0] for path in present} - declared.keys())
+    wrong = _unset(profile, declared, present)
+    if context.sidecar and not context.target_caps.dynamic and ORIGIN not in declared:
+        wrong += _unkept(profile, existing, extra)
+    if extra and context.target_caps.dynamic and not existing.dynamic:
+        wrong.append(f"it has no field {', '.join(map(repr, extra))} and takes no undeclared ones (or use --exclude)")
+    return wrong
+
+
+def _unkept(profile: Profile, existing: CollectionSchema, extra: list[str]) -> list[str]:
+    """What a sidecar would have to keep where the target has no place for one."""
+    foreign_ids = profile.id_kinds and not set(profile.id_kinds) <= existing.id_kinds
+    if not extra and not foreign_ids:
+        return []
+    what = f"the fields {', '.join(map(repr, extra))}" if extra else "the ids"
+    return [f"it has no text field {ORIGIN!r}, which must keep {what}; add it, or use --no-sidecar"]
+
+
+def _unset(profile: Profile, declared: Mapping[str, MetadataField], present: Mapping[str, FieldProfile]) -> list[str]:
+    """Fields that the target requires and that source records lack."""
+    wrong: list[str] = []
     for name, item in declared.items():
         if item.nullable or "default_value" in item.params:
             continue
@@ -71,16 +95,4 @@ def _fields(context: PlanContext, existing: CollectionSchema, renames: RenameCho
         missing = profile.records - (found.values - found.nulls if found else 0)
         if missing:
             wrong.append(f"it requires a value in the field {name!r}, which {missing} source records lack")
-    foreign = profile.id_kinds and not set(profile.id_kinds) <= existing.id_kinds
-    if not context.target_caps.dynamic and context.sidecar and ORIGIN not in declared:
-        extra = sorted({path.split(".")[0] for path in present} - declared.keys())
-        if foreign or extra:
-            what = f"the fields {', '.join(map(repr, extra))}" if extra else "the ids"
-            wrong.append(f"it has no text field {ORIGIN!r}, which must keep {what}; add it, or use --no-sidecar")
-    if not existing.dynamic and context.target_caps.dynamic:
-        extra = sorted({path.split(".")[0] for path in present} - declared.keys())
-        if extra:
-            wrong.append(
-                f"it has no field {', '.join(map(repr, extra))} and takes no undeclared ones (or use --exclude)"
-            )
     return wrong

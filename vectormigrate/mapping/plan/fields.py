@@ -178,27 +178,30 @@ def _indexed(caps: Capabilities, item: MetadataField, name: str) -> MetadataFiel
     return MetadataField(name=name, type=kind, indexed=True, element=element)
 
 
+_INDEX_BY_VALUE: Mapping[FieldType, tuple[ValueKind, FieldType, FieldType | None]] = {
+    FieldType.BOOL: (ValueKind.BOOL, FieldType.BOOL, FieldType.STRING),
+    FieldType.INT8: (ValueKind.INT, FieldType.INT8, FieldType.FLOAT64),
+    FieldType.INT16: (ValueKind.INT, FieldType.INT16, FieldType.FLOAT64),
+    FieldType.INT32: (ValueKind.INT, FieldType.INT32, FieldType.FLOAT64),
+    FieldType.INT64: (ValueKind.INT, FieldType.INT64, FieldType.FLOAT64),
+    FieldType.FLOAT32: (ValueKind.FLOAT, FieldType.FLOAT64, FieldType.STRING),
+    FieldType.FLOAT64: (ValueKind.FLOAT, FieldType.FLOAT64, FieldType.STRING),
+    FieldType.GEO: (ValueKind.OBJECT, FieldType.GEO, None),
+    FieldType.JSON: (ValueKind.OBJECT, FieldType.JSON, None),
+    FieldType.BYTES: (ValueKind.BYTES, FieldType.BYTES, FieldType.STRING),
+}
+"""What a value must be held as, the index for it then, and the index for the form that it has otherwise."""
+
+
 def _index_type(caps: Capabilities, item: MetadataField) -> FieldType | None:
-    held = caps.value_kinds
-    match item.type:
-        case FieldType.BOOL:
-            return FieldType.BOOL if ValueKind.BOOL in held else FieldType.STRING
-        case FieldType.INT8 | FieldType.INT16 | FieldType.INT32 | FieldType.INT64:
-            return item.type if ValueKind.INT in held else FieldType.FLOAT64
-        case FieldType.FLOAT32 | FieldType.FLOAT64:
-            return FieldType.FLOAT64 if ValueKind.FLOAT in held else FieldType.STRING
-        case FieldType.DATETIME:
-            return FieldType.DATETIME if FieldType.DATETIME in caps.index_types else FieldType.STRING
-        case FieldType.GEO | FieldType.JSON:
-            return item.type if ValueKind.OBJECT in held else None
-        case FieldType.BYTES:
-            return FieldType.BYTES if ValueKind.BYTES in held else FieldType.STRING
-        case FieldType.LIST:
-            strings = item.element in (FieldType.STRING, FieldType.TEXT, FieldType.UUID, None)
-            fits = ValueKind.LIST in held or (strings and ValueKind.LIST_OF_STRINGS in held)
-            return FieldType.LIST if fits else None
-        case FieldType.STRING | FieldType.TEXT | FieldType.UUID:
-            return item.type if item.type in caps.index_types else FieldType.STRING
+    if item.type is FieldType.LIST:
+        strings = item.element in (FieldType.STRING, FieldType.TEXT, FieldType.UUID, None)
+        fits = ValueKind.LIST in caps.value_kinds or (strings and ValueKind.LIST_OF_STRINGS in caps.value_kinds)
+        return FieldType.LIST if fits else None
+    if item.type in _INDEX_BY_VALUE:
+        kind, held, otherwise = _INDEX_BY_VALUE[item.type]
+        return held if kind in caps.value_kinds else otherwise
+    return item.type if item.type in caps.index_types else FieldType.STRING
 
 
 def profiled_paths(profile: Profile | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vectormigrate.errors import IncompatibleSchema
@@ -44,39 +44,56 @@ class NamespaceChoice:
 
 
 def plan_namespaces(context: PlanContext) -> NamespaceChoice:
-    """Identity where legal, else an injective rename; everything in one namespace where the target has none."""
-    caps = context.target_caps
-    back = context.note.namespaces if context.note else {}
-    original = {name: back.get(name, name) for name in context.namespaces}
-    # A namespace goes back to its old name only where nothing else has taken that name meanwhile.
-    original = {name: name if old in context.namespaces else old for name, old in original.items()}
+    """Identity where legal, else an injective rename; everything in one namespace where the target has none. Raises
+    IncompatibleSchema when two namespaces would become one."""
+    original = _original_names(context)
     held = context.profile.namespaces if context.profile else ()
     known = sorted({*original.values(), *(original.get(name, name) for name in held)})
-    divided = caps.namespaces and (caps.max_namespaces is None or len(known) <= caps.max_namespaces)
-    if caps.namespaces_declared and context.existing is not None:
-        divided = context.existing.divided
-    limits = Limits(namespaces=divided, namespace_names=namespace_rule(caps, divided=divided))
-    must_have_name = context.existing is not None and context.existing.divided
-    target = namespace_map(limits, {"": ""} if known == [""] and not must_have_name else {})
-    try:
-        names = {name: target(name) for name in known}
-    except RecordRejected as error:
-        raise IncompatibleSchema(error.reason) from None
+    divided = _divided(context, known)
+    names = _target_names(context, known, divided)
     names |= {name: names[original[name]] for name in context.namespaces}
     if divided and len({names[name] for name in known}) < len(known):
         raise IncompatibleSchema("two namespaces would get the same name on the target")
-    originals = {names[name]: name for name in known if names[name] != name} if divided or len(known) == 1 else {}
-    # Which namespaces the sidecars name is known once all of them were read.
-    several = len(known) > 1 or (context.note is not None and context.complete is None)
-    restored = {name: old for name, old in original.items() if name != old}
+    one_each = divided or len(known) == 1
     return NamespaceChoice(
         names=names,
-        originals=originals,
+        originals={names[name]: name for name in known if names[name] != name} if one_each else {},
         divided=divided,
-        several=several,
-        restored=restored,
+        # Which namespaces the sidecars name is known once all of them were read.
+        several=len(known) > 1 or (context.note is not None and context.complete is None),
+        restored={name: old for name, old in original.items() if name != old},
         named=any(names.values()),
     )
+
+
+def _original_names(context: PlanContext) -> dict[str, str]:
+    """Source namespace -> what it was called at the origin, as far as that name is free."""
+    back = context.note.namespaces if context.note else {}
+    original: dict[str, str] = {}
+    for name in context.namespaces:
+        old = back.get(name, name)
+        # A namespace goes back to its old name only where nothing else has taken that name meanwhile.
+        original[name] = name if old in context.namespaces else old
+    return original
+
+
+def _divided(context: PlanContext, known: Sequence[str]) -> bool:
+    """Whether the target keeps these namespaces apart; an existing collection has decided that already."""
+    caps = context.target_caps
+    if caps.namespaces_declared and context.existing is not None:
+        return context.existing.divided
+    return caps.namespaces and (caps.max_namespaces is None or len(known) <= caps.max_namespaces)
+
+
+def _target_names(context: PlanContext, known: Sequence[str], divided: bool) -> dict[str, str]:
+    """Each namespace's name on the target. Raises IncompatibleSchema for one that has none there."""
+    limits = Limits(namespaces=divided, namespace_names=namespace_rule(context.target_caps, divided=divided))
+    must_have_name = context.existing is not None and context.existing.divided
+    target = namespace_map(limits, {"": ""} if known == [""] and not must_have_name else {})
+    try:
+        return {name: target(name) for name in known}
+    except RecordRejected as error:
+        raise IncompatibleSchema(error.reason) from None
 
 
 def changed_names(plan: NamespaceChoice, *, legal: bool) -> dict[str, str]:

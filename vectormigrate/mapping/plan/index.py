@@ -38,8 +38,14 @@ def _translated(caps: Capabilities, original: VectorField, *, own: bool) -> tupl
         changes.append(f"the target builds no index {kind}; it gets {built or 'what the target chooses'}")
     if built:
         index["type"] = built
-    if own and not changes:
-        return index, changes
+    if not own or changes:
+        _translate_graph(caps, original, index, changes)
+        _translate_quantization(caps, original, built, index, changes)
+    return index, changes
+
+
+def _translate_graph(caps: Capabilities, original: VectorField, index: dict[str, Json], changes: list[str]) -> None:
+    """Links and candidates of a graph, within the target's ranges."""
     for key in ("m", "ef_construct"):
         value = original.index.get(key)
         if not isinstance(value, int):
@@ -51,13 +57,21 @@ def _translated(caps: Capabilities, original: VectorField, *, own: bool) -> tupl
         index[key] = min(high, max(low, value))
         if index[key] != value:
             changes.append(f"{key} {value} becomes {index[key]}")
+
+
+def _translate_quantization(
+    caps: Capabilities, original: VectorField, built: str, index: dict[str, Json], changes: list[str]
+) -> None:
+    """The nearest quantization that the target's index of this type offers."""
     wanted = quantization_of(original.index)
-    if wanted is not None:
+    if wanted is None:
+        return
+    got = wanted
+    if caps.vector_indexes is not None:
         # Where nobody chose a type, databases build graphs.
-        offer = None if offers is None else offers.get(built or "hnsw", {})
-        got = wanted if offer is None else nearest(wanted, offer) if original.metric in _QUANTIZABLE else None
-        if got is not None:
-            index[KEY] = got.to_json()
-        if got != wanted:
-            changes.append(f"{wanted} becomes {got or 'none'}")
-    return index, changes
+        offer = caps.vector_indexes.get(built or "hnsw", {})
+        got = nearest(wanted, offer) if original.metric in _QUANTIZABLE else None
+    if got is not None:
+        index[KEY] = got.to_json()
+    if got != wanted:
+        changes.append(f"{wanted} becomes {got or 'none'}")

@@ -122,36 +122,52 @@ def _schema(
 ) -> tuple[Limits, CollectionSchema]:
     """The limits of the target collection and its schema without a note."""
     base = CollectionSchema(name=context.spec.target.collection, id_kinds=ids.kinds, vectors=vectors.fields)
-    keeps_shape = context.home or context.same_kind
-    doubles: frozenset[str] = frozenset()
     if context.existing is not None:
         schema = replace(context.existing, name=base.name)
-    else:
-        encoder = MetadataEncoder(_limits(context, base, spaces, ids, named=False))
-        origin = context.note.schema if context.note is not None else context.source_schema
-        typed = not context.target_caps.dynamic and not keeps_shape
-        if typed:
-            doubles = case_doubles(context, renames, encoder)
-            encoder = MetadataEncoder(_limits(context, base, spaces, ids, named=False, reserved=doubles))
-            fields = plan_columns(context, renames, encoder, losses)
-        else:
-            fields = target_fields(context, renames, encoder, losses)
-        derived = ids.strategy.startswith("uuid5") and context.sidecar
-        if derived:
-            kind = FieldType.INT64 if _int_origin_ids(context, ids) else FieldType.STRING
-            fields = (*fields, MetadataField(name=ORIGIN_ID, type=kind, indexed=True, declared=typed))
-        schema = replace(
-            base,
-            fields=fields,
-            dynamic=not typed and (origin.dynamic if keeps_shape and not derived else True),
-            divided=context.target_caps.namespaces_declared
-            and spaces.divided
-            and (spaces.named or (keeps_shape and origin.divided)),
-            # Going home, what the databases on the way added to the settings stays behind.
-            extras=dict(origin.extras) if context.home else {**context.source_schema.extras, **origin.extras},
-        )
-    named = keeps_shape or context.existing is not None
+        return _limits(context, schema, spaces, ids, named=True), schema
+    schema, doubles = _new_schema(context, renames, base, spaces, ids, losses)
+    named = context.home or context.same_kind
     return _limits(context, schema, spaces, ids, named=named, reserved=doubles), schema
+
+
+def _new_schema(
+    context: PlanContext,
+    renames: RenameChoice,
+    base: CollectionSchema,
+    spaces: NamespaceChoice,
+    ids: IdChoice,
+    losses: LossList,
+) -> tuple[CollectionSchema, frozenset[str]]:
+    """The collection that will be created, and the names of fields that differ in case only."""
+    keeps_shape = context.home or context.same_kind
+    typed = not context.target_caps.dynamic and not keeps_shape
+    doubles: frozenset[str] = frozenset()
+    encoder = MetadataEncoder(_limits(context, base, spaces, ids, named=False))
+    if typed:
+        doubles = case_doubles(context, renames, encoder)
+        encoder = MetadataEncoder(_limits(context, base, spaces, ids, named=False, reserved=doubles))
+    fields = (plan_columns if typed else target_fields)(context, renames, encoder, losses)
+    derived = ids.strategy.startswith("uuid5") and context.sidecar
+    if derived:
+        kind = FieldType.INT64 if _int_origin_ids(context, ids) else FieldType.STRING
+        fields = (*fields, MetadataField(name=ORIGIN_ID, type=kind, indexed=True, declared=typed))
+    origin = context.note.schema if context.note is not None else context.source_schema
+    schema = replace(
+        base,
+        fields=fields,
+        dynamic=not typed and (origin.dynamic or derived or not keeps_shape),
+        divided=_declares_namespaces(context, spaces, origin if keeps_shape else None),
+        # On the round trip, what the databases in between added to the settings stays behind.
+        extras=dict(origin.extras) if context.home else {**context.source_schema.extras, **origin.extras},
+    )
+    return schema, doubles
+
+
+def _declares_namespaces(context: PlanContext, spaces: NamespaceChoice, origin: CollectionSchema | None) -> bool:
+    """Whether the collection is made for namespaces: because one has a name, or as the `origin` was that it follows."""
+    if not (context.target_caps.namespaces_declared and spaces.divided):
+        return False
+    return spaces.named or (origin is not None and origin.divided)
 
 
 def _int_origin_ids(context: PlanContext, ids: IdChoice) -> bool:

@@ -226,24 +226,12 @@ def _dtype(context: PlanContext, original: VectorField, metric: Metric) -> DType
 def _mapping(
     context: PlanContext, source: VectorField, original: VectorField, target: VectorField, losses: LossList
 ) -> VectorMapping:
-    caps = context.target_caps
     mapping = VectorMapping(source=source.name, target=target.name, dtype=str(target.dtype))
-    fill = source.kind in caps.vectors_required
-    if fill and source.kind not in context.source_caps.vectors_required:
-        losses.add("vector-missing")
+    fill = _fills(context, source, losses)
     if source.kind is VectorKind.SPARSE:
-        if not fill and context.source_caps.empty_sparse and not caps.empty_sparse:
-            losses.add("vector-missing")
         return replace(mapping, dtype=str(DType.FLOAT32), fill=fill)
-    units = caps.normalises_cosine and target.metric is Metric.COSINE and target.dtype in _FLOATS
-    already = _units_already(context)
-    # On the way home there may be records that others have added, whose vectors have any length.
-    normalise = _makes_units(caps, original, target.metric) and target.dtype in _FLOATS
-    normalise &= not (already and context.note is None)
-    if normalise and target.dtype is DType.FLOAT32:
-        losses.add("vector-length")
-    elif normalise and not already:
-        losses.add("vector-rounding")
+    normalise = _normalises(context, original, target, losses)
+    units = context.target_caps.normalises_cosine and target.metric is Metric.COSINE and target.dtype in _FLOATS
     compare, tolerance = (CompareClass.UNIT, UNIT_BOUND) if units else (CompareClass.EXACT, 0.0)
     if target.dtype is not original.dtype:
         if target.dtype in WIDENS[original.dtype] or original.dtype is DType.BITS:
@@ -252,3 +240,29 @@ def _mapping(
             losses.add(f"vector-dtype:{source.name}", detail=f"{original.dtype} is rounded to {target.dtype}")
             compare, tolerance = CompareClass.TOL, NARROWING_BOUND.get(target.dtype, 0.5)
     return replace(mapping, fill=fill, normalise=normalise, compare=compare, tolerance=tolerance)
+
+
+def _fills(context: PlanContext, source: VectorField, losses: LossList) -> bool:
+    """Whether records without this vector get zeros, because the target requires one."""
+    caps, own = context.target_caps, context.source_caps
+    fill = source.kind in caps.vectors_required
+    if fill:
+        changed = source.kind not in own.vectors_required
+    else:
+        changed = source.kind is VectorKind.SPARSE and own.empty_sparse and not caps.empty_sparse
+    if changed:
+        losses.add("vector-missing")
+    return fill
+
+
+def _normalises(context: PlanContext, original: VectorField, target: VectorField, losses: LossList) -> bool:
+    """Whether unit vectors are written, and their lengths kept in the sidecar."""
+    already = _units_already(context)
+    normalise = _makes_units(context.target_caps, original, target.metric) and target.dtype in _FLOATS
+    # On the round trip there may be records that others have added, whose vectors have any length.
+    normalise &= not (already and context.note is None)
+    if normalise and target.dtype is DType.FLOAT32:
+        losses.add("vector-length")
+    elif normalise and not already:
+        losses.add("vector-rounding")
+    return normalise
