@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import anyio
 import pytest
 
 from tests.support.answers import SHAPES, everything, shape
@@ -15,7 +14,7 @@ KEPT: dict[str, dict[str, Any]] = json.loads(SHAPES.read_text(encoding="utf-8"))
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return anyio.run(everything, tmp_path_factory.mktemp("answers"))
+    return everything(tmp_path_factory.mktemp("answers"))
 
 
 @pytest.mark.parametrize(("front_end", "verb"), [(end, verb) for end, verbs in KEPT.items() for verb in verbs])

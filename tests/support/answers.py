@@ -17,11 +17,11 @@ from typing import Any
 
 import anyio
 from mcp import Client
+from typer.testing import CliRunner
 
-from tests.cli.collections import ENGINE, ends, seed
-from tests.cli.process import Shell
 from tests.server.world import World, call, plan
 from vectormigrate import registry
+from vectormigrate.cli.main import app
 
 SHAPES = Path(__file__).with_name("answers.json")
 RECORDS = 60
@@ -36,9 +36,9 @@ async def of_tools(folder: Path) -> dict[str, Any]:
     world = World(folder, name="answers")
     world.write()
     await world.seed(RECORDS)
-    app = world.app()
+    server = world.app()
     found: dict[str, Any] = {}
-    async with app.run(), Client(app.mcp, mode="auto") as client:
+    async with server.run(), Client(server.mcp, mode="auto") as client:
         found["list_connections"] = await call(client, "list_connections")
         found["list_collections"] = await call(client, "list_collections", connection="here")
         found["describe_collection"] = await call(client, "describe_collection", connection="here")
@@ -63,16 +63,16 @@ async def of_tools(folder: Path) -> dict[str, Any]:
 
 
 def of_cli(folder: Path) -> dict[str, Any]:
-    """By command."""
-    shell = Shell(folder)
-    seed(folder / "source", "docs", RECORDS)
-    where = {"type": ENGINE, "url": "source", "collection": "docs"}
-    place = [word for name, value in where.items() for word in (f"--{name}", value)]
-    recommend = ["schema", "recommend", "--target-type", "milvus"]
-    recommend += [word for name, value in where.items() for word in (f"--source-{name}", value)]
+    """By command; all in this process, where the collections are."""
+    anyio.run(World(folder, name="answers-cli").seed, RECORDS)
+    urls = {"source": "memory://answers-cli-here", "target": "memory://answers-cli-there"}
+    ends = {side: {"type": "memory", "url": url, "collection": "docs"} for side, url in urls.items()}
+    place = flags(ends["source"])
+    copied = [*flags(ends["source"], "source-"), *flags(ends["target"], "target-"), "--exclude", "title"]
+    recommend = ["schema", "recommend", "--target-type", "milvus", *flags(ends["source"], "source-")]
     commands = {
-        "migrate --dry-run": ["migrate", "docs", *ends(), "--dry-run", "--exclude", "title"],
-        "migrate": ["migrate", "docs", *ends(), "--exclude", "title", "--accept-loss", "excluded:title"],
+        "migrate --dry-run": ["migrate", "docs", *copied, "--dry-run"],
+        "migrate": ["migrate", "docs", *copied, "--accept-loss", "excluded:title"],
         "status": ["status", "docs", "--rejects", "5"],
         "list": ["list"],
         "collections": ["collections", *place[:4]],
@@ -85,16 +85,24 @@ def of_cli(folder: Path) -> dict[str, Any]:
         "doctor": ["doctor"],
         "rollback": ["rollback", "docs", "--force"],
     }
+    state, config = folder / "state.db", folder / "vectormigrate.toml"
+    config.touch()
+    environment = {"VECTORMIGRATE_STATE": str(state), "VECTORMIGRATE_CONFIG": str(config)}
     found: dict[str, Any] = {}
     for name, arguments in commands.items():
         if name == "status":
-            refuse(folder / "state.db")
+            refuse(state)
         if name == "validate":
-            anyio.run(remove, ENGINE, str(folder / "target"))
-        ended = shell.run(*arguments, "--json")
-        assert ended.out, (name, ended.err)
-        found[name] = ended.document
+            anyio.run(remove, "memory", urls["target"])
+        ended = CliRunner().invoke(app, [*arguments, "--json"], env=environment)
+        assert ended.stdout, (name, ended.output, ended.exception)
+        found[name] = json.loads(ended.stdout)
     return found
+
+
+def flags(values: dict[str, str], prefix: str = "") -> list[str]:
+    """`--name value` of each."""
+    return [word for name, value in values.items() for word in (f"--{prefix}{name}", value)]
 
 
 def refuse(state: Path) -> None:
@@ -114,12 +122,11 @@ async def remove(engine: str, url: str) -> None:
         await collection.delete([7], "")
 
 
-async def everything(folder: Path) -> dict[str, Any]:
+def everything(folder: Path) -> dict[str, Any]:
     """All answers, by front end and verb."""
     (folder / "tools").mkdir()
     (folder / "cli").mkdir()
-    tools = await of_tools(folder / "tools")
-    return {"tools": tools, "cli": await anyio.to_thread.run_sync(of_cli, folder / "cli")}
+    return {"tools": anyio.run(of_tools, folder / "tools"), "cli": of_cli(folder / "cli")}
 
 
 def lasting(value: Any, volatile: bool = False) -> Any:
@@ -147,7 +154,7 @@ def shape(value: Any) -> Any:
 def main(target: str) -> None:
     """Write the answers."""
     with tempfile.TemporaryDirectory() as folder:
-        found = anyio.run(everything, Path(folder))
+        found = everything(Path(folder))
         found = json.loads(json.dumps(found).replace(folder, "FOLDER"))
     where, made = (SHAPES, shape(found)) if target == "--keep" else (Path(target), lasting(found))
     where.write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", encoding="utf-8")
