@@ -141,7 +141,11 @@ def _concat_columns(columns: Sequence[VectorColumn]) -> VectorColumn:
 class RecordBatch:
     """Records of one namespace. Every column and `metadata` have `len(ids)` rows.
 
-    A scan without vectors yields an empty `vectors` mapping.
+    A scan without vectors yields an empty `vectors` mapping::
+
+        vectors = np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)
+        batch = RecordBatch("", [7, "a"], {"text": DenseColumn(vectors)}, [{"title": "one"}, {}])
+        batch.take([1]).ids  # ["a"]
     """
 
     namespace: str

@@ -215,7 +215,17 @@ class MappingRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationPlan:
-    """The decision, fixed at start and used unchanged by every resume."""
+    """The decision, fixed at start and used unchanged by every resume.
+
+    A plan with `unaccepted` losses cannot be started: `service.migrate` raises LossNotAccepted for it::
+
+        plan = await service.plan(request)
+        for loss in plan.losses:
+            print(loss.name, loss.outcome.word, loss.count)  # datetime-type reversible 2000
+        if plan.unaccepted:
+            request = replace(request, accepted_losses=tuple(plan.unaccepted))
+        status = await service.migrate(request)
+    """
 
     spec: MigrationSpec
     source_schema: CollectionSchema

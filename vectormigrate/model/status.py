@@ -192,7 +192,15 @@ class SearchCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationReport:
-    """The whole verdict. `passed` needs every check; an error is never counted as verified."""
+    """The whole verdict. `passed` needs every check; an error is never counted as verified.
+
+    `diff` is None when only the counts were compared, and a sample proves no more than its `statement`::
+
+        report = await service.validate("orders", full=True)
+        if not report.passed and report.diff is not None:
+            for item in report.diff.differences:  # the first few; the counts are exact
+                print(item.kind, item.source_id, item.fields)  # different 7 ('price', 'vector:text')
+    """
 
     migration_id: str
     started_at: str
