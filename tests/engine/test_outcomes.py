@@ -142,8 +142,8 @@ def test_every_pair_has_an_outcome_for_what_the_source_holds(source: str, target
 def test_the_markdown_says_what_the_rows_say_and_how_others_differ() -> None:
     text = markdown(["milvus", "qdrant_edge"], ["memory"])
     lost = [row for row in rows(["milvus", "qdrant_edge"]) if row["outcome"] == "loss"]
-    assert len(lost) == text.count("**loss**") > 0
-    assert "| metrics: jaccard | exact | **loss** |" in text
+    assert len(lost) == text.count("**lossy**") > 0
+    assert "| metrics: jaccard | exact | **lossy** |" in text
     assert "\n- memory: as " in text
     assert "\n- Milvus Lite: as milvus; without " in text
 
