@@ -1,4 +1,4 @@
-"""The journal of written ids, and how ids are packed."""
+"""Written ids: what is entered, before and after a page, is found again by type and namespace."""
 
 import random
 from collections.abc import Sequence
