@@ -1,4 +1,4 @@
-"""Written ids: what is entered, before and after a page, is found again by type and namespace."""
+"""Written ids: found again by type and namespace, before and after their page is settled; how ids are packed."""
 
 import random
 from collections.abc import Sequence
