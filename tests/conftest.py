@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The workers of pytest-xdist set it; the commands that the tests start would fold their tables at that width.
 os.environ.pop("COLUMNS", None)
@@ -12,7 +12,7 @@ os.environ.pop("COLUMNS", None)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A limit of time per example would test the machine; everything else is as the environment has it.
-settings.register_profile("no deadline", settings.default, deadline=None)
+settings.register_profile("no deadline", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no deadline")
 
 

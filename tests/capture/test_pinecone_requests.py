@@ -49,6 +49,11 @@ def test_a_delete_is_by_id_by_filter_or_of_the_whole_namespace() -> None:
     assert rest_said("POST", path, {}) == ["unknown delete */"]
 
 
+def test_ids_with_dots_are_never_taken_for_a_vector() -> None:
+    many = [f"file.{n}.5" for n in range(50)]
+    assert rest_said("POST", "/vectors/delete", {"ids": many}) == [f"delete */: {' '.join(map(repr, many))}"]
+
+
 def test_a_delete_may_have_everything_in_its_query() -> None:
     path = "/vectors/delete"
     assert rest_said("DELETE", f"{path}?ids=a&ids=b%20c&namespace=n") == ["delete */n: 'a' 'b c'"]

@@ -180,7 +180,10 @@ def test_grpc_requests_touch_the_same_as_their_rest_counterparts() -> None:
         assert grpc_said(method, message) == [f"{'delete' if method == 'Delete' else 'part'} c/*: 1 {U!r}"], method
     assert grpc_said("Delete", pb.DeletePoints(collection_name="c", points=FILTER)) == ["filter delete c/*"]
     assert grpc_said("Delete", pb.DeletePoints(collection_name="c")) == ["unknown delete c/*"]
-    assert grpc_said("Upsert", pb.UpsertPoints(collection_name="c", points=[pb.PointStruct()])) == ["unknown part */*"]
+    assert grpc_said("Upsert", pb.UpsertPoints(collection_name="c", points=[pb.PointStruct()])) == ["unknown part c/*"]
+    strange = pb.UpsertPoints(points=[pb.PointStruct(id=ids("seven")[0])], collection_name="c")
+    assert grpc_said("Upsert", strange) == ["unknown part c/*"]
+    assert grpc_said("Upsert", strange.SerializeToString() + b"\x1a") == ["unknown part */*"]
 
 
 def test_a_grpc_request_names_a_namespace_by_one_shard_key() -> None:

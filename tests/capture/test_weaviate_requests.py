@@ -92,14 +92,24 @@ def test_references_change_their_source() -> None:
         {"Class": "docs", "id": str(U)},
         {"class": "docs", "ID": str(U)},
         {"class": "docs", "id": str(U), "Tenant": "t"},
-        {"class": "docs", "id": "seven"},
-        {"class": "docs", "id": 7},
         {"id": str(U)},
         b'{"class":"docs","id":"%s","tenant":"a","tenant":"b"}' % str(U).encode(),
     ],
 )
 def test_an_object_that_the_server_may_read_otherwise_is_of_unknown_scope(body: Any) -> None:
     assert rest_said("POST", "/v1/objects", body) == ["unknown part */*"]
+
+
+def test_an_object_with_a_wrong_id_does_not_hide_the_others_of_its_batch() -> None:
+    items = [{"class": "docs", "id": item, "tenant": "t"} for item in (str(U), "seven", 7)]
+    wanted = [f"replace Docs/t: {U!r}", "unknown part Docs/t"]
+    assert rest_said("POST", "/v1/batch/objects", {"objects": items}) == wanted
+    message = batch.BatchObjectsRequest(objects=objects((str(U), "docs", "t"), ("seven", "docs", "t")))
+    touch = service("BatchObjects", message)
+    assert (said(touch), touch.reason) == (wanted, "an id that is no UUID")
+    filters = base.Filters(operator=base.Filters.OPERATOR_EQUAL, value_text="seven", on=["_id"])
+    removed = service("BatchDelete", removal.BatchDeleteRequest(collection="docs", filters=filters, tenant="t"))
+    assert said(removed) == ["filter delete Docs/t"]
 
 
 WHERE: list[tuple[Any, str]] = [

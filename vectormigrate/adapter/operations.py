@@ -104,13 +104,15 @@ class Scope:
 
 @dataclass(slots=True)
 class Found:
-    """What a rule has found in a request so far. `reads`: a message turned out to change nothing."""
+    """What a rule has found in a request so far. `reads`: a message turned out to change nothing. `reason`: why a scope
+    is unknown, for people."""
 
     keys: dict[tuple[str | None, str | None, Change], list[RecordId]] = field(
         default_factory=dict[tuple[str | None, str | None, Change], list[RecordId]]
     )
     scopes: dict[Scope, None] = field(default_factory=dict[Scope, None])
     reads: bool = False
+    reason: str = ""
 
     def add(self, collection: str | None, namespace: str | None, change: Change, ids: Sequence[RecordId]) -> None:
         """These records are changed."""
@@ -125,6 +127,11 @@ class Found:
     ) -> None:
         """Records that the server chooses are changed."""
         self.scopes[Scope(collection=collection, namespace=namespace, change=change, chosen=chosen)] = None
+
+    def unread(self, error: Unreadable, collection: str | None, namespace: str | None = None) -> None:
+        """A part of the request cannot be read; whose records it may change is known."""
+        self.scope(collection, namespace)
+        self.reason = str(error)
 
 
 @dataclass(slots=True)
@@ -250,8 +257,13 @@ class Message:
         object.__setattr__(self, "_filters", {path[0]: path[1:] for path in self.filters})
 
     def __call__(self, request: Request, found: Found) -> None:
-        """As a rule for the whole message."""
-        self.read(request, found, 0, len(request.body), None)
+        """As a rule for the whole message. Where more cannot be read, at least the collection may be."""
+        try:
+            self.read(request, found, 0, len(request.body), None)
+        except Unreadable as error:
+            if not self.collection:
+                raise
+            found.unread(error, message_collection(request, self.collection))
 
     def read(self, request: Request, found: Found, start: int, end: int, collection: str | None) -> None:
         """Of a message within the body. One in which nothing is found is of unknown scope."""
@@ -305,6 +317,14 @@ def named(request: Request, name: Json) -> str:
     return request.forms.collection(name)
 
 
+def message_collection(request: Request, number: int) -> str:
+    """The collection in this field of a message. Raises Unreadable where it has none."""
+    name = ""
+    for first, last in parts(request.body, 0, len(request.body), number):
+        name = text(request.body, first, last)
+    return named(request, name)
+
+
 def unambiguous(value: Json, paths: Sequence[str]) -> None:
     """Raises Unreadable for an object with a member that only a server which ignores case takes for one of these."""
     wanted = {json_walker.steps(path)[0] for path in paths if path}
@@ -337,10 +357,7 @@ class InBody:
                 unambiguous(value, (self.place,))
             found.scope(named(request, member(value, self.place)), chosen=Chosen.ALL)
             return
-        name = ""
-        for first, last in below(request.body, 0, len(request.body), (self.place,)):
-            name = text(request.body, first, last)
-        found.scope(named(request, name), chosen=Chosen.ALL)
+        found.scope(message_collection(request, self.place), chosen=Chosen.ALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

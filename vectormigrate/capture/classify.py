@@ -123,9 +123,9 @@ def touched_by_answer(
     answer: bytes,
     facts: Facts | None = None,
 ) -> Touch:
-    """The records whose ids the server made, from its answer to a request with `Touch.assigned`. The request's own
-    keys and scopes are not repeated. An answer that cannot be read, or holds no ids, leaves the scope: the ids of the
-    new records are unknown. Never raises."""
+    """The records whose ids the server made, from its answer to a request with `Touch.assigned` that it did not refuse
+    by a status of HTTP or gRPC. The request's own keys and scopes are not repeated. An answer that cannot be read, or
+    holds no ids, leaves the scope: the ids of the new records are unknown. Never raises."""
     matched = _match(operations, head)
     if isinstance(matched, Touch):
         return matched
@@ -279,7 +279,7 @@ def _touch(
         Keys(collection=collection, namespace=namespace, change=change, ids=tuple(ids))
         for (collection, namespace, change), ids in found.keys.items()
     )
-    return Touch(effect=effect, operation=operation.name, keys=keys, scopes=tuple(found.scopes))
+    return Touch(effect=effect, operation=operation.name, keys=keys, scopes=tuple(found.scopes), reason=found.reason)
 
 
 def _unknown(name: str = "", reason: str = "", effect: Effect = Effect.SCOPE, collection: str | None = None) -> Touch:

@@ -99,6 +99,12 @@ def _written(found: Found, place: _Place, change: Change, ids: list[RecordId], *
         found.scope(place.collection, place.namespace(), Change.REPLACE, Chosen.ASSIGNED)
 
 
+def _made(found: Found, place: _Place, ids: list[RecordId]) -> None:
+    if not ids:
+        raise Unreadable("an answer without ids")
+    found.add(place.collection, place.namespace(), Change.REPLACE, ids)
+
+
 @dataclass(frozen=True, slots=True)
 class _Head:
     """The texts and columns of an InsertRequest, UpsertRequest or DeleteRequest, which agree in 2 to 4."""
@@ -135,6 +141,12 @@ class Columns:
         place = _place(request, found, head.database, head.collection, head.partition)
         if place is None:
             return
+        try:
+            self._read(request.body, head, place, found)
+        except Unreadable as error:
+            found.unread(error, place.collection, place.namespace())
+
+    def _read(self, data: bytes, head: _Head, place: _Place, found: Found) -> None:
         change = self.change
         ids: list[RecordId] = []
         complete = False
@@ -144,7 +156,7 @@ class Columns:
             elif number == 5:
                 if kind != BYTES:
                     raise Unreadable("a column of another type")
-                held = _column(request.body, first, last, place.facts)
+                held = _column(data, first, last, place.facts)
                 if held is not None:
                     ids += held
                     complete = True
@@ -156,10 +168,11 @@ class Columns:
         place = _place(request, found, head.database, head.collection, head.partition)
         if place is None:
             return
-        ids = [item for where in below(answer, 0, len(answer), (2,)) for item in _ids(answer, *where, 1, 2)]
-        if not ids:
-            raise Unreadable("an answer without ids")
-        found.add(place.collection, place.namespace(), Change.REPLACE, ids)
+        try:
+            ids = [item for where in below(answer, 0, len(answer), (2,)) for item in _ids(answer, *where, 1, 2)]
+            _made(found, place, ids)
+        except Unreadable as error:
+            found.unread(error, place.collection, place.namespace())
 
 
 def _column(data: bytes, start: int, end: int, known: CollectionFacts) -> list[RecordId] | None:
@@ -260,6 +273,12 @@ class Rows:
         place = _json_place(request, found, value)
         if place is None:
             return
+        try:
+            self._read(value, place, found)
+        except Unreadable as error:
+            found.unread(error, place.collection, place.namespace())
+
+    def _read(self, value: Json, place: _Place, found: Found) -> None:
         data = member(value, "data")
         records = [data] if isinstance(data, dict) else data
         if not isinstance(records, list) or not records:
@@ -274,11 +293,12 @@ class Rows:
         place = _json_place(request, found, request.json())
         if place is None:
             return
-        data = member(replace(request, body=answer).json(), "data")
-        ids = [item for name in ("insertIds", "upsertIds") for item in member(data, name) or []]
-        if not ids:
-            raise Unreadable("an answer without ids")
-        found.add(place.collection, place.namespace(), Change.REPLACE, [_row_id(item, place.facts) for item in ids])
+        try:
+            data = member(replace(request, body=answer).json(), "data")
+            ids = [item for name in ("insertIds", "upsertIds") for item in member(data, name) or []]
+            _made(found, place, [_row_id(item, place.facts) for item in ids])
+        except Unreadable as error:
+            found.unread(error, place.collection, place.namespace())
 
 
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)")

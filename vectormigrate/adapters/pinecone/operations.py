@@ -6,9 +6,7 @@ left out, null, empty or `__default__`. A `dryRun` counts as the real thing: a s
 
 from __future__ import annotations
 
-import orjson
-
-from vectormigrate.adapter.json_walker import Json, member
+from vectormigrate.adapter.json_walker import Json, member, parsed
 from vectormigrate.adapter.operations import (
     COMMON,
     Body,
@@ -62,6 +60,7 @@ FORMS = Forms(
     json_namespace=json_namespace,
     wire_namespace=wire_namespace,
     collection=lambda name: name,
+    strict=True,
 )
 
 DELETE = Body(
@@ -95,10 +94,7 @@ def records(request: Request, found: Found) -> None:
     for line in request.body.splitlines():
         if not line.strip():
             continue
-        try:
-            value: Json = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise Unreadable("a line is no JSON") from error
+        value = parsed(line, once=True)
         given = [member(value, name) for name in ("_id", "id")]
         ids += [json_id(item) for item in given if item is not None] or [json_id(None)]
     if not ids:

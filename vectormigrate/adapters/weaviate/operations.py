@@ -112,7 +112,15 @@ def _object(request: Request, found: Found, value: Json) -> None:
     if given is None or given == "":
         found.scope(collection, tenant, Change.REPLACE, Chosen.ASSIGNED)
     else:
-        found.add(collection, tenant, Change.REPLACE, [uuid_of(given)])
+        _named(found, collection, tenant, Change.REPLACE, given)
+
+
+def _named(found: Found, collection: str, tenant: str, change: Change, given: Json) -> None:
+    """An object of a batch, of which the server refuses one with a wrong id by itself and takes the others."""
+    try:
+        found.add(collection, tenant, change, [uuid_of(given)])
+    except Unreadable as error:
+        found.unread(error, collection, tenant)
 
 
 def made_object(request: Request, answer: bytes, found: Found) -> None:
@@ -161,7 +169,7 @@ def references(request: Request, found: Found) -> None:
             raise Unreadable("a beacon of another form")
         collection = named(request, words[1])
         tenant = tenant_of(request, collection, member(item, "tenant"))
-        found.add(collection, tenant, Change.PART, [uuid_of(words[2])])
+        _named(found, collection, tenant, Change.PART, words[2])
 
 
 def delete_objects(request: Request, found: Found) -> None:
@@ -222,7 +230,7 @@ def wire_objects(request: Request, found: Found) -> None:
 def _wire_object(request: Request, found: Found, start: int, end: int) -> None:
     """BatchObject: uuid (1), collection (4), tenant (5). Over gRPC the server makes no ids."""
     uuid, collection, tenant = _texts(request.body, start, end, 1, 4, 5)
-    found.add(named(request, collection), tenant, Change.REPLACE, [uuid_of(uuid)])
+    _named(found, named(request, collection), tenant, Change.REPLACE, uuid)
 
 
 def wire_references(request: Request, found: Found) -> None:
@@ -234,7 +242,7 @@ def wire_references(request: Request, found: Found) -> None:
 def _wire_reference(request: Request, found: Found, start: int, end: int) -> None:
     """BatchReference: from_collection (2), from_uuid (3), tenant (6)."""
     collection, uuid, tenant = _texts(request.body, start, end, 2, 3, 6)
-    found.add(named(request, collection), tenant, Change.PART, [uuid_of(uuid)])
+    _named(found, named(request, collection), tenant, Change.PART, uuid)
 
 
 def _texts(data: bytes, start: int, end: int, *numbers: int) -> list[str]:
@@ -275,7 +283,10 @@ def wire_delete(request: Request, found: Found) -> None:
     if dry:
         found.reads = True
         return
-    ids = filter_ids(data, *filters[0]) if len(filters) == 1 else None
+    try:
+        ids = filter_ids(data, *filters[0]) if len(filters) == 1 else None
+    except Unreadable:
+        ids = None  # the filter does not lead out of its collection and tenant
     _deleted(found, named(request, collection), tenant, ids)
 
 
