@@ -151,3 +151,11 @@ def test_the_markdown_says_what_the_rows_say_and_how_others_differ() -> None:
 def test_an_unknown_database_is_refused() -> None:
     with pytest.raises(UnknownAdapter, match="'nosuch'"):
         markdown(["nosuch"])
+
+
+def test_people_read_words_and_programs_the_values_that_they_know() -> None:
+    assert [(item.word, item.value) for item in Outcome] == [
+        ("exact", "exact"),
+        ("reversible", "restored"),
+        ("lossy", "loss"),
+    ]
