@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.anyio
-@pytest.mark.timeout(240)  # five commands, each a process that starts two engines
+@pytest.mark.timeout(600)  # five commands, each a process that starts two engines
 async def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     source = Endpoint(type="milvus", url=str(tmp_path / "source.db"), collection="docs")
     await build(source, documents(150), lambda _: None)

@@ -12,7 +12,7 @@ import pytest
 from tests.crash.support import Cli, migrate_args
 from vectormigrate.config.settings import Endpoint
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RECORDS = 1200
 

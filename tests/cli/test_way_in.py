@@ -93,7 +93,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 @pytest.mark.parametrize(("arguments", "words"), MEANT, ids=[" ".join(words)[:50] for _, words in MEANT])
 def test_a_mistake_is_answered_with_what_was_meant(world: Shell, arguments: list[str], words: list[str]) -> None:
-    ended = world.run("migrate", "m", *arguments, *ends()[6:])
+    ended = world.run("migrate", "meant", *arguments, *ends()[6:])
     assert ended.code in (1, 2, 4)
     for word in words:
         assert word in ended.err, ended.err
@@ -155,7 +155,7 @@ def test_an_option_beside_a_connection_wins_and_is_remembered(world: Shell) -> N
     assert endpoint_from_ref(settings, ref, "source").options == {"grpc_port": 9}
     plain = resolve_endpoint(settings, "source", connection="prod", collection="docs")
     assert (plain.options, endpoint_ref(plain, "x").options) == ({"grpc_port": 2}, {})
-    ended = world.run("migrate", "m", "--source", "prod", "--source-url", "http://elsewhere", *ends()[6:])
+    ended = world.run("migrate", "inline", "--source", "prod", "--source-url", "http://elsewhere", *ends()[6:])
     assert "--source or --source-url" in ended.err
 
 

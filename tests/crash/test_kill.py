@@ -17,7 +17,7 @@ from tests.edge_reader import read_shard
 from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine.failpoints import PLACES
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1200)]
 
 PER_NAMESPACE = 3000
 ROUNDS_BY_PLACE = 30

@@ -11,7 +11,7 @@ from tests.edge_reader import read_shard
 from tests.lite_reader import read_lite
 from vectormigrate.config.settings import Endpoint
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
 RECORDS = 300
 KILLS = ("created:1", "page_read:2", "before_write:3", "after_write:5", "before_commit:1", "after_commit:1", "copied:1")

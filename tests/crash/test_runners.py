@@ -15,10 +15,11 @@ from tests.crash.support import Cli, fill, kill, migrate_args
 from tests.edge_reader import read_shard
 from vectormigrate.config.settings import Endpoint
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 RECORDS = 2000
-SLOW = ("--batch-size", "5", "--rate-limit", "50")
+SLOW = ("--batch-size", "5", "--rate-limit", "10")
+"""Would take minutes: nobody waits for its end, and no machine is so slow that it comes first."""
 """Long enough for every command that is tried meanwhile; the run never comes to its end at this speed."""
 
 

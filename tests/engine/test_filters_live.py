@@ -16,7 +16,7 @@ from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.model.batch import Metadata
 from vectormigrate.model.schema import FieldType
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.position import Partition
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")

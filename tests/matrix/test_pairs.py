@@ -17,7 +17,7 @@ from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.model.plan import Outcome
 from vectormigrate.model.schema import Metric
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("metric", [Metric.COSINE, Metric.L2])

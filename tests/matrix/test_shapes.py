@@ -18,7 +18,7 @@ from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import Outcome
 from vectormigrate.model.schema import DType, Metric, VectorField, VectorKind
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 FORMS = [
     *((VectorKind.DENSE, dtype, None) for dtype in DType if dtype is not DType.FLOAT32),

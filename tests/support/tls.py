@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,9 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import anyio
-from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream, SocketAttribute
-from anyio.streams.tls import TLSListener
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -89,24 +87,42 @@ async def tls(port: int, made: Authority, *, anybody: bool = False) -> AsyncGene
     context.load_cert_chain(made.server)
     context.verify_mode = ssl.CERT_NONE if anybody else ssl.CERT_REQUIRED
     context.set_alpn_protocols(["h2", "http/1.1"])
-    plain = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    listener = TLSListener(plain, context, standard_compatible=False)
+    relays: set[asyncio.Task[None]] = set()
 
-    async def forward(client: ByteStream) -> None:
-        async with client, await anyio.connect_tcp("127.0.0.1", port) as server, anyio.create_task_group() as group:
-            group.start_soon(_pump, client, server, group.cancel_scope)
-            group.start_soon(_pump, server, client, group.cancel_scope)
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        relays.add(task)
+        try:
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))
+            finally:
+                server_writer.close()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            relays.discard(task)
+            writer.close()
 
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, forward)
-        yield plain.extra(SocketAttribute.local_port)
-        group.cancel_scope.cancel()
-
-
-async def _pump(source: ByteReceiveStream, target: ByteSendStream, scope: anyio.CancelScope) -> None:
+    # Not anyio's listener: cancelled in the moment in which a connection comes, it ends with an error of asyncio.
+    listening = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context)
     try:
-        async for data in source:
-            await target.send(data)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        for task in relays:
+            task.cancel()
+        await asyncio.gather(*relays, return_exceptions=True)
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    """All that comes, until one of the two ends."""
+    try:
+        while data := await source.read(2**16):
+            target.write(data)
+            await target.drain()
+    except OSError:
         pass
-    scope.cancel()
+    finally:
+        target.close()

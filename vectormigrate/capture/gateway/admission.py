@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from vectormigrate.adapter.operations import Chosen, CollectionFacts, Effect, Operations
+from vectormigrate.adapter.operations import Change, Chosen, CollectionFacts, Effect, Operations
 from vectormigrate.capture.classify import Head, Touch, classify, touched_by_answer
 from vectormigrate.capture.gateway.messages import Refusal
 from vectormigrate.capture.journal.group_commit import GroupCommit
@@ -156,7 +156,8 @@ def _intent(collection: Collection, touch: Touch) -> tuple[Intent, bool]:
                 assigned = True
             else:
                 scopes.append(Scope(scope.namespace, touch.reason or f"{touch.operation} ({scope.chosen.value})"))
-    return Intent(side=collection.side, keys=keys, scopes=scopes), assigned
+    deletes = not scopes and not assigned and all(each.change is Change.DELETE for each in touch.keys)
+    return Intent(side=collection.side, keys=keys, scopes=scopes, deletes=deletes), assigned
 
 
 def _blocked(touch: Touch) -> Refusal:

@@ -115,7 +115,7 @@ class Intents:
             keys = [(places[key.namespace], id_key(key.id)) for key in intent.keys]
             scoped = [self._scope_place(intent.side, scope) for scope in intent.scopes]
             rows.append((seq, intent.side.value, orjson.dumps(keys).decode(), orjson.dumps(scoped).decode()))
-            touched += [(places[key.namespace], pack_id(key.id), seq, now) for key in intent.keys]
+            touched += [(places[key.namespace], pack_id(key.id), seq, now, intent.deletes) for key in intent.keys]
             self._note_scopes(seq, intent.side, intent.scopes)
         connection.run_many("insert_intent", rows)
         connection.run_many("touch", touched)
@@ -135,7 +135,7 @@ class Intents:
                 connection.run("doubt_intent", now, outcome.seq)
 
     def _touched(self, side: Side, keys: Sequence[Key], seq: int, now: int) -> list[tuple[object, ...]]:
-        return [(self._connection.place(side, key.namespace), pack_id(key.id), seq, now) for key in keys]
+        return [(self._connection.place(side, key.namespace), pack_id(key.id), seq, now, False) for key in keys]
 
     def _note_scopes(self, seq: int, side: Side, scopes: Sequence[Scope]) -> None:
         rows: list[tuple[object, ...]] = [

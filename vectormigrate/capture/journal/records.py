@@ -25,6 +25,8 @@ class Intent:
     side: Side
     keys: Sequence[Key] = ()
     scopes: Sequence[Scope] = ()
+    deletes: bool = False
+    """The request deletes all of these keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,14 @@ Admission = Admitted | Held | Refused
 @dataclass(frozen=True, slots=True)
 class DirtyKey:
     """A key whose record has to be read again. `covered`: a request that touches it is under way, so that what is read
-    now may be written but not cleared. `since`: milliseconds of the steady clock."""
+    now may be written but not cleared. `since`: milliseconds of the steady clock. `deleted`: what touched it last
+    deletes it."""
 
     key: Key
     seq: int
     since: int
     covered: bool
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

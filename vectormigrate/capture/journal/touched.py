@@ -16,7 +16,7 @@ from vectormigrate.model.ids import RecordId, id_key
 
 
 @dataclass(frozen=True, slots=True)
-class _Covered:
+class Covered:
     """What requests under way touch."""
 
     keys: Collection[tuple[int, str]]
@@ -69,7 +69,7 @@ class TouchedKeys:
             (seq,) = self._connection.row("take_numbers", 1)
             now = self._clock()
             rows: list[tuple[object, ...]] = [
-                (self._connection.place(self._side, key.namespace), pack_id(key.id), seq, now) for key in keys
+                (self._connection.place(self._side, key.namespace), pack_id(key.id), seq, now, False) for key in keys
             ]
             self._connection.run_many("touch", rows)
 
@@ -141,19 +141,19 @@ class TouchedKeys:
             found.append((seq, Scope(namespace, reason)))
         return found
 
-    def _covered(self) -> _Covered:
+    def _covered(self) -> Covered:
         keys: set[tuple[int, str]] = set()
         places: set[int | None] = set()
         for _, side, touched, scopes, _ in self._connection.rows("open_intents"):
             if side == self._side.value:
                 keys.update((place, key) for place, key in orjson.loads(touched))
                 places.update(orjson.loads(scopes))
-        return _Covered(keys, places)
+        return Covered(keys, places)
 
-    def _dirty(self, row: tuple[int, Packed, int, int], covered: _Covered) -> DirtyKey:
-        place, packed, seq, since = row
+    def _dirty(self, row: tuple[int, Packed, int, int, int], covered: Covered) -> DirtyKey:
+        place, packed, seq, since, deleted = row
         key = self._key(place, packed)
-        return DirtyKey(key, seq, since, covered.has(place, key.id))
+        return DirtyKey(key, seq, since, covered.has(place, key.id), bool(deleted))
 
     def _key(self, place: int, packed: Packed) -> Key:
         return Key(self._connection.place_name(place)[1], unpack_id(packed))

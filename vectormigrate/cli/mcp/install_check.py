@@ -18,7 +18,7 @@ from vectormigrate.errors import ConfigError
 from vectormigrate.figures import duration
 from vectormigrate.model.answers import DoctorCheck
 
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 30.0
 KEPT_VARIABLES = ("HOME", "USER", "LANG", "TMPDIR", "SYSTEMROOT", "APPDATA", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 """What a host started from a desktop surely has; most have no more than this and a short PATH."""
 

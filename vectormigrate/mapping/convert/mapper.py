@@ -61,6 +61,11 @@ class Mapper:
         """The target's namespace of a source namespace, for records whose sidecar names no other one."""
         return self._namespace(namespace)
 
+    def target_key(self, namespace: str, record_id: RecordId) -> tuple[str, RecordId]:
+        """The target's namespace and id of a source record whose sidecar, if it has one, names no other ones."""
+        own = self._original.get(namespace, namespace)
+        return self._namespace(own), self._rows.map_id(own, record_id)
+
     def convert(self, batch: RecordBatch) -> list[Mapped]:
         """The batch in target form, one part per target namespace (at least one part, possibly empty)."""
         original = restore(batch)

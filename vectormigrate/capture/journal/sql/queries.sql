@@ -34,9 +34,9 @@ UPDATE session SET clean = 1 WHERE number = ?;
 INSERT INTO intent (seq, side, keys, scopes) VALUES (?, ?, ?, ?);
 
 -- name: touch
-INSERT INTO touched (place, id, last_seq, dirty_since) VALUES (?, ?, ?, ?)
+INSERT INTO touched (place, id, last_seq, dirty_since, deleted) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (place, id) DO UPDATE
-SET last_seq = excluded.last_seq, dirty_since = coalesce(dirty_since, excluded.dirty_since), parked = NULL;
+SET last_seq = excluded.last_seq, deleted = excluded.deleted, dirty_since = coalesce(dirty_since, excluded.dirty_since), parked = NULL;
 
 -- name: insert_scope
 INSERT INTO scope (seq, side, place, reason) VALUES (?, ?, ?, ?);
@@ -63,7 +63,7 @@ SELECT seq, side, keys, scopes, doubt_since FROM intent;
 SELECT count(*), count(doubt_since), min(doubt_since) FROM intent WHERE side = ?;
 
 -- name: dirty_keys
-SELECT place, id, last_seq, dirty_since FROM touched JOIN place ON number = place
+SELECT place, id, last_seq, dirty_since, deleted FROM touched JOIN place ON number = place
 WHERE side = ? AND dirty_since IS NOT NULL AND parked IS NULL ORDER BY last_seq LIMIT ?;
 
 -- name: clear
@@ -90,7 +90,7 @@ SELECT count(*), count(dirty_since), min(dirty_since), count(parked) FROM touche
 WHERE side = ?;
 
 -- name: unverified_keys
-SELECT place, id, last_seq, dirty_since FROM touched JOIN place ON number = place
+SELECT place, id, last_seq, dirty_since, deleted FROM touched JOIN place ON number = place
 WHERE side = ? AND (verified_seq IS NULL OR verified_seq < last_seq) ORDER BY last_seq LIMIT ?;
 
 -- name: scopes

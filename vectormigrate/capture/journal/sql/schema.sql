@@ -25,12 +25,13 @@ CREATE TABLE place (
 );
 
 -- Every key that was ever touched: the backfill leaves them to the applier. `dirty_since` is NULL when the other side
--- holds what this one held at `last_seq`; milliseconds of the system's steady clock.
+-- holds what this one held at `last_seq`; `deleted`: what touched it last deletes it; milliseconds of the system's steady clock.
 CREATE TABLE touched (
     place INTEGER NOT NULL,
     id NOT NULL,
     last_seq INTEGER NOT NULL,
     dirty_since INTEGER,
+    deleted INTEGER NOT NULL,
     verified_seq INTEGER,
     parked TEXT,
     PRIMARY KEY (place, id)

@@ -1,0 +1,177 @@
+"""What the applier does with records that cannot be written, reads that cannot be believed, and writers that meet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.live.databases import Database, Faults
+from tests.live.world import World
+from vectormigrate.adapter import Reject
+from vectormigrate.capture.applying.fuse import LEAST, Fuse
+from vectormigrate.capture.applying.locks import KeyLocks
+from vectormigrate.capture.applying.quarantine import Quarantine
+from vectormigrate.capture.journal.records import Admitted, Intent, Outcome
+from vectormigrate.capture.keys import Key, Side
+from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.ids import RecordId
+
+pytestmark = pytest.mark.anyio
+
+QUIET = Faults(lost_answer=0, late_source=0, dropped=0, zombie=0, limited=0, kill=0)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path, 1, QUIET)
+    yield made
+    made.close()
+
+
+def wrote(world: World, *keys: Key, deletes: bool = False) -> None:
+    """A request on these keys has ended."""
+    (admission,) = world.intents.admit([Intent(side=Side.SOURCE, keys=keys, deletes=deletes)])
+    assert isinstance(admission, Admitted)
+    world.intents.admit([], [Outcome(seq=admission.seq, side=Side.SOURCE, definite=True)])
+
+
+class Strict(Database):
+    """Refuses odd ids: one by name, or the whole batch."""
+
+    whole: bool = False
+
+    async def upsert(self, batch: RecordBatch) -> list[Reject]:
+        odd: list[RecordId] = [record_id for record_id in batch.ids if isinstance(record_id, int) and record_id % 2]
+        if odd and self.whole:
+            raise InvalidRequest("odd", adapter="simulated", operation="upsert")
+        await super().upsert(batch.take([row for row, each in enumerate(batch.ids) if each not in odd]))
+        return [Reject(record_id, batch.namespace, "odd", "it is odd") for record_id in odd]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_record_that_the_target_refuses_is_parked_with_the_reason_and_the_others_go(
+    world: World, whole: bool
+) -> None:
+    world.target = Strict(random.Random(1), QUIET, 15)
+    world.target.whole = whole
+    keys = [Key("", number) for number in range(8)]
+    world.source.records.update(dict.fromkeys(keys, 1))
+    wrote(world, *keys)
+    applied = await world.applier().round()
+    assert (applied.written, applied.parked, applied.cleared) == (4, 4, 4)
+    assert {key.id for key in world.target.records} == {0, 2, 4, 6}
+    assert {key.id: "odd" in reason for key, reason in world.keys.parked(10)} == dict.fromkeys([1, 3, 5, 7], True)
+    assert world.keys.figures().dirty == 4
+
+
+async def test_a_source_that_has_nothing_any_more_does_not_empty_the_target(world: World) -> None:
+    keys = [Key("", number) for number in range(LEAST + 1)]
+    world.target.records.update(dict.fromkeys(keys, 1))
+    wrote(world, *keys)
+    fuse = Fuse()
+    applier = world.applier(fuse)
+    applied = await applier.round()
+    assert fuse.blown
+    assert (applied.deleted, len(world.target.records)) == (0, LEAST + 1)
+    fuse.reset()
+    wrote(world, *keys, deletes=True)
+    assert (await applier.round()).deleted == LEAST + 1
+
+
+async def test_a_source_that_cannot_be_read_is_an_error_and_nothing_is_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fetch(*args: Any, **kwargs: Any) -> RecordBatch:
+        raise Unavailable("down", adapter="simulated", operation="fetch")
+
+    world.target.records[Key("", 1)] = 1
+    wrote(world, Key("", 1))
+    monkeypatch.setattr(Database, "fetch", fetch)
+    with pytest.raises(Unavailable):
+        await world.applier().round()
+    assert world.target.records == {Key("", 1): 1}
+    assert world.keys.figures().dirty == 1
+
+
+async def test_a_key_whose_write_has_an_unknown_outcome_waits_for_its_quarantine(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def upsert(*args: Any) -> list[Reject]:
+        raise TimedOut("no answer", adapter="simulated", operation="upsert")
+
+    world.source.records[Key("", 1)] = 1
+    wrote(world, Key("", 1))
+    applier = world.applier()
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "upsert", upsert)
+        assert (await applier.round()).unknown == 1
+    again = await applier.round()
+    assert (again.waiting, again.written) == (1, 0)
+    assert world.keys.figures().dirty == 1
+
+
+async def test_a_key_with_a_request_under_way_is_left_for_later(world: World) -> None:
+    world.source.records[Key("", 1)] = 1
+    world.intents.admit([Intent(side=Side.SOURCE, keys=[Key("", 1)])])
+    applied = await world.applier().round()
+    assert (applied.waiting, applied.written, world.target.records) == (1, 0, {})
+
+
+async def test_a_record_that_moved_between_namespaces_ends_in_the_one_it_is_in(world: World) -> None:
+    world.source.records[Key("b", 1)] = 2
+    world.target.records[Key("", 1)] = 1
+    wrote(world, Key(None, 1))
+    await world.applier().round()
+    assert world.target.records == {Key("b", 1): 2}
+    assert world.keys.figures().dirty == 0
+
+
+async def test_writers_of_one_key_take_turns_and_of_others_do_not_wait() -> None:
+    locks, order = KeyLocks(), list[str]()
+
+    async def write(name: str, ids: Sequence[RecordId], entered: anyio.Event, leave: anyio.Event) -> None:
+        async with locks.hold(ids):
+            order.append(name)
+            entered.set()
+            await leave.wait()
+
+    first, second, third = anyio.Event(), anyio.Event(), anyio.Event()
+    go, at_once = anyio.Event(), anyio.Event()
+    at_once.set()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write, "first", [1, 2], first, go)
+        await first.wait()
+        tasks.start_soon(write, "second", [2, 3], second, at_once)
+        tasks.start_soon(write, "third", ["2", 4], third, at_once)
+        await third.wait()
+        assert order == ["first", "third"]
+        go.set()
+    assert order == ["first", "third", "second"]
+
+
+def test_a_quarantine_ends_after_its_time_and_after_a_start_it_is_everybodys() -> None:
+    now = 0
+    kept = Quarantine(15, lambda: now, everything=True)
+    assert kept.has(1)
+    now = 14_999
+    kept.add([2])
+    assert kept.has(1)
+    now = 15_000
+    assert (kept.has(1), kept.has(2), kept.has("2"), len(kept)) == (False, True, False, 1)
+    now = 29_999
+    assert (kept.has(2), len(kept)) == (False, 0)
+
+
+def test_a_few_absent_records_are_believed_and_many_are_not() -> None:
+    fuse = Fuse()
+    assert fuse.look(reads=100, absent=LEAST)
+    assert not fuse.look(reads=100, absent=1)
+    assert not fuse.look(reads=1_000_000, absent=0)
+    fuse.reset()
+    assert fuse.look(reads=100_000, absent=900)
