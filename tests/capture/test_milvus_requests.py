@@ -123,6 +123,7 @@ def test_a_delete_by_id_names_its_records_in_all_partitions_or_in_one() -> None:
     ids = sp.TemplateValue(array_val=sp.TemplateArrayValue(long_data=sp.LongArray(data=[1, 2])))
     assert removal("pk in {ids}", ids=ids) == ["delete numbers/*: 1 2"]
     assert removal("pk == {id}", id=sp.TemplateValue(int64_val=-3)) == ["delete numbers/*: -3"]
+    assert removal("year in {ids}", ids=ids) == ["filter delete numbers/*"]
     assert removal("pk in {ids}") == removal("year > 3") == ["filter delete numbers/*"]
 
 
@@ -145,6 +146,7 @@ def test_a_delete_by_id_names_its_records_in_all_partitions_or_in_one() -> None:
         "pk >= 1",
         "pk == 1 + 1",
         "PK in [1]",
+        "year == 1",
         "pk ==",
         "pkin [1]",
         "a.pk in [1]",

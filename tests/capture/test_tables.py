@@ -104,6 +104,39 @@ def test_the_routes_of_reads_fit_what_is_classified_as_a_read_and_nothing_else(n
         assert fits is (row.effect is Effect.READ), row.name
 
 
+READS = re.compile(
+    r"(Get|List|Describe|Show|Has|Search|Hybrid|Query|Count|Scroll|Facet|Recommend|Discover|Check|Fetch|Select|"
+    r"BatchDescribe|Collection(Exists|ClusterInfo)|Health|Aggregate|Tenants(Get)|Connect|Alloc|Calc|Run|Dump|Dummy|"
+    r"Register|Compute|Watch|ServerReflection|Backup).*"
+)
+LOOKS = re.compile(
+    r"(points|scroll|count|query|batch|groups|search|pairs|offsets|recommend|discover|facet|fetch|fetch_by_metadata|"
+    r"list|describe\w*|has\w*|has-permission|get\w*|graphql|validate|tokenize|bm25|hybrid\w*|near-\w+|\{collection\}|"
+    r"advanced_search|run_analyzer)"
+)
+CHANGES = re.compile(
+    r"(?i)(upsert|insert|delete|drop|create|alter|update|truncate|import|restore|rename|clear|remove|recover|replicat)"
+)
+MEANS = re.compile(
+    r"(?i)(index|load|release|warm|flush|compact|balance|credential|user|role|privilege|RBAC|policy|resource|transfer|"
+    r"tags|snapshot|heartbeat|telemetry|command|backup|export|authz|issues|quotas|logger|collections)"
+)
+
+
+@database
+def test_no_operation_that_is_called_like_a_change_is_a_read(name: str) -> None:
+    for row in tables.operations(name).rows:
+        last = row.path.rpartition("/")[2]
+        if row.effect is Effect.READ:
+            # These are called after what they show.
+            allowed = last in ("GetReplicateConfiguration", "GetReplicateInfo", "ListImportTasks", "GetImportState")
+            allowed |= last in ("GetRestoreSnapshotState", "ListRestoreSnapshotJobs") or "/import/" in row.path
+            assert allowed or not CHANGES.search(last), row.name
+            assert (READS if row.grpc else LOOKS).fullmatch(last), row.name
+        elif row.effect is Effect.NONE:
+            assert MEANS.search(row.path), row.name
+
+
 @database
 def test_envoy_takes_the_routes(name: str, tmp_path: Path) -> None:
     # Its regexes are another library's, and bounded in size.

@@ -128,9 +128,11 @@ def test_truncated_and_malformed_messages_are_unreadable(data: bytes) -> None:
         list(fields(data, 0, len(data)))
 
 
-def test_numbers_of_64_bits_are_exact() -> None:
+def test_numbers_of_64_bits_are_exact_and_longer_ones_cut_off_as_the_library_does() -> None:
     (field,) = fields(b"\x08" + varint(2**64 - 1), 0, 11)
     assert field[2] == 2**64 - 1
+    longer = b"\x08" + b"\x81" + b"\x80" * 8 + b"\x7f"
+    assert wire_id(longer, 0, 11) == common.PointId.FromString(longer).num
 
 
 numbers = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=8, max_size=40)
@@ -221,7 +223,13 @@ def test_frames_that_cannot_be_unpacked_are_unreadable(body: bytes, headers: dic
 def test_what_unpacks_to_too_much_is_unreadable_before_it_is_unpacked() -> None:
     with pytest.raises(Unreadable):
         unpacked(gzip.compress(bytes(10_000_000)), "gzip", 1000)
+    with pytest.raises(Unreadable):
+        unpacked(gzip.compress(b"a" * 1001), "gzip", 1000)
     assert unpacked(gzip.compress(b"a" * 1000), "gzip", 1000) == b"a" * 1000
+
+
+def test_trailers_of_grpc_web_are_no_message() -> None:
+    assert messages(frame(b"abc") + frame(b"grpc-status: 0", 128), {}) == [b"abc"]
 
 
 def test_bodies_are_unpacked_as_their_head_says() -> None:

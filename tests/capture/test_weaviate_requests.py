@@ -120,6 +120,8 @@ WHERE: list[tuple[Any, str]] = [
     ({"operator": "Equal", "path": ["id", "x"], "valueText": str(U)}, "filter"),
     ({"operator": "Equal", "path": ["id"], "valueText": str(U), "new": 1}, "filter"),
     ({"operator": "ContainsAny", "path": ["id"], "valueTextArray": []}, "filter"),
+    ({"operator": "Equal", "path": ["id"], "valueText": str(U), "operands": [{}]}, "filter"),
+    ({"operator": "Equal", "path": ["id"], "valueText": str(U), "valueString": str(U)}, "filter"),
     (
         {
             "operator": "And",

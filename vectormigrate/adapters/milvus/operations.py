@@ -523,6 +523,8 @@ OPERATIONS = Operations(
         *rest(Effect.KEYS, f"POST {V1}/upsert", rule=UPSERT_ROWS, answer=UPSERT_ROWS.made),
         *rest(Effect.KEYS, f"POST {V1}/delete", rule=delete_rows),
         *rest(Effect.READ, f"POST {V1}/query", f"POST {V1}/get", f"POST {V1}/search"),
+        # Of the oldest interface only what reads: the rest of it is rare, and of unknown scope.
+        *rest(Effect.READ, "POST /api/v1/search", "POST /api/v1/query"),
         *rest(Effect.SCHEMA, f"POST {V1}/collections/create", rule=of_body),
         *rest(Effect.WHOLE, f"POST {V1}/collections/drop", rule=of_body),
     ),
