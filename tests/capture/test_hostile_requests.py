@@ -208,6 +208,16 @@ def test_a_method_of_another_spelling_never_reads(name: str) -> None:
             assert touch.effect is not Effect.READ, (method, path)
 
 
+def test_long_paths_are_read_and_not_kept() -> None:
+    operations = tables.operations("qdrant")
+    name = "ab." * 50_000
+    body = b'{"points":[{"id":1}]}'
+    assert said(classify(operations, Head("PUT", f"/collections/{name}/points"), body)) == [f"replace {name}/*: 1"]
+    for strange in ("." * 100_000, "a" * 100_000 + "%", "%2e" * 100_000, "/" * 100_000):
+        touch = classify(operations, Head("POST", f"/collections/{strange}/points/scroll"), b"")
+        assert touch.effect is Effect.SCOPE
+
+
 NESTED = b'{"points":' + b"[" * 10_000 + b"1.5" + b"]" * 10_000 + b"}"
 
 

@@ -81,6 +81,8 @@ def test_the_database_is_a_part_of_the_collection_s_name() -> None:
     message.db_name = "default"
     message.fields_data[0].CopyFrom(numbers(1))
     assert touched("Upsert", message, dbname="other") == ["replace numbers/: 1"]
+    message.db_name = ""
+    assert touched("Upsert", message, dbname="other,default") == ["unknown part */*"]
     config = MilvusConfig(url="http://db:19530/other", collection="numbers")
     assert tables.operations("milvus").address(config, "numbers") == "other/numbers"
 
@@ -124,6 +126,8 @@ def test_a_delete_by_id_names_its_records_in_all_partitions_or_in_one() -> None:
     assert removal("pk in {ids}", ids=ids) == ["delete numbers/*: 1 2"]
     assert removal("pk == {id}", id=sp.TemplateValue(int64_val=-3)) == ["delete numbers/*: -3"]
     assert removal("year in {ids}", ids=ids) == ["filter delete numbers/*"]
+    none = sp.TemplateValue(array_val=sp.TemplateArrayValue(long_data=sp.LongArray()))
+    assert removal("pk in {ids}", ids=none) == ["filter delete numbers/*"]
     assert removal("pk in {ids}") == removal("year > 3") == ["filter delete numbers/*"]
 
 

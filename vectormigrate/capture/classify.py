@@ -35,6 +35,9 @@ _SLASHES = rf"(?:(?:\.|%2[Ee])*(?:{_PLAIN}|%(?:{_CODE}|2[Ff])))+(?:\.|%2[Ee])*"
 encoded (they may be where the template says so, as in namespaces, which clients encode in full). Legal in RE2, which
 Envoy uses, and small: it refuses a regex with a program of more than 100 steps."""
 
+LONGEST_KEPT = 512
+"""Characters of a path whose row is kept in memory."""
+
 _NAME = re.compile(r"\{([a-z_]+)(\+?)\}")
 
 Facts = Mapping[str, CollectionFacts]
@@ -42,8 +45,8 @@ Facts = Mapping[str, CollectionFacts]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a request. `path`: as it came, with the query. `headers`: names in lower case; of those that come
-    twice, the last."""
+    """The head of a request. `path`: as it came, with the query. `headers`: names in lower case; the values of one that
+    comes twice are joined by a comma, so that none is overlooked."""
 
     method: str
     path: str
@@ -213,7 +216,9 @@ def _find(node: _Node, segments: Sequence[str], at: int, method: str) -> tuple[O
 
 def _match(operations: Operations, head: Head) -> tuple[Operation, Mapping[str, str]] | Touch:
     """The row and the decoded parts of its path, or what a request without a row touches."""
-    return _matched(operations, head.method, head.path.partition("?")[0])
+    path = head.path.partition("?")[0]
+    find = _matched if len(path) <= LONGEST_KEPT else _matched.__wrapped__
+    return find(operations, head.method, path)
 
 
 @lru_cache(maxsize=4096)

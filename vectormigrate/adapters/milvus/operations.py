@@ -48,6 +48,14 @@ def address(database: str, name: str) -> str:
     return name if database in ("", DEFAULT_DATABASE) else f"{database}/{name}"
 
 
+def database_of(request: Request, header: str) -> str:
+    """The database that a header names, where the request itself does not. Raises Unreadable for two of them."""
+    found = request.headers.get(header, "")
+    if "," in found:
+        raise Unreadable(f"the header {header!r} is there twice")
+    return found
+
+
 def facts(schema: CollectionSchema, config: MilvusConfig) -> CollectionFacts:
     """The field with the ids, who makes them, and whether partitions are namespaces (not with a partition key)."""
     del config
@@ -125,7 +133,7 @@ def _head(request: Request) -> _Head:
             texts[item[0]] = text(request.body, item[2], item[3])
         else:
             others.append(item)
-    return _Head(texts[2] or request.headers.get("dbname", ""), texts[3], texts[4], others)
+    return _Head(texts[2] or database_of(request, "dbname"), texts[3], texts[4], others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +259,7 @@ NAMES = ("collectionName", "dbName", "partitionName")
 def _json_place(request: Request, found: Found, value: Json) -> _Place | None:
     unambiguous(value, (*NAMES, "data", "filter", "id", "exprParams", "partialUpdate"))
     database, name, partition = (_name(value, key) for key in ("dbName", "collectionName", "partitionName"))
-    return _place(request, found, database or request.headers.get("db-name", ""), name, partition)
+    return _place(request, found, database or database_of(request, "db-name"), name, partition)
 
 
 def _name(value: Json, key: str) -> str:
@@ -345,7 +353,7 @@ class Of:
                 texts[number] = text(request.body, first, last)
         if not texts[self.collection]:
             raise Unreadable("no collection is named")
-        database = texts[self.database] or request.headers.get("dbname", "")
+        database = texts[self.database] or database_of(request, "dbname")
         found.scope(address(database, texts[self.collection]), chosen=Chosen.ALL)
 
 
@@ -353,7 +361,7 @@ def of_body(request: Request, found: Found) -> None:
     """A collection that a JSON body names."""
     value = request.json()
     unambiguous(value, NAMES)
-    database = _name(value, "dbName") or request.headers.get("db-name", "")
+    database = _name(value, "dbName") or database_of(request, "db-name")
     name = _name(value, "collectionName")
     if not name:
         raise Unreadable("no collection is named")
