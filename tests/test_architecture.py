@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from vectormigrate.adapter import Source, Target
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vectormigrate"
@@ -97,6 +100,21 @@ def test_nothing_above_the_adapters_decides_by_the_name_of_a_database() -> None:
     pattern = re.compile(rf"""(==|!=|\bcase\b|\bin\b)\s*\(?["']({"|".join(DATABASES)})""")
     for path in sources("adapters", "cli"):
         assert not pattern.search(path.read_text(encoding="utf-8")), path
+
+
+def test_a_verb_of_the_contract_is_declared_in_the_contract_the_adapters_and_the_retry_wrapper_only() -> None:
+    verbs = {name for role in (Source, Target) for name, value in vars(role).items() if inspect.isfunction(value)}
+    verbs = {name for name in verbs if not name.startswith("_")}
+    assert {"scan", "counts", "upsert", "make_namespaces"} <= verbs
+    declared: set[str] = set()
+    for path in sources("adapters", "service"):  # the verbs of the service are those of people
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in (item for item in ast.walk(tree) if isinstance(item, ast.ClassDef)):
+            names = {item.name for item in node.body if isinstance(item, ast.AsyncFunctionDef)}
+            if len(names & verbs) > 2:
+                declared.add(f"{path.relative_to(PACKAGE)}:{node.name}")
+    retry = {f"engine/retry.py:Retrying{role}" for role in ("Source", "Target")}
+    assert declared == {f"adapter/contract.py:{role}" for role in ("Source", "Target")} | retry
 
 
 def test_no_function_is_about_a_pair_of_databases() -> None:

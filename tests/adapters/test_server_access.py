@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tests.emulators.pinecone import running
 from tests.emulators.qdrant import emulator as qdrant
 from tests.emulators.weaviate import emulator as weaviate
+from tests.support.connected import connected
 from tests.support.tls import Authority, authority, tls
 from vectormigrate.adapter import AnySpec
 from vectormigrate.adapter.server_access import environment_proxy
@@ -48,7 +49,7 @@ def shown(made: Authority) -> dict[str, Any]:
 
 
 async def reach(spec: AnySpec, **options: Any) -> str:
-    async with spec.open(spec.config(collection="C", connect_timeout=3, **options)) as target:
+    async with connected(spec, spec.config(collection="C", connect_timeout=3, **options)) as target:
         try:
             return await target.server()
         except Exception as error:

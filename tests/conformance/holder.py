@@ -13,13 +13,14 @@ import sys
 import anyio
 
 from tests.conformance.data import batch, ids_of
+from tests.support.connected import connected
 from vectormigrate import registry
 from vectormigrate.errors import VectorMigrateError
 
 
 async def hold(adapter: str, config: str, first: int, count: int) -> None:
     spec = registry.load(adapter)
-    async with spec.open(spec.config(**json.loads(config))) as target:
+    async with connected(spec, spec.config(**json.loads(config))) as target:
         schema = await target.describe()
         rejects = await target.upsert(batch(schema, ids_of(schema, range(first, first + count)), seed=first))
         os.write(1, b"ready\n" if not rejects else b"rejected\n")

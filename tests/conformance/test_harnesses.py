@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.base import Harness, all_harnesses
+from tests.support.connected import connected
 from vectormigrate.errors import CollectionNotFound
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +33,6 @@ async def test_the_end_of_one_run_leaves_the_other_its_address_and_key(tmp_path:
             stack.enter_context(kept.running(tmp_path))
         short.close()
         assert os.environ["PINECONE_API_KEY"]
-        async with kept.spec.open(kept.config("none")) as target:
+        async with connected(kept.spec, kept.config("none")) as target:
             with pytest.raises(CollectionNotFound):
                 await target.describe()

@@ -16,6 +16,7 @@ from anyio.abc import Process
 from tests.conformance.data import batch, ids_of, read_all, rows_of, scan, write
 from tests.conformance.requirements import requirement
 from tests.harness.base import Harness
+from tests.support.connected import connected
 from vectormigrate.errors import Unavailable
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.schema import CollectionSchema
@@ -149,7 +150,7 @@ async def test_an_unreachable_server_is_unavailable(harness: Harness) -> None:
     if config is None:
         pytest.skip("there is no server to be unreachable")
     with pytest.raises(Unavailable), anyio.fail_after(60):
-        async with harness.spec.open(config) as target:
+        async with connected(harness.spec, config) as target:
             await target.describe()
 
 

@@ -15,6 +15,7 @@ import pytest
 from vectormigrate.adapter import Capabilities, IndexReport, Reject, Target, unreported
 from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine import connect
+from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import QuotaExceeded, RateLimited, RecordsRejected, TimedOut, Unavailable
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import RecordId
@@ -168,8 +169,11 @@ def inject(monkeypatch: pytest.MonkeyPatch, collection: str, faults: Faults) -> 
     real = connect.open_endpoint
 
     @asynccontextmanager
-    async def open_with_faults(endpoint: Endpoint) -> AsyncGenerator[Any]:
-        async with real(endpoint) as opened:
-            yield FaultyTarget(opened, faults) if endpoint.collection == collection else opened
+    async def open_with_faults(endpoint: Endpoint, *args: Any, **options: Any) -> AsyncGenerator[RetryingTarget]:
+        async with real(endpoint, *args, **options) as opened:
+            if endpoint.collection == collection:
+                faulty: Any = FaultyTarget(opened._target, faults)
+                opened._source = opened._target = faulty
+            yield opened
 
     monkeypatch.setattr(connect, "open_endpoint", open_with_faults)

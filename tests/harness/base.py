@@ -25,6 +25,7 @@ from uuid import uuid4
 import pytest
 
 import tests.harness
+from tests.support.connected import connected
 from vectormigrate import registry
 from vectormigrate.adapter import AnySpec, Capabilities, ConnectionConfig, Target
 from vectormigrate.model.batch import Metadata, Value
@@ -239,7 +240,7 @@ class Harness(ABC):
     @asynccontextmanager
     async def open(self, collection: str) -> AsyncGenerator[Target, None]:
         """The collection of this name, opened once more."""
-        async with self.spec.open(self.config(collection)) as target:
+        async with connected(self.spec, self.config(collection)) as target:
             yield target
 
     @asynccontextmanager

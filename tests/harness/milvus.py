@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from tests.harness.base import Deviation, DeviationKind, Harness
 from tests.harness.milvus_server import free_ports, standalone
+from tests.support.connected import connected
 from vectormigrate.adapter import Capabilities
 from vectormigrate.adapters.milvus import MilvusConfig
 from vectormigrate.adapters.milvus.capabilities import narrowed, server_of
@@ -107,7 +108,7 @@ class ServerHarness(Harness):
             yield
 
     async def _ask(self) -> Capabilities:
-        async with self.spec.open(self.config("no_such_collection")) as target:
+        async with connected(self.spec, self.config("no_such_collection")) as target:
             return target.capabilities
 
     def config(self, collection: str) -> MilvusConfig:

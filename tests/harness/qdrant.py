@@ -14,6 +14,7 @@ import anyio
 from pydantic import SecretStr
 
 from tests.harness.base import Harness
+from tests.support.connected import connected
 from vectormigrate.adapter import Capabilities
 from vectormigrate.adapters.qdrant import QdrantConfig
 
@@ -59,7 +60,7 @@ class QdrantHarness(Harness):
             yield
 
     async def _ask(self) -> Capabilities:
-        async with self.spec.open(self.config("no_such_collection")) as target:
+        async with connected(self.spec, self.config("no_such_collection")) as target:
             return target.capabilities
 
     def config(self, collection: str) -> QdrantConfig:

@@ -2,6 +2,9 @@
 
 An adapter translates and classifies; it never retries, checkpoints, maps, prints or logs a credential. SDK retries are
 switched off. All I/O is async; a blocking client runs in a thread or a child process.
+
+What it raises, `AdapterSpec.classify` explains, and is asked at one place: engine/retry.py, through which everything
+above reads and writes. So no verb needs code for errors, and each is declared here, in the adapters and there.
 """
 
 from __future__ import annotations
@@ -196,6 +199,7 @@ def unreported(left: int) -> None:
 
 
 SparseQuery = tuple[NDArray[np.uint32], NDArray[np.float32]]
+Queries = NDArray[np.float32] | Sequence[SparseQuery]
 
 
 class Source(Protocol):
@@ -243,9 +247,7 @@ class Source(Protocol):
         hold is simply not found."""
         ...
 
-    async def search(
-        self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
-    ) -> list[Hits]:
+    async def search(self, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
         """Top-k per query with the collection's own index and metric. `queries` is `[q, d]` float32 (packed uint8
         `[q, d // 8]` for BITS) or a list of (indices, values) for a sparse field."""
         ...
@@ -317,7 +319,7 @@ class AdapterSpec(Protocol, Generic[ConfigT]):
     capabilities: Capabilities
 
     def open(self, config: ConfigT) -> AbstractAsyncContextManager[Target]:
-        """Connect (raises AuthFailed, Unavailable, MissingExtra) and yield the collection, which may not exist yet."""
+        """Connect (raises MissingExtra, or what `classify` knows) and yield the collection, which may not exist yet."""
         ...
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:

@@ -1,11 +1,11 @@
-"""What the exception tables of several adapters share: reading a gRPC error, and turning vendor errors into ours."""
+"""Turning vendor errors into ours, by the table of an adapter, and what such tables share: reading a gRPC error."""
 
 from __future__ import annotations
 
 import errno
 import sys
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from vectormigrate.errors import AdapterError, Unavailable
@@ -43,22 +43,18 @@ def lacks_descriptors(error: BaseException) -> bool:
     return False
 
 
-def translator(classify: Classify) -> Callable[[str], AbstractContextManager[None]]:
-    """A context manager, by operation, that turns vendor errors of its block into ours; others pass."""
-
-    @contextmanager
-    def translated(operation: str) -> Generator[None]:
-        try:
-            yield
-        except AdapterError:
+@contextmanager
+def translated(classify: Classify, operation: str) -> Generator[None]:
+    """Vendor errors that leave the block become ours, by the adapter's table; others pass."""
+    try:
+        yield
+    except AdapterError:
+        raise
+    except Exception as error:
+        if lacks_descriptors(error):
+            # Whoever holds them lets go of them again; the work that is left must not be given up for that.
+            raise Unavailable("this process has too many files open", operation=operation) from error
+        ours = classify(error, operation)
+        if ours is None:
             raise
-        except Exception as error:
-            if lacks_descriptors(error):
-                # Whoever holds them lets go of them again; the work that is left must not be given up for that.
-                raise Unavailable("this process has too many files open", operation=operation) from error
-            ours = classify(error, operation)
-            if ours is None:
-                raise
-            raise ours from error
-
-    return translated
+        raise ours from error

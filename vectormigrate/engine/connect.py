@@ -11,7 +11,8 @@ import anyio
 from pydantic import ValidationError
 
 from vectormigrate import registry
-from vectormigrate.adapter import AnySpec, ConnectionConfig, Listing, Target, lister
+from vectormigrate.adapter import AnySpec, ConnectionConfig, Listing, lister
+from vectormigrate.adapter.vendor_errors import translated
 from vectormigrate.config.settings import Endpoint, key_origin, plain_problems, safe_url
 from vectormigrate.engine.events import Connecting, Listener
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget, RetryPolicy, located
@@ -82,14 +83,32 @@ def end_of(endpoint: Endpoint) -> End:
 
 
 @asynccontextmanager
-async def open_endpoint(endpoint: Endpoint) -> AsyncGenerator[Target]:
-    """Connect, and close on leaving. Errors of connecting name their end; to one of a collection that was not found
-    is added what there is."""
+async def open_collection(
+    spec: AnySpec, config: ConnectionConfig, policy: RetryPolicy, end: End | None = None, writers: int | None = None
+) -> AsyncGenerator[RetryingTarget]:
+    """Connect, once, and close on leaving. What the adapter raises, here and in every call, becomes an error of ours
+    that names `end`. At most `writers` writes at a time."""
+    async with AsyncExitStack() as stack:
+        with located(end), translated(spec.classify, "open"):
+            collection = await stack.enter_async_context(spec.open(config))
+        most = collection.capabilities.writers
+        limiter = AdaptiveLimiter(min(writers or most, most))
+        yield RetryingTarget(collection, spec.classify, policy, limiter, end)
+
+
+@asynccontextmanager
+async def open_endpoint(
+    endpoint: Endpoint, policy: RetryPolicy | None = None, *, writers: int | None = None, named: bool = True
+) -> AsyncGenerator[RetryingTarget]:
+    """Connect, and close on leaving; without a policy every call is tried once. Errors name their end, those of calls
+    only when `named`; to one of a collection that was not found is added what there is."""
     spec, config = configure(endpoint)
     end = end_of(endpoint)
+    once = RetryPolicy(max_retries=0)
     async with AsyncExitStack() as stack:
         with located(end):
-            collection = await stack.enter_async_context(spec.open(config))
+            opening = open_collection(spec, config, policy or once, end if named else None, writers)
+            collection = await stack.enter_async_context(opening)
         try:
             yield collection
         except CollectionNotFound as error:
@@ -112,16 +131,18 @@ async def listing(endpoint: Endpoint) -> Listing:
     ask = lister(spec)
     if ask is None:
         raise ConfigError(f"the adapter {spec.name!r} cannot list collections")
-    with located(end_of(complete)):
+    with located(end_of(complete)), translated(spec.classify, "list_collections"):
         return await ask(config)
 
 
 @asynccontextmanager
-async def _announced(endpoint: Endpoint, listener: Listener) -> AsyncGenerator[Target]:
+async def _announced(
+    endpoint: Endpoint, listener: Listener, policy: RetryPolicy, writers: int | None = None
+) -> AsyncGenerator[RetryingTarget]:
     """The open endpoint; the listener learns when connecting begins and ends."""
     end = str(end_of(endpoint))
     listener(Connecting(end=end))
-    async with open_endpoint(endpoint) as collection:
+    async with open_endpoint(endpoint, policy, writers=writers) as collection:
         listener(Connecting(end=end, ready=True))
         yield collection
 
@@ -137,13 +158,14 @@ async def open_ends(
     """Connect to both, with one retry policy over everything and one limiter over the writes. No wait outlasts
     `stopping`: it ends with Interrupted."""
     policy = RetryPolicy(max_retries=options.max_retries, listener=listener, stopping=stopping)
-    async with _announced(source, listener) as reading, _announced(target, listener) as writing:
-        writers = writing.capabilities.writers
-        limiter = AdaptiveLimiter(min(options.concurrency or writers, writers))
+    async with (
+        _announced(source, listener, policy) as reading,
+        _announced(target, listener, policy, options.concurrency) as writing,
+    ):
         yield Ends(
-            source=RetryingSource(reading, policy, end_of(source)),
+            source=reading,
             source_adapter=configure(source)[0].name,
-            target=RetryingTarget(writing, policy, limiter, end_of(target)),
+            target=writing,
             target_adapter=configure(target)[0].name,
         )
 
@@ -153,7 +175,5 @@ async def open_target(
     endpoint: Endpoint, listener: Listener, stopping: Callable[[], bool] = lambda: False
 ) -> AsyncGenerator[RetryingTarget]:
     """Connect to one collection to change it."""
-    async with _announced(endpoint, listener) as writing:
-        limiter = AdaptiveLimiter(writing.capabilities.writers)
-        policy = RetryPolicy(listener=listener, stopping=stopping)
-        yield RetryingTarget(writing, policy, limiter, end_of(endpoint))
+    async with _announced(endpoint, listener, RetryPolicy(listener=listener, stopping=stopping)) as writing:
+        yield writing

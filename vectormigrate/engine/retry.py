@@ -1,6 +1,7 @@
 """The one retry policy of the product.
 
-Adapters classify, vendor clients do not retry, and everything above reads and writes through the wrappers made here.
+Vendor clients do not retry, adapters raise what these raise, and everything above reads and writes through the wrappers
+made here: they turn vendor errors into ours, by the adapter's `classify`, and try again what is worth it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import anyio
-import numpy as np
-from numpy.typing import NDArray
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from vectormigrate.adapter import Capabilities, Hits, IndexReport, Reject, Source, SparseQuery, Target, unreported
+from vectormigrate.adapter import Capabilities, Hits, IndexReport, Queries, Reject, Source, Target, unreported
+from vectormigrate.adapter.vendor_errors import Classify, translated
 from vectormigrate.engine.events import Listener, Retrying, ignore
 from vectormigrate.engine.throttle import STOP_CHECK_SECONDS, AdaptiveLimiter
 from vectormigrate.errors import AdapterError, End, Interrupted, RateLimited, TransientError
@@ -50,9 +50,8 @@ class RetryPolicy:
         taken, self._retries = self._retries, 0
         return taken
 
-    async def call(self, operation: str, work: Callable[[], Awaitable[T]], end: End | None = None) -> T:
-        """The result of `work`, tried again as the policy allows. The last error is raised, and notes that it is
-        of `end`."""
+    async def call(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of `work`, which raises our errors, tried again as the policy allows; the last one is raised."""
         failures = 0
         backoff = wait_random_exponential(multiplier=self.base, max=self.cap)
 
@@ -87,11 +86,7 @@ class RetryPolicy:
             reraise=True,
         )
 
-        async def attempt() -> T:
-            with located(end):
-                return await work()
-
-        return await attempts(attempt)
+        return await attempts(work)
 
     async def _sleep(self, seconds: float) -> None:
         """Wait in slices, each of which looks whether the run is to stop."""
@@ -125,14 +120,24 @@ def _error(state: RetryCallState) -> BaseException | None:
 class RetryingSource:
     """A Source on which every call, and every page of a scan, is tried again as the policy allows."""
 
-    def __init__(self, inner: Source, policy: RetryPolicy, end: End | None = None) -> None:
-        """`end`: whose errors they are."""
+    def __init__(self, inner: Source, classify: Classify, policy: RetryPolicy, end: End | None = None) -> None:
+        """`classify` of the adapter; `end`: whose errors they are."""
         self._source = inner
+        self._classify = classify
         self.policy = policy
         self._end = end
 
+    @contextmanager
+    def _ours(self, operation: str) -> Generator[None]:
+        with located(self._end), translated(self._classify, operation):
+            yield
+
     async def _call(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
-        return await self.policy.call(operation, work, self._end)
+        async def attempt() -> T:
+            with self._ours(operation):
+                return await work()
+
+        return await self.policy.call(operation, attempt)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -193,9 +198,7 @@ class RetryingSource:
     async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
         return await self._call("fetch", lambda: self._source.fetch(ids, namespace, vectors=vectors))
 
-    async def search(
-        self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
-    ) -> list[Hits]:
+    async def search(self, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
         return await self._call("search", lambda: self._source.search(vector, queries, k, namespace))
 
     async def server(self) -> str:
@@ -205,14 +208,21 @@ class RetryingSource:
 class RetryingTarget(RetryingSource):
     """A Target on which every call is tried again, and whose writes share one adaptive limiter."""
 
-    def __init__(self, inner: Target, policy: RetryPolicy, limiter: AdaptiveLimiter, end: End | None = None) -> None:
-        super().__init__(inner, policy, end)
+    def __init__(
+        self,
+        inner: Target,
+        classify: Classify,
+        policy: RetryPolicy,
+        limiter: AdaptiveLimiter,
+        end: End | None = None,
+    ) -> None:
+        super().__init__(inner, classify, policy, end)
         self._target = inner
         self.limiter = limiter
 
     async def create(self, schema: CollectionSchema) -> None:
         # Not retried: after an unknown outcome the next try would say "exists"; a resume sorts that out.
-        with located(self._end):
+        with self._ours("create"):
             await self._target.create(schema)
 
     async def make_namespaces(self, namespaces: Sequence[str]) -> None:
@@ -225,7 +235,8 @@ class RetryingTarget(RetryingSource):
         async def attempt() -> list[Reject]:
             async with self.limiter.slot() as generation:
                 try:
-                    rejects = await self._target.upsert(batch)
+                    with self._ours("upsert"):
+                        rejects = await self._target.upsert(batch)
                 except TransientError:
                     self.limiter.overloaded(generation)
                     raise

@@ -15,8 +15,8 @@ from vectormigrate.config.settings import (
     Endpoint,
     complete_endpoint,
 )
-from vectormigrate.engine.connect import end_of, open_endpoint
-from vectormigrate.engine.retry import RetryingSource, RetryPolicy
+from vectormigrate.engine.connect import open_endpoint
+from vectormigrate.engine.retry import RetryPolicy
 from vectormigrate.model.answers import (
     OutcomeTable,
     Recommendation,
@@ -32,8 +32,7 @@ class AdviseVerbs(Base):
         advice/recommend.py."""
         source = complete_endpoint(self.settings, source, "source")
         registry.load(target_type)
-        async with open_endpoint(source) as opened:
-            reading = RetryingSource(opened, RetryPolicy(), end_of(source))
+        async with open_endpoint(source, RetryPolicy()) as reading:
             schema = await reading.describe()
             namespaces = await reading.counts(await reading.namespaces())
             rules = decide_for(source.type, target_type, schema, namespaces, None).rules

@@ -9,7 +9,7 @@ import anyio
 
 from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine.connect import listing, open_endpoint
-from vectormigrate.engine.retry import RetryingSource, RetryPolicy
+from vectormigrate.engine.retry import RetryPolicy
 from vectormigrate.errors import VectorMigrateError
 from vectormigrate.model.answers import HeldCollection, Holdings
 
@@ -37,8 +37,7 @@ async def holdings(endpoint: Endpoint, wanted: Callable[[str], bool]) -> Holding
 async def _look(endpoint: Endpoint) -> HeldCollection:
     seen = HeldCollection(name=endpoint.collection)
     try:
-        async with open_endpoint(endpoint) as opened:
-            source = RetryingSource(opened, RetryPolicy())
+        async with open_endpoint(endpoint, RetryPolicy(), named=False) as source:
             seen = replace(seen, vectors=(await source.describe()).vectors)
             return replace(seen, records=await source.count())
     except VectorMigrateError as error:

@@ -100,7 +100,7 @@ async def _answers(endpoint: Endpoint) -> Listing | None:
 
 
 async def _collection(endpoint: Endpoint) -> str:
-    async with open_endpoint(endpoint) as collection:
+    async with open_endpoint(endpoint, named=False) as collection:
         schema, records = await collection.describe(), await collection.count()
         vectors = ", ".join(f"{v.name or '(unnamed)'} {v.kind} {v.dim or ''}".strip() for v in schema.vectors)
         return f"{await collection.server()}; {endpoint.collection}: {plural(records, 'record')}, {vectors}"

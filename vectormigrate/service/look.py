@@ -13,8 +13,8 @@ from vectormigrate.config.settings import (
     Endpoint,
     complete_endpoint,
 )
-from vectormigrate.engine.connect import configure, end_of, open_endpoint
-from vectormigrate.engine.retry import RetryingSource, RetryPolicy
+from vectormigrate.engine.connect import configure, open_endpoint
+from vectormigrate.engine.retry import RetryPolicy
 from vectormigrate.model.answers import (
     CollectionReport,
     DoctorCheck,
@@ -120,8 +120,7 @@ class LookVerbs(Base):
     async def describe(self, endpoint: Endpoint, sample: int = 10_000) -> CollectionReport:
         """Shape, counts, and what `sample` records show about the fields. Raises CollectionNotFound."""
         endpoint = complete_endpoint(self.settings, endpoint)
-        async with open_endpoint(endpoint) as opened:
-            source = RetryingSource(opened, RetryPolicy(), end_of(endpoint))
+        async with open_endpoint(endpoint, RetryPolicy()) as source:
             schema = await source.describe()
             namespaces = await source.counts(await source.namespaces())
             found = await sample_source(source, sample)

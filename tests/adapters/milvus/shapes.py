@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vectormigrate.adapters.milvus.adapter import MilvusCollection
+from vectormigrate.adapter import Target
 from vectormigrate.adapters.milvus.indexes import pairs
 from vectormigrate.adapters.milvus.layout import Layout, layout_of
 from vectormigrate.adapters.milvus.proto import pb, sp
@@ -56,7 +56,7 @@ def records(ids: list[Any], metadata: list[Any] | None = None, namespace: str = 
     return RecordBatch(namespace, ids, {"embedding": DenseColumn(values)}, metadata or [{} for _ in ids])
 
 
-async def everything(target: MilvusCollection, parts: int = 1, **options: Any) -> list[RecordBatch]:
+async def everything(target: Target, parts: int = 1, **options: Any) -> list[RecordBatch]:
     found: list[RecordBatch] = []
     for partition in await target.partitions(parts):
         found += [page.batch async for page in target.scan(partition, **options)]

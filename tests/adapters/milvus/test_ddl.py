@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.milvus.shapes import T, field, floats, int_pk, layout, shape
+from tests.support.connected import connected
 from vectormigrate.adapters.milvus import SPEC, MilvusConfig
 from vectormigrate.adapters.milvus.capabilities import Server, narrowed, server_of
 from vectormigrate.adapters.milvus.ddl import creation
@@ -258,5 +259,5 @@ async def test_a_missing_package_is_named_with_the_extra_that_brings_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtra, match=rf"'{module}'.*vectormigrate\[{extra}\]"):
-        async with SPEC.open(MilvusConfig(url=url, collection="c")):
+        async with connected(SPEC, MilvusConfig(url=url, collection="c")):
             pass

@@ -16,8 +16,9 @@ from anyio.to_thread import run_sync
 
 from tests.adapters.milvus.native import native
 from tests.adapters.milvus.shapes import T, field, floats, int_pk, shape
+from tests.support.connected import connected
+from vectormigrate.adapter import Target
 from vectormigrate.adapters.milvus import SPEC, MilvusConfig
-from vectormigrate.adapters.milvus.adapter import MilvusCollection
 from vectormigrate.adapters.milvus.indexes import pairs
 from vectormigrate.adapters.milvus.proto import sp
 from vectormigrate.errors import ConfigError, InvalidRequest, Unavailable
@@ -43,7 +44,7 @@ def records(ids: list[Any], metadata: list[Any] | None = None, namespace: str = 
     return RecordBatch(namespace, ids, {"embedding": DenseColumn(values), **vectors}, metadata or [{} for _ in ids])
 
 
-async def everything(target: MilvusCollection, namespace: str = "") -> list[RecordBatch]:
+async def everything(target: Target, namespace: str = "") -> list[RecordBatch]:
     (partition,) = await target.partitions(1, [namespace])
     return [page.batch async for page in target.scan(partition)]
 
@@ -54,11 +55,14 @@ def children() -> set[psutil.Process]:
 
 async def test_everything_that_opens_one_database_shares_one_child(tmp_path: Path) -> None:
     before = children()
-    async with SPEC.open(lite(tmp_path, "one")) as one:
+    async with connected(SPEC, lite(tmp_path, "one")) as one:
         await one.create(SCHEMA)
         (child,) = children() - before
         (tmp_path / "link").symlink_to(tmp_path)
-        async with SPEC.open(lite(tmp_path / "link", "two")) as two, SPEC.open(lite(tmp_path, "one")) as again:
+        async with (
+            connected(SPEC, lite(tmp_path / "link", "two")) as two,
+            connected(SPEC, lite(tmp_path, "one")) as again,
+        ):
             assert children() - before == {child}
             await two.create(SCHEMA)
             await again.upsert(records([1, 2]))
@@ -101,11 +105,11 @@ async def test_a_killed_process_leaves_the_database_to_the_next_one_at_once(tmp_
             assert other.stdout is not None
             assert (await other.stdout.receive()).strip() == b"ready"
             with pytest.raises(Unavailable, match=r"another process has .*a\.db"):
-                async with SPEC.open(lite(tmp_path, lock_wait=0)):
+                async with connected(SPEC, lite(tmp_path, lock_wait=0)):
                     pass
         finally:
             other.send_signal(signal.SIGKILL)
-    async with SPEC.open(lite(tmp_path)) as target:
+    async with connected(SPEC, lite(tmp_path)) as target:
         await target.create(SCHEMA)
         assert await target.count() == 0
 
@@ -114,14 +118,15 @@ async def test_what_is_no_lite_database_is_refused_and_leaves_no_child(tmp_path:
     before = children()
     (tmp_path / "a.db").write_bytes(b"written by Milvus Lite 2")
     with pytest.raises(InvalidRequest, match="is a file"):
-        async with SPEC.open(lite(tmp_path)):
+        async with connected(SPEC, lite(tmp_path)):
             pass
     with pytest.raises(ConfigError, match="does not exist"):
-        async with SPEC.open(lite(tmp_path / "missing")):
+        async with connected(SPEC, lite(tmp_path / "missing")):
             pass
     with pytest.raises(InvalidRequest, match="no database 'shop'"):
-        async with SPEC.open(
-            lite(tmp_path / ".." / tmp_path.name, database="shop").model_copy(update={"url": str(tmp_path / "b.db")})
+        async with connected(
+            SPEC,
+            lite(tmp_path / ".." / tmp_path.name, database="shop").model_copy(update={"url": str(tmp_path / "b.db")}),
         ):
             pass
     assert children() <= before
@@ -130,12 +135,12 @@ async def test_what_is_no_lite_database_is_refused_and_leaves_no_child(tmp_path:
 async def test_a_released_collection_is_loaded_for_reading_and_released_again(tmp_path: Path) -> None:
     config = lite(tmp_path)
     async with native(config) as other:
-        async with SPEC.open(config) as target:
+        async with connected(SPEC, config) as target:
             await target.create(SCHEMA)
             await target.upsert(records([1, 2, 3]))
             await target.finalize()
         await other.release("c")
-        async with SPEC.open(config) as target:
+        async with connected(SPEC, config) as target:
             await target.describe()
             assert await other.state("c") == 1
             assert await target.count() == 3
@@ -152,7 +157,7 @@ async def fill_and_close(folder: Path, dim: int, index: dict[str, Json] = SLOW) 
     """A new collection, closed at once after writing, with an index that takes a while to build."""
     slow = VectorField(name="embedding", kind=VectorKind.DENSE, dim=dim, metric=Metric.L2, index=index)
     values = np.random.default_rng(7).standard_normal((2_000, dim)).astype(np.float32)
-    async with SPEC.open(lite(folder)) as target:
+    async with connected(SPEC, lite(folder)) as target:
         await target.create(CollectionSchema(name="c", id_kinds=SCHEMA.id_kinds, vectors=(slow,)))
         await target.upsert(RecordBatch("", list(range(2_000)), {"embedding": DenseColumn(values)}, [{}] * 2_000))
         await target.finalize()
@@ -168,7 +173,7 @@ async def test_closing_lets_lite_finish_the_index_that_it_builds_behind_our_back
     index = index_file(tmp_path)
     before = index.stat()
     assert before.st_size > 2_000 * 768 * 4
-    async with SPEC.open(lite(tmp_path)) as target:
+    async with connected(SPEC, lite(tmp_path)) as target:
         assert await target.count() == 2_000
     assert index.stat().st_mtime_ns == before.st_mtime_ns
 
@@ -177,7 +182,7 @@ async def test_who_is_cancelled_leaves_lite_to_finish_alone(tmp_path: Path, monk
     monkeypatch.setattr("vectormigrate.adapters.milvus.lite.CANCELLED_SECONDS", 0.0)
     before = children()
     with anyio.CancelScope() as scope:
-        async with SPEC.open(lite(tmp_path)) as target:
+        async with connected(SPEC, lite(tmp_path)) as target:
             await fill_and_close(tmp_path, 768)
             assert target.capabilities
             scope.cancel()
@@ -191,7 +196,7 @@ async def test_an_index_file_that_lite_is_still_writing_is_waited_for(tmp_path: 
     index = index_file(tmp_path)
     whole = index.read_bytes()
     index.write_bytes(whole[:100])
-    async with SPEC.open(lite(tmp_path)) as target, anyio.create_task_group() as tasks:
+    async with connected(SPEC, lite(tmp_path)) as target, anyio.create_task_group() as tasks:
 
         async def finish() -> None:
             await anyio.sleep(1)
@@ -209,7 +214,7 @@ async def test_an_index_file_cut_off_by_a_kill_is_told_with_the_way_out(
     await fill_and_close(tmp_path, 4, kind)
     index = index_file(tmp_path)
     index.write_bytes(index.read_bytes()[:100])
-    async with SPEC.open(lite(tmp_path)) as target:
+    async with connected(SPEC, lite(tmp_path)) as target:
         with pytest.raises(
             InvalidRequest, match=r"remove that file, or all files in the folders called indexes"
         ) as caught:
@@ -222,7 +227,7 @@ async def test_an_index_file_cut_off_by_a_kill_is_told_with_the_way_out(
 
 async def test_a_collection_without_index_is_read_and_its_metric_called_a_guess(tmp_path: Path) -> None:
     config = lite(tmp_path)
-    async with native(config) as other, SPEC.open(config) as target:
+    async with native(config) as other, connected(SPEC, config) as target:
         await other.create("c", shape())
         await other.insert("c", records([3, 1, 2]), shape())
         (page,) = await everything(target)
@@ -241,7 +246,7 @@ async def test_declared_nullable_and_dynamic_fields_come_back_as_they_are(tmp_pa
         field("doc", T.JSON, nullable=True),
         field("tags", T.Array, {"max_capacity": 3, "max_length": 9}, element_type=T.VarChar, nullable=True),
     )
-    async with native(config) as other, SPEC.open(config) as target:
+    async with native(config) as other, connected(SPEC, config) as target:
         await other.create("c", wanted, properties=pairs({"collection.ttl.seconds": 999_999}))
         await other.index("c", index_type="HNSW", metric_type="IP", params='{"M": 9, "efConstruction": 33}')
         rows: list[Any] = [
@@ -262,7 +267,7 @@ async def test_declared_nullable_and_dynamic_fields_come_back_as_they_are(tmp_pa
             "tags": (FieldType.LIST, True, FieldType.STRING),
         }
         assert target.capabilities.reserved_fields == {"$meta", "key"}
-        async with SPEC.open(lite(tmp_path, "copy")) as copy:
+        async with connected(SPEC, lite(tmp_path, "copy")) as copy:
             await copy.create(schema)
             assert await copy.upsert(page) == []
             again = await copy.describe()
@@ -276,7 +281,7 @@ async def test_declared_nullable_and_dynamic_fields_come_back_as_they_are(tmp_pa
 
 async def test_a_json_field_rejects_what_lite_would_not_return(tmp_path: Path) -> None:
     config = lite(tmp_path)
-    async with native(config) as other, SPEC.open(config) as target:
+    async with native(config) as other, connected(SPEC, config) as target:
         await other.create("c", shape(int_pk(), floats(), field("doc", T.JSON)))
         refused: list[Any] = [{"doc": value} for value in ("plain text", "7", "", 7, 1.5, True)]
         rejects = await target.upsert(records(list(range(6)), refused))
@@ -288,7 +293,7 @@ async def test_a_json_field_rejects_what_lite_would_not_return(tmp_path: Path) -
 
 
 async def test_a_record_moves_when_it_is_written_to_another_namespace(tmp_path: Path) -> None:
-    async with SPEC.open(lite(tmp_path)) as target:
+    async with connected(SPEC, lite(tmp_path)) as target:
         await target.create(SCHEMA)
         await target.upsert(records([1, 2], namespace="a"))
         await target.upsert(records([1], [{"n": 1}], namespace="b"))
@@ -303,7 +308,7 @@ async def test_a_record_moves_when_it_is_written_to_another_namespace(tmp_path: 
 async def test_a_collection_with_a_partition_key_has_one_namespace(tmp_path: Path) -> None:
     config = lite(tmp_path)
     wanted = shape(int_pk(), floats(), field("tenant", T.VarChar, {"max_length": 9}, is_partition_key=True))
-    async with native(config) as other, SPEC.open(config) as target:
+    async with native(config) as other, connected(SPEC, config) as target:
         await other.create("c", wanted, num_partitions=4)
         rows = [{"tenant": f"t{number % 7}"} for number in range(30)]
         assert await target.upsert(records(list(range(30)), rows)) == []
@@ -324,7 +329,11 @@ async def test_the_output_of_a_function_is_neither_read_nor_written_but_made_aga
         name="f", type=sp.FunctionType.BM25, input_field_names=["text"], output_field_names=["words"]
     )
     wanted = shape(int_pk(), floats(), text, field("words", T.SparseFloatVector), functions=[bm25])
-    async with native(config) as other, SPEC.open(config) as target, SPEC.open(lite(tmp_path, "copy")) as copy:
+    async with (
+        native(config) as other,
+        connected(SPEC, config) as target,
+        connected(SPEC, lite(tmp_path, "copy")) as copy,
+    ):
         await other.create("c", wanted)
         await other.index("c")
         await other.index("c", "words", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
@@ -343,7 +352,7 @@ async def test_the_output_of_a_function_is_neither_read_nor_written_but_made_aga
 
 async def test_weights_of_zero_which_lite_forgets_are_rejected(tmp_path: Path) -> None:
     words = VectorField(name="words", kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT)
-    async with SPEC.open(lite(tmp_path)) as target:
+    async with connected(SPEC, lite(tmp_path)) as target:
         await target.create(CollectionSchema(name="c", id_kinds=SCHEMA.id_kinds, vectors=(*SCHEMA.vectors, words)))
         column = SparseColumn(np.array([0, 2], np.int64), np.array([1, 5], np.uint32), np.array([0, 2], np.float32))
         (reject,) = await target.upsert(records([1], words=column))
@@ -352,11 +361,11 @@ async def test_weights_of_zero_which_lite_forgets_are_rejected(tmp_path: Path) -
 
 async def test_a_source_opened_by_its_alias_is_the_collection(tmp_path: Path) -> None:
     config = lite(tmp_path)
-    async with native(config) as other, SPEC.open(config) as target:
+    async with native(config) as other, connected(SPEC, config) as target:
         await target.create(SCHEMA)
         await target.upsert(records([1, 2]))
         await other.alias("c", "current")
-        async with SPEC.open(lite(tmp_path, "current")) as aliased:
+        async with connected(SPEC, lite(tmp_path, "current")) as aliased:
             assert (await aliased.describe()).name == "current"
             assert (await aliased.describe()).extras["milvus"]["aliases"] == ["current"]
             (page,) = await everything(aliased)

@@ -17,6 +17,7 @@ import pytest
 from tests.adapters.milvus.native import native
 from tests.adapters.milvus.shapes import SCHEMA, T, everything, field, floats, int_pk, layout, records, shape, text_pk
 from tests.harness.milvus_server import standalone
+from tests.support.connected import connected
 from vectormigrate.adapters.milvus import SPEC, MilvusConfig, reader
 from vectormigrate.adapters.milvus.encode import encode
 from vectormigrate.adapters.milvus.indexes import pairs
@@ -51,26 +52,26 @@ def config(url: str) -> MilvusConfig:
 
 async def test_a_released_source_is_refused_or_loaded_for_reading_and_released_again(config: MilvusConfig) -> None:
     async with native(config) as other:
-        async with SPEC.open(config) as target:
+        async with connected(SPEC, config) as target:
             await target.create(SCHEMA)
             await target.upsert(records([1, 2, 3]))
             await target.finalize()
         assert await other.state(config.collection) == 3
         await other.release(config.collection)
-        async with SPEC.open(config) as source:
+        async with connected(SPEC, config) as source:
             await source.describe()
             with pytest.raises(InvalidRequest, match=r"is released.*load=true"):
                 await source.count()
             with pytest.raises(InvalidRequest, match=r"is released.*load=true"):
                 await source.fetch([2], "")
             assert await other.state(config.collection) == 1
-        async with SPEC.open(config.model_copy(update={"load": True})) as source:
+        async with connected(SPEC, config.model_copy(update={"load": True})) as source:
             assert await source.count() == 3
             await other.release(config.collection)
             assert (await source.fetch([2], "")).ids == [2]
             assert await other.state(config.collection) == 3
         assert await other.state(config.collection) == 1
-        async with SPEC.open(config) as target:
+        async with connected(SPEC, config) as target:
             await target.drop()
 
 
@@ -78,11 +79,11 @@ async def test_a_scan_asks_ahead_and_leaves_no_query_behind(
     config: MilvusConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "READ_ROWS", 4)
-    async with SPEC.open(config) as target:
+    async with connected(SPEC, config) as target:
         await target.create(SCHEMA)
         await target.upsert(records(list(range(12))))
         await target.finalize()
-    async with native(config) as other, SPEC.open(config) as source:
+    async with native(config) as other, connected(SPEC, config) as source:
         (partition,) = await source.partitions(1)
         before = asyncio.all_tasks()
         async with aclosing(source.scan(partition, page_rows=2)) as pages:
@@ -106,7 +107,7 @@ async def test_a_scan_asks_ahead_and_leaves_no_query_behind(
 
 
 async def test_a_source_without_index_says_what_to_do(config: MilvusConfig) -> None:
-    async with native(config) as other, SPEC.open(config) as source:
+    async with native(config) as other, connected(SPEC, config) as source:
         await other.create(config.collection, shape())
         with pytest.raises(InvalidRequest, match=r"'embedding' has no index.*create an index"):
             await source.count()
@@ -133,7 +134,7 @@ async def test_a_collection_is_restored_from_its_description(config: MilvusConfi
         for n in range(40)
     ]
     copy = config.model_copy(update={"collection": config.collection + "_copy"})
-    async with native(config) as other, SPEC.open(config) as source, SPEC.open(copy) as target:
+    async with native(config) as other, connected(SPEC, config) as source, connected(SPEC, copy) as target:
         properties = {"collection.ttl.seconds": 999_999, "mine": "é"}
         await other.create(
             config.collection, wanted, num_partitions=7, properties=pairs(properties), consistency_level=1
@@ -190,7 +191,7 @@ async def test_every_scalar_type_of_the_server_comes_back_exactly_and_is_made_ag
         for n in ids
     ]
     copy = config.model_copy(update={"collection": config.collection + "_copy"})
-    async with native(config) as other, SPEC.open(config) as source, SPEC.open(copy) as target:
+    async with native(config) as other, connected(SPEC, config) as source, connected(SPEC, copy) as target:
         await other.create(config.collection, wanted)
         for name in ("embedding", f"f{T.Int32}", f"f{T.VarChar}"):
             kind = {"embedding": "FLAT", f"f{T.VarChar}": "Trie"}.get(name, "STL_SORT")
@@ -239,7 +240,7 @@ async def test_an_index_that_an_old_server_cannot_build_is_replaced_and_keeps_no
     vector = pb.IndexDescription(
         field_name="embedding", index_name="v", params=pairs({"index_type": "FLAT", "metric_type": "L2"})
     )
-    async with SPEC.open(config) as target:
+    async with connected(SPEC, config) as target:
         await target.create(schema_of("c", newer, [vector, *indexes], []))
         made = {
             item["field_name"]: item["params"]["index_type"]
@@ -258,7 +259,7 @@ async def test_fields_that_an_old_server_cannot_hold_go_into_the_dynamic_field(c
     fields = layout(
         int_pk(), floats(), field("year", T.Int64, nullable=True), field("place", T.Geometry), dynamic=False
     )
-    async with SPEC.open(config) as target:
+    async with connected(SPEC, config) as target:
         await target.create(SCHEMA)
         base = await target.describe()
         await target.drop()
@@ -288,7 +289,7 @@ async def test_fields_that_an_old_server_cannot_hold_go_into_the_dynamic_field(c
 async def test_what_would_break_an_old_server_is_not_even_sent(config: MilvusConfig, item: VectorField) -> None:
     if URL is not None:
         pytest.skip("for Milvus 2.3")
-    async with SPEC.open(config) as target:
+    async with connected(SPEC, config) as target:
         with pytest.raises(InvalidRequest):
             await target.create(replace(SCHEMA, vectors=(item,)))
         async with native(config) as other:
@@ -296,7 +297,7 @@ async def test_what_would_break_an_old_server_is_not_even_sent(config: MilvusCon
 
 
 async def test_the_id_field_is_called_as_another_database_wished(config: MilvusConfig) -> None:
-    async with SPEC.open(config) as target:
+    async with connected(SPEC, config) as target:
         assert target.capabilities.reserved_fields == {"$meta", "id"}
         await target.create(replace(SCHEMA, extras={"id_field": "doc_id"}))
         assert await target.upsert(records([1], [{"id": "mine"}])) == []
@@ -308,7 +309,7 @@ async def test_the_id_field_is_called_as_another_database_wished(config: MilvusC
 
 
 async def test_writing_into_a_collection_that_makes_its_own_ids_is_refused(config: MilvusConfig) -> None:
-    async with native(config) as other, SPEC.open(config) as target:
+    async with native(config) as other, connected(SPEC, config) as target:
         await other.create(config.collection, shape(int_pk(autoID=True), floats()))
         assert (await target.describe()).extras["milvus"]["pk"]["auto_id"] is True
         with pytest.raises(InvalidRequest, match=r"autoID.*let vectormigrate create"):
@@ -321,13 +322,13 @@ async def test_writing_into_a_collection_that_makes_its_own_ids_is_refused(confi
 
 
 async def test_rows_that_share_an_id_are_counted_by_the_server_and_can_be_counted_once(config: MilvusConfig) -> None:
-    async with native(config) as other, SPEC.open(config) as source:
+    async with native(config) as other, connected(SPEC, config) as source:
         await source.create(SCHEMA)
         for _ in range(3):
             await other.insert(config.collection, records([1, 2]), shape())
         assert await source.count() == 6
         exact = config.model_copy(update={"count_by_scan": True})
-        async with SPEC.open(exact) as careful:
+        async with connected(SPEC, exact) as careful:
             assert await careful.count() == await careful.count("") == 2
         (page,) = await everything(source)
         assert page.ids == [1, 2]
@@ -340,7 +341,7 @@ async def test_rows_that_share_an_id_are_counted_by_the_server_and_can_be_counte
 
 async def test_the_smallest_id_can_be_written_read_cut_at_and_deleted(config: MilvusConfig) -> None:
     low = -(2**63)
-    async with SPEC.open(config) as target:
+    async with connected(SPEC, config) as target:
         await target.create(SCHEMA)
         ids = [low, low + 1, -1, 0, 2**63 - 2]
         assert await target.upsert(records(ids)) == []
@@ -354,7 +355,7 @@ async def test_the_smallest_id_can_be_written_read_cut_at_and_deleted(config: Mi
 
 
 async def test_partitions_made_while_the_collection_is_loaded_can_be_read_at_once(config: MilvusConfig) -> None:
-    async with SPEC.open(config) as target, SPEC.open(config) as other:
+    async with connected(SPEC, config) as target, connected(SPEC, config) as other:
         await target.create(SCHEMA)
         await target.upsert(records([1]))
         await target.finalize()
@@ -371,7 +372,7 @@ async def test_partitions_made_while_the_collection_is_loaded_can_be_read_at_onc
 
 
 async def test_records_larger_than_one_answer_are_read_in_several(config: MilvusConfig) -> None:
-    async with SPEC.open(config) as target:
+    async with connected(SPEC, config) as target:
         await target.create(SCHEMA)
         rows: list[Any] = [{"text": f"{number:04d}" * 15_000} for number in range(1500)]
         for start in range(0, 1500, 250):
@@ -389,12 +390,12 @@ async def test_records_larger_than_one_answer_are_read_in_several(config: Milvus
 
 async def test_an_alias_that_moves_does_not_move_an_open_source(config: MilvusConfig) -> None:
     alias = f"a_{uuid4().hex[:12]}"
-    async with native(config) as other, SPEC.open(config) as target:
+    async with native(config) as other, connected(SPEC, config) as target:
         await target.create(SCHEMA)
         await target.upsert(records([1, 2]))
         await target.finalize()
         await other.alias(config.collection, alias)
-        async with SPEC.open(config.model_copy(update={"collection": alias})) as source:
+        async with connected(SPEC, config.model_copy(update={"collection": alias})) as source:
             assert (await source.describe()).name == alias
             described = await source.describe()
             assert alias in described.extras["milvus"]["aliases"]
@@ -408,13 +409,13 @@ async def test_another_database_is_another_place(config: MilvusConfig) -> None:
     name = f"d_{uuid4().hex[:12]}"
     elsewhere = config.model_copy(update={"database": name})
     with pytest.raises(InvalidRequest, match="database"):
-        async with SPEC.open(elsewhere):
+        async with connected(SPEC, elsewhere):
             pass
-    async with native(config) as other, SPEC.open(config) as here:
+    async with native(config) as other, connected(SPEC, config) as here:
         await other.client.call(pb.CreateDatabaseRequest(db_name=name), cp.Status)
         await here.create(SCHEMA)
         await here.upsert(records([1, 2]))
-        async with SPEC.open(elsewhere) as there:
+        async with connected(SPEC, elsewhere) as there:
             await there.create(SCHEMA)
             await there.upsert(records([7]))
             assert (await there.count(), await here.count()) == (1, 2)
@@ -429,7 +430,7 @@ async def test_another_database_is_another_place(config: MilvusConfig) -> None:
 async def test_dynamic_keys_of_other_clients_are_kept_even_when_they_are_called_like_a_field(
     config: MilvusConfig,
 ) -> None:
-    async with native(config) as other, SPEC.open(config) as source:
+    async with native(config) as other, connected(SPEC, config) as source:
         await source.create(SCHEMA)
         fields = encode(records([1]), layout(), lite=False).fields
         fields[1].scalars.json_data.data[0] = b'{"id": 5, "embedding": "x", "big": 36893488147419103232}'
@@ -443,13 +444,13 @@ async def test_a_server_that_does_not_answer_is_unavailable_within_the_connect_t
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with anyio.fail_after(20), pytest.raises(Unavailable, match=r"no answer|UNAVAILABLE"):
-            async with SPEC.open(MilvusConfig(url=url, collection="c", connect_timeout=0.5)):
+            async with connected(SPEC, MilvusConfig(url=url, collection="c", connect_timeout=0.5)):
                 pass
 
 
 async def divided(config: MilvusConfig) -> None:
     """A collection with the partitions a and b, one record in each, of which only a is loaded."""
-    async with SPEC.open(config) as target:
+    async with connected(SPEC, config) as target:
         await target.create(SCHEMA)
         await target.upsert(records([1], namespace="a"))
         await target.upsert(records([2], namespace="b"))
@@ -461,16 +462,16 @@ async def divided(config: MilvusConfig) -> None:
 
 async def test_partitions_that_are_not_loaded_are_refused_or_loaded_but_never_left_out(config: MilvusConfig) -> None:
     await divided(config)
-    async with SPEC.open(config) as source:
+    async with connected(SPEC, config) as source:
         assert await source.count("a") == 1
         with pytest.raises(InvalidRequest, match=r"partition .* is released.*load=true"):
             await source.count()
         with pytest.raises(InvalidRequest, match="is released"):
             await source.partitions(1)
-    async with SPEC.open(config.model_copy(update={"load": True})) as source:
+    async with connected(SPEC, config.model_copy(update={"load": True})) as source:
         assert await source.count() == 2
         assert sorted(item for batch in await everything(source) for item in batch.ids) == [1, 2]
-    async with SPEC.open(config) as source:
+    async with connected(SPEC, config) as source:
         assert await source.count("a") == 1
         with pytest.raises(InvalidRequest, match="is released"):
             await source.count("b")
@@ -488,13 +489,13 @@ async def test_readers_wait_until_what_another_one_is_loading_can_be_read_whole(
         loading.set()
         for _ in range(5):
             # As long as it takes: a count waits for the server's clock, as that of the other reader would.
-            async with SPEC.open(config) as other:
+            async with connected(SPEC, config) as other:
                 assert await other.count("a") == 1
         await served(session, collection, partitions)
         order.append("served")
 
     monkeypatch.setattr(Session, "_until_served", slow)
-    async with SPEC.open(config.model_copy(update={"load": True})) as source, anyio.create_task_group() as group:
+    async with connected(SPEC, config.model_copy(update={"load": True})) as source, anyio.create_task_group() as group:
 
         async def count() -> None:
             order.append(f"counted {await source.count('b')}")

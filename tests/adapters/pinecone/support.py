@@ -12,8 +12,9 @@ from pinecone import AsyncPinecone, RetryConfig
 from pydantic import SecretStr
 
 from tests.emulators.pinecone import Emulator
+from tests.support.connected import connected
+from vectormigrate.adapter import Target
 from vectormigrate.adapters.pinecone import SPEC, PineconeConfig
-from vectormigrate.adapters.pinecone.adapter import PineconeIndex
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.schema import CollectionSchema, Metric, VectorField, VectorKind
@@ -63,15 +64,15 @@ def sparse_column(rows: Sequence[dict[int, float]]) -> SparseColumn:
 
 
 @asynccontextmanager
-async def opened(emulator: Emulator, name: str, **options: Any) -> AsyncGenerator[PineconeIndex, None]:
-    async with SPEC.open(config(emulator, name, **options)) as index:
+async def opened(emulator: Emulator, name: str, **options: Any) -> AsyncGenerator[Target, None]:
+    async with connected(SPEC, config(emulator, name, **options)) as index:
         yield index
 
 
 @asynccontextmanager
 async def fresh(
     emulator: Emulator, wanted: CollectionSchema | None = None, **options: Any
-) -> AsyncGenerator[tuple[PineconeIndex, str], None]:
+) -> AsyncGenerator[tuple[Target, str], None]:
     """A new index and its name; dropped at the end."""
     name = f"t-{uuid4().hex[:12]}"
     async with opened(emulator, name, **options) as index:

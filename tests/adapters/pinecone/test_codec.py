@@ -14,6 +14,7 @@ from pinecone import ApiError, ForbiddenError, PineconeTimeoutError, PineconeVal
 from pydantic import SecretStr, ValidationError
 
 from tests.adapters.pinecone.support import dense, records, sparse, sparse_column
+from tests.support.connected import connected
 from vectormigrate.adapters.pinecone import CAPABILITIES, DOCUMENTS, SPEC, PineconeConfig
 from vectormigrate.adapters.pinecone.decode import batch_of
 from vectormigrate.adapters.pinecone.encode import AMBIGUOUS, encode, requests
@@ -260,7 +261,7 @@ async def test_a_missing_or_unusable_key_is_an_auth_error(monkeypatch: pytest.Mo
     monkeypatch.delenv("PINECONE_API_KEY", raising=False)
     for key in ("", "pcsk_with\nnewline"):
         with pytest.raises(AuthFailed) as caught:
-            async with SPEC.open(PineconeConfig(collection="c", api_key=SecretStr(key))):
+            async with connected(SPEC, PineconeConfig(collection="c", api_key=SecretStr(key))):
                 pass
         assert "pcsk_with" not in str(caught.value)
     assert "PINECONE_API_KEY" not in os.environ

@@ -23,6 +23,7 @@ from tests.adapters.pinecone.support import (
 )
 from tests.conformance.data import read_all, rows_of, scan
 from tests.emulators.pinecone import Emulator, Fault
+from tests.support.connected import connected
 from vectormigrate.adapters.pinecone import SPEC, PineconeConfig
 from vectormigrate.adapters.pinecone.capabilities import NOTE_NAMESPACE
 from vectormigrate.errors import (
@@ -455,7 +456,7 @@ async def test_a_wrong_key_is_refused_and_never_shown(emulator: Emulator, caplog
     caplog.set_level(logging.DEBUG)
     wrong = "pcsk_wrong_0987654321"
     with pytest.raises(AuthFailed) as caught:
-        async with SPEC.open(PineconeConfig(url=emulator.url, collection="any", api_key=SecretStr(wrong))):
+        async with connected(SPEC, PineconeConfig(url=emulator.url, collection="any", api_key=SecretStr(wrong))):
             pass
     chain: BaseException | None = caught.value
     while chain is not None:

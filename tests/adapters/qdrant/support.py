@@ -12,6 +12,7 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient
 
 from tests.emulators.qdrant import Emulator
+from tests.support.connected import connected
 from vectormigrate.adapter import Target
 from vectormigrate.adapters.qdrant import SPEC, QdrantConfig
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
@@ -43,7 +44,7 @@ async def created(
     server: Emulator, schema: CollectionSchema = SCHEMA, name: str | None = None, **options: Any
 ) -> AsyncGenerator[Target, None]:
     """A new collection, dropped at the end."""
-    async with SPEC.open(config(server, name or new_name(), **options)) as target:
+    async with connected(SPEC, config(server, name or new_name(), **options)) as target:
         await target.create(schema)
         try:
             yield target

@@ -9,6 +9,7 @@ import pytest
 
 from tests.adapters.qdrant.support import FIELD, SCHEMA, call, config, created, new_name, records
 from tests.emulators.qdrant import Emulator
+from tests.support.connected import connected
 from vectormigrate.adapters.qdrant import SPEC
 from vectormigrate.errors import TerminalError, TimedOut, Unavailable
 from vectormigrate.model.schema import CollectionSchema
@@ -67,9 +68,9 @@ async def test_a_later_run_restores_what_a_crashed_one_left(any_server: Emulator
     name = new_name()
     optimizers = {"indexing_threshold": 777, "deleted_threshold": 0.4}
     schema = replace(SCHEMA, extras={"qdrant": {"optimizers": optimizers}}, note={"version": 1})
-    async with SPEC.open(config(any_server, name)) as first:
+    async with connected(SPEC, config(any_server, name)) as first:
         await first.create(schema)
-    async with SPEC.open(config(any_server, name, bulk_load="off")) as second:
+    async with connected(SPEC, config(any_server, name, bulk_load="off")) as second:
         await second.set_note({"version": 2})
         assert (await second.describe()).extras["qdrant"]["optimizers"] == optimizers
         any_server.fault("update", status=503)
@@ -87,7 +88,7 @@ async def test_a_collection_of_somebody_else_is_not_switched(server: Emulator) -
     body = {"vectors": {"size": 4, "distance": "Dot"}}
     call(server, "PUT", f"collections/{name}", body)
     before = settings(server, name)
-    async with SPEC.open(config(server, name)) as target:
+    async with connected(SPEC, config(server, name)) as target:
         await target.upsert(records([1]))
         await target.finalize()
         assert settings(server, name) == before

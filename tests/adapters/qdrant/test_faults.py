@@ -10,6 +10,7 @@ import pytest
 
 from tests.adapters.qdrant.support import SCHEMA, config, created, everything, new_name, records
 from tests.emulators.qdrant import Emulator, emulator
+from tests.support.connected import connected
 from vectormigrate.adapters.qdrant import SPEC
 from vectormigrate.adapters.qdrant.errors import HttpError, NotCompleted
 from vectormigrate.errors import (
@@ -155,10 +156,10 @@ async def test_a_wrong_key_is_refused_at_opening_and_never_shown() -> None:
     with emulator(api_key="right") as locked:
         for key in ("wrong-secret", None):
             with pytest.raises(AuthFailed) as caught:
-                async with SPEC.open(config(locked, "c", api_key=key)):
+                async with connected(SPEC, config(locked, "c", api_key=key)):
                     pass
             assert "wrong-secret" not in f"{caught.value!r} {caught.value}"
-        async with SPEC.open(config(locked, "c", api_key="right")) as target:
+        async with connected(SPEC, config(locked, "c", api_key="right")) as target:
             await target.create(SCHEMA)
             await target.upsert(records([1]))
             assert await target.count() == 1
@@ -175,7 +176,7 @@ async def test_without_grpc_everything_goes_over_rest() -> None:
 
 async def test_a_server_that_is_no_qdrant_is_named_so(server: Emulator) -> None:
     with pytest.raises(InvalidRequest, match="no Qdrant"):
-        async with SPEC.open(config(server, "c", url=f"{server.url}/collections")):
+        async with connected(SPEC, config(server, "c", url=f"{server.url}/collections")):
             pass
 
 
@@ -255,7 +256,7 @@ def test_vendor_errors_become_ours(error: Exception, operation: str, kind: type[
 
 
 async def test_a_missing_collection_is_told_from_one_that_cannot_be_read(server: Emulator) -> None:
-    async with SPEC.open(config(server, new_name())) as target:
+    async with connected(SPEC, config(server, new_name())) as target:
         with pytest.raises(CollectionNotFound):
             await target.count()
         server.fault("info", status=503)

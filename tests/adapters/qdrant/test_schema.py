@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tests.adapters.qdrant.support import FIELD, SCHEMA, call, config, created, everything, new_name, records
 from tests.emulators.qdrant import Emulator, emulator
+from tests.support.connected import connected
 from vectormigrate.adapters.qdrant import SPEC, QdrantConfig
 from vectormigrate.adapters.qdrant.capabilities import parse_version
 from vectormigrate.errors import InvalidRequest
@@ -86,7 +87,7 @@ async def test_a_collection_with_default_settings_carries_none(server: Emulator)
     async with created(server) as target:
         assert (await target.describe()).extras == {}
         name = (await target.describe()).name
-        async with SPEC.open(config(server, name, settings="all")) as full:
+        async with connected(SPEC, config(server, name, settings="all")) as full:
             assert (await full.describe()).extras["qdrant"]["hnsw_config"]["m"] == 16
 
 
@@ -104,7 +105,7 @@ async def test_settings_of_zero_and_false_are_settings(server: Emulator) -> None
     }
     call(server, "PUT", f"collections/{name}", body)
     before = call(server, "GET", f"collections/{name}")["config"]
-    async with SPEC.open(config(server, name)) as source:
+    async with connected(SPEC, config(server, name)) as source:
         found = await source.describe()
         await source.drop()
     async with created(server, found, name) as target:
@@ -118,7 +119,7 @@ async def test_unknown_settings_are_kept(server: Emulator) -> None:
     name = new_name()
     body = {"vectors": {"size": 4, "distance": "Dot", "on_disk": True, "brand_new": {"x": 1}}}
     call(server, "PUT", f"collections/{name}", body)
-    async with SPEC.open(config(server, name)) as target:
+    async with connected(SPEC, config(server, name)) as target:
         found = (await target.describe()).extras["qdrant"]["vectors"][""]
         assert found == {"on_disk": True, "brand_new": {"x": 1}}
         await target.drop()
@@ -132,7 +133,7 @@ async def test_aliases_are_reported_and_can_be_read_through(server: Emulator) ->
         call(server, "POST", "collections/aliases", {"actions": [action]})
         assert any(alias in item.detail for item in (await target.describe()).settings)
         await target.upsert(records([1, 2]))
-        async with SPEC.open(config(server, alias)) as through:
+        async with connected(SPEC, config(server, alias)) as through:
             assert await through.count() == 2
             assert (await through.describe()).vectors == SCHEMA.vectors
 
@@ -151,7 +152,7 @@ async def test_an_old_server_keeps_the_note_in_a_collection_of_ours(old_server: 
         assert (await target.describe()).vectors == VECTORS
     assert "_vm_notes" not in names()
     with pytest.raises(InvalidRequest, match="reserved"):
-        async with SPEC.open(config(old_server, "_vm_notes")) as target:
+        async with connected(SPEC, config(old_server, "_vm_notes")) as target:
             await target.create(SCHEMA)
 
 
@@ -200,7 +201,7 @@ async def test_settings_that_an_older_server_lacks_are_not_sent(old_server: Emul
 
 async def test_a_server_that_is_too_old_is_refused() -> None:
     with emulator(version="1.12.5") as ancient, pytest.raises(InvalidRequest, match=r"1\.12\.5.*1\.15"):
-        async with SPEC.open(config(ancient, "c")):
+        async with connected(SPEC, config(ancient, "c")):
             pass
 
 

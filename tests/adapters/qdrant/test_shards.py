@@ -9,6 +9,7 @@ import pytest
 
 from tests.adapters.qdrant.support import SCHEMA, call, config, created, everything, new_name, records
 from tests.emulators.qdrant import Emulator
+from tests.support.connected import connected
 from vectormigrate.adapters.qdrant import SPEC
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.batch import Metadata
@@ -37,7 +38,7 @@ def any_server(request: pytest.FixtureRequest) -> Emulator:
 @both
 async def test_one_id_under_several_shard_keys_is_several_records(any_server: Emulator, prefer_grpc: bool) -> None:
     name = sharded(any_server, ["eu", "us", 7])
-    async with SPEC.open(config(any_server, name, prefer_grpc=prefer_grpc)) as target:
+    async with connected(SPEC, config(any_server, name, prefer_grpc=prefer_grpc)) as target:
         assert target.capabilities.ids_per_namespace
         assert await target.namespaces() == ["7", "eu", "us"]
         assert await target.count() == 6
@@ -53,13 +54,13 @@ async def test_one_id_under_several_shard_keys_is_several_records(any_server: Em
 @both
 async def test_a_named_shard_key_is_the_whole_collection(server: Emulator, prefer_grpc: bool) -> None:
     name = sharded(server, ["eu", "us"])
-    async with SPEC.open(config(server, name, shard_key="eu", prefer_grpc=prefer_grpc)) as target:
+    async with connected(SPEC, config(server, name, shard_key="eu", prefer_grpc=prefer_grpc)) as target:
         assert await target.namespaces() == [""]
         await target.upsert(records([3]))
         await target.upsert(records([4], namespace="tenant"))
         await target.delete([1], "")
         assert set(await everything(target)) == {("", 2), ("", 3), ("tenant", 4)}
-    async with SPEC.open(config(server, name, shard_key="us", prefer_grpc=prefer_grpc)) as other:
+    async with connected(SPEC, config(server, name, shard_key="us", prefer_grpc=prefer_grpc)) as other:
         assert await other.count() == 2
         await other.drop()
 
@@ -82,17 +83,17 @@ async def test_what_would_hide_records_is_refused(server: Emulator) -> None:
     name = sharded(server, ["eu", "us"])
     for options in ({"namespace_field": "key"}, {"divide_by": "payload"}):
         with pytest.raises(InvalidRequest, match="name the shard_key"):
-            async with SPEC.open(config(server, name, **options)):
+            async with connected(SPEC, config(server, name, **options)):
                 pass
     mixed = sharded(server, [7, "7"])
     with pytest.raises(InvalidRequest, match="as a number and as text"):
-        async with SPEC.open(config(server, mixed)):
+        async with connected(SPEC, config(server, mixed)):
             pass
     async with created(server) as target:
         plain = (await target.describe()).name
         await target.upsert(records([1]))
         with pytest.raises(InvalidRequest, match="no custom sharding"):
-            async with SPEC.open(config(server, plain, shard_key="eu")):
+            async with connected(SPEC, config(server, plain, shard_key="eu")):
                 pass
 
 
@@ -105,10 +106,10 @@ async def test_the_users_own_tenant_field_gives_the_namespaces(server: Emulator,
     payloads: list[dict[str, Any]] = [{"user": "ann", "x": 1}, {"user": "bob"}, {}, {"user": None}, {"user": []}]
     points = [{"id": number, "vector": [1, 2, 3, 4], "payload": item} for number, item in enumerate(payloads)]
     call(server, "PUT", f"collections/{name}/points?wait=true", {"points": points})
-    async with SPEC.open(config(server, name, prefer_grpc=prefer_grpc)) as plain:
+    async with connected(SPEC, config(server, name, prefer_grpc=prefer_grpc)) as plain:
         assert any("namespace_field" in text for text in (await plain.describe()).warnings)
         assert await everything(plain) == {("", number): item for number, item in enumerate(payloads)}
-    async with SPEC.open(config(server, name, namespace_field="user", prefer_grpc=prefer_grpc)) as target:
+    async with connected(SPEC, config(server, name, namespace_field="user", prefer_grpc=prefer_grpc)) as target:
         assert await target.namespaces() == ["", "ann", "bob"]
         assert await everything(target, 4) == {
             ("ann", 0): {"x": 1},
@@ -132,7 +133,7 @@ async def test_a_tenant_field_that_is_not_one_text_is_refused_instead_of_hidden(
     call(server, "PUT", f"collections/{name}/index?wait=true", {"field_name": "user", "field_schema": "keyword"})
     points = [{"id": 1, "vector": [1, 2, 3, 4], "payload": {"user": value}}]
     call(server, "PUT", f"collections/{name}/points?wait=true", {"points": points})
-    async with SPEC.open(config(server, name, namespace_field="user")) as target:
+    async with connected(SPEC, config(server, name, namespace_field="user")) as target:
         with pytest.raises(InvalidRequest, match="cannot be read as"):
             await target.namespaces()
 
@@ -151,7 +152,7 @@ async def test_an_id_moves_between_namespaces_and_reserved_keys_are_rejected(ser
 
 async def test_a_reader_that_opened_before_the_first_namespace_does_not_mix_them_up(server: Emulator) -> None:
     name = new_name()
-    async with created(server, name=name) as writer, SPEC.open(config(server, name)) as reader:
+    async with created(server, name=name) as writer, connected(SPEC, config(server, name)) as reader:
         await writer.upsert(records([1, 2]))
         assert (await reader.fetch([1, 2], "")).ids == [1, 2]
         await writer.upsert(records([2, 3], namespace="late"))
@@ -180,7 +181,7 @@ async def test_a_tenant_field_and_its_index_come_back_without_the_option(
     name = new_name()
     call(any_server, "PUT", f"collections/{name}", {"vectors": {"size": 4, "distance": "Dot"}})
     call(any_server, "PUT", f"collections/{name}/index?wait=true", {"field_name": "tenant", "field_schema": TENANT})
-    async with SPEC.open(config(any_server, name, namespace_field="tenant")) as source:
+    async with connected(SPEC, config(any_server, name, namespace_field="tenant")) as source:
         await source.upsert(records([1], [{"n": 1}], "ann"))
         await source.upsert(records([2], [{"n": 2}]))
         shape = await source.describe()
@@ -198,7 +199,7 @@ async def test_a_tenant_field_and_its_index_come_back_without_the_option(
         body = {"limit": 9, "with_payload": True}
         points = call(any_server, "POST", f"collections/{copy}/points/scroll", body)["points"]
         assert [item["payload"] for item in points] == [{"n": 1, "tenant": "ann"}, {"n": 2}]
-        async with SPEC.open(config(any_server, copy)) as again:
+        async with connected(SPEC, config(any_server, copy)) as again:
             assert await again.namespaces() == ["", "ann"]
             assert replace(await again.describe(), name="") == replace(shape, name="")
 

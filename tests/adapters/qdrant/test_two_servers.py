@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tests.adapters.qdrant.support import SCHEMA, call, config, everything, new_name, records
 from tests.emulators.qdrant import Emulator, emulator
+from tests.support.connected import connected
 from vectormigrate.adapter import Target
 from vectormigrate.adapters.qdrant import SPEC, QdrantConfig
 from vectormigrate.errors import TerminalError
@@ -48,13 +49,13 @@ def crossed(near: Emulator, far: Emulator, name: str, **options: object) -> Qdra
 
 
 async def opened(settings: QdrantConfig) -> None:
-    async with SPEC.open(settings):
+    async with connected(SPEC, settings):
         pass
 
 
 @asynccontextmanager
 async def filled(server: Emulator, name: str, ids: list[int]) -> AsyncGenerator[Target, None]:
-    async with SPEC.open(config(server, name)) as target:
+    async with connected(SPEC, config(server, name)) as target:
         await target.create(SCHEMA)
         try:
             await target.upsert(records(ids))
@@ -65,7 +66,7 @@ async def filled(server: Emulator, name: str, ids: list[int]) -> AsyncGenerator[
 
 async def test_a_new_collection_is_refused_and_leaves_nothing_on_either_server(near: Emulator, far: Emulator) -> None:
     name = new_name()
-    async with SPEC.open(crossed(near, far, name)) as target:
+    async with connected(SPEC, crossed(near, far, name)) as target:
         with pytest.raises(TerminalError, match=TWO) as caught:
             await target.create(SCHEMA)
     assert "grpc_port" in str(caught.value)
@@ -100,7 +101,11 @@ async def test_a_collection_made_by_others_after_opening_is_looked_at_before_it_
     near: Emulator, far: Emulator
 ) -> None:
     name = new_name()
-    async with SPEC.open(crossed(near, far, name)) as target, filled(near, name, []), filled(far, name, []) as there:
+    async with (
+        connected(SPEC, crossed(near, far, name)) as target,
+        filled(near, name, []),
+        filled(far, name, []) as there,
+    ):
         with pytest.raises(TerminalError, match=TWO) as caught:
             await target.upsert(records([5]))
         assert type(caught.value) is TerminalError, "else the engine would ask again for every record of the batch"
@@ -127,7 +132,7 @@ async def test_without_the_right_to_ask_records_go_over_rest(near: Emulator, far
     name = new_name()
     async with filled(near, name, [1, 2]), filled(far, name, [3]):
         near.fault("cluster", status=403, times=1)
-        async with SPEC.open(crossed(near, far, name)) as target:
+        async with connected(SPEC, crossed(near, far, name)) as target:
             assert "REST" in await target.server()
             assert {key for _, key in await everything(target)} == {1, 2}
 

@@ -11,6 +11,7 @@ from qdrant_client import models
 
 from tests.adapters.qdrant.support import SCHEMA, config, created, new_name, records, vendor
 from tests.emulators.qdrant import Emulator
+from tests.support.connected import connected
 from vectormigrate.adapters.qdrant import SPEC
 from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn
 from vectormigrate.model.schema import DType, Metric, VectorField, VectorKind
@@ -91,7 +92,7 @@ async def test_we_read_what_the_vendors_client_wrote(server: Emulator, grpc: boo
             models.PointStruct(id=str(UUID(int=7)), vector={}, payload={}),
         ]
         await client.upsert(name, points, wait=True)
-        async with SPEC.open(config(server, name)) as target:
+        async with connected(SPEC, config(server, name)) as target:
             found = await target.fetch([UUID(int=7), 1], "")
             a, s = found.vectors["a"], found.vectors["s"]
             assert isinstance(s, SparseColumn)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.emulators.weaviate import Emulator, emulator
 from tests.harness.weaviate import GRPC, URL
+from tests.support.connected import connected
 from tests.weaviate_client import vendor_client
 from vectormigrate.adapter import Target
 from vectormigrate.adapters.weaviate import SPEC, WeaviateConfig
@@ -35,7 +36,7 @@ class Place:
 
     @asynccontextmanager
     async def open(self, collection: str, **options: Any) -> AsyncGenerator[Target, None]:
-        async with SPEC.open(self.config(collection, **options)) as target:
+        async with connected(SPEC, self.config(collection, **options)) as target:
             yield target
 
     @asynccontextmanager

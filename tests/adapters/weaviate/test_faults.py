@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from tests.adapters.weaviate.conftest import Place
 from tests.conformance.data import read_all
 from tests.emulators.weaviate import Emulator, Fault, emulator
+from tests.support.connected import connected
 from vectormigrate.adapters.weaviate import SPEC, WeaviateConfig, session
 from vectormigrate.errors import (
     AuthFailed,
@@ -206,7 +207,7 @@ async def test_an_alias_is_read_as_its_class(place: Place) -> None:
 
 
 async def _open(url: str, grpc: str, **options: Any) -> None:
-    async with SPEC.open(WeaviateConfig(url=url, grpc_url=grpc, collection="C", connect_timeout=2, **options)):
+    async with connected(SPEC, WeaviateConfig(url=url, grpc_url=grpc, collection="C", connect_timeout=2, **options)):
         pass
 
 

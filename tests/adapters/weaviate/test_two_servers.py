@@ -12,6 +12,7 @@ import pytest
 from tests.adapters.weaviate.conftest import Place
 from tests.conformance.data import read_all
 from tests.emulators.weaviate import Emulator, Fault, emulator
+from tests.support.connected import connected
 from vectormigrate.adapters.weaviate import SPEC, WeaviateConfig
 from vectormigrate.errors import TerminalError, TimedOut
 from vectormigrate.model.batch import DenseColumn, RecordBatch
@@ -68,12 +69,12 @@ def batch(namespace: str = "") -> RecordBatch:
 
 
 async def opened(settings: WeaviateConfig) -> None:
-    async with SPEC.open(settings):
+    async with connected(SPEC, settings):
         pass
 
 
 async def test_a_new_class_is_refused_and_leaves_nothing_on_either_server(near: Emulator, far: Emulator) -> None:
-    async with SPEC.open(crossed(near, far)) as target:
+    async with connected(SPEC, crossed(near, far)) as target:
         with pytest.raises(TerminalError, match=TWO) as caught:
             await target.create(SCHEMA)
     assert "grpc_port" in str(caught.value)
@@ -107,7 +108,7 @@ async def test_an_empty_class_of_the_same_name_on_the_neighbour_is_not_written(
 ) -> None:
     for server in (near, far):
         rest(server, "POST", "/schema", {"class": "C", "multiTenancyConfig": tenancy})
-    async with SPEC.open(crossed(near, far)) as target:
+    async with connected(SPEC, crossed(near, far)) as target:
         with pytest.raises(TerminalError, match=TWO) as caught:
             await target.upsert(batch("t" if tenancy["enabled"] else ""))
     assert type(caught.value) is TerminalError, "else the engine would ask again for every record of the batch"
@@ -120,10 +121,10 @@ async def test_a_role_for_one_class_only_is_enough_to_tell(near: Emulator, far: 
     for server in (near, far):
         rest(server, "POST", "/schema", {"class": "C"})
     near.knobs.faults.append(Fault(op="POST /schema", kind="refuse", status=403, message="forbidden", times=2))
-    async with SPEC.open(crossed(near, far)) as target:
+    async with connected(SPEC, crossed(near, far)) as target:
         with pytest.raises(TerminalError, match=TWO):
             await target.upsert(batch())
-    async with SPEC.open(crossed(near, near)) as target:
+    async with connected(SPEC, crossed(near, near)) as target:
         assert await target.upsert(batch()) == []
     assert (objects(near), objects(far)) == (1, 0)
 
@@ -134,7 +135,7 @@ async def test_records_that_came_at_other_times_are_another_servers(near: Emulat
         rest(server, "POST", "/objects", {"class": "C", "id": str(KEY), "properties": {}})
     far.store.classes["C"].spaces[""].objects[KEY.int].created -= 1
     with pytest.raises(TerminalError, match="other times"):
-        async with SPEC.open(crossed(near, far)):
+        async with connected(SPEC, crossed(near, far)):
             pass
 
 
@@ -143,7 +144,7 @@ async def test_an_empty_class_is_not_read_from_the_neighbour(near: Emulator, far
         rest(server, "POST", "/schema", {"class": "C"})
     rest(far, "POST", "/objects", {"class": "C", "id": str(KEY), "properties": {}})
     with pytest.raises(TerminalError, match="this one none"):
-        async with SPEC.open(crossed(near, far)):
+        async with connected(SPEC, crossed(near, far)):
             pass
 
 
@@ -152,7 +153,7 @@ async def test_tenants_of_a_source_are_compared_and_none_is_made(near: Emulator,
         rest(server, "POST", "/schema", {"class": "C", "multiTenancyConfig": TENANTS})
         rest(server, "POST", "/schema/C/tenants", [{"name": tenant}])
     with pytest.raises(TerminalError, match="tenant"):
-        async with SPEC.open(crossed(near, far)):
+        async with connected(SPEC, crossed(near, far)):
             pass
     assert set(near.store.classes["C"].states) == {"a"}
     assert set(far.store.classes["C"].states) == {"b"}
@@ -166,7 +167,7 @@ async def test_a_tenant_that_was_switched_off_is_compared_once_it_is_on(near: Em
     far.store.classes["C"].spaces["a"].objects[KEY.int].created -= 1
     for server in (near, far):
         rest(server, "PUT", "/schema/C/tenants", [{"name": "a", "activityStatus": "COLD"}])
-    async with SPEC.open(crossed(near, far, activate_tenants=True, ready_timeout=1)) as source:
+    async with connected(SPEC, crossed(near, far, activate_tenants=True, ready_timeout=1)) as source:
         with pytest.raises(TimedOut, match="one server"):
             await source.fetch([KEY], "a")
 
@@ -177,7 +178,7 @@ async def test_one_server_is_known_as_one_and_keeps_no_trace_of_the_question(
 ) -> None:
     rest(near, "POST", "/schema", {"class": "C", "multiTenancyConfig": tenancy})
     namespace = "t" if tenancy["enabled"] else ""
-    async with SPEC.open(crossed(near, near)) as target:
+    async with connected(SPEC, crossed(near, near)) as target:
         assert await target.upsert(batch(namespace)) == []
         assert await target.count() == 1
     assert list(near.store.classes) == ["C"]
@@ -189,7 +190,7 @@ async def test_an_empty_tenant_is_compared_once_and_again_when_it_holds_records(
     for server in (near, far):
         rest(server, "POST", "/schema", {"class": "C", "multiTenancyConfig": {"enabled": True}})
         rest(server, "POST", "/schema/C/tenants", [{"name": name} for name in names])
-    async with SPEC.open(crossed(near, far)) as source:
+    async with connected(SPEC, crossed(near, far)) as source:
         near.calls()
         assert await source.counts(names) == dict.fromkeys(names, 0)
         assert near.calls()["GET /objects"] == len(names)
@@ -210,7 +211,7 @@ async def test_every_tenant_is_compared_before_it_is_read_until_one_tells(near: 
         rest(server, "POST", "/schema/C/tenants", [{"name": name} for name in names])
         rest(server, "POST", "/objects", {"class": "C", "id": str(KEY), "properties": {}, "tenant": names[-1]})
     far.store.classes["C"].spaces[names[-1]].objects[KEY.int].created -= 1
-    async with SPEC.open(crossed(near, far)) as source:
+    async with connected(SPEC, crossed(near, far)) as source:
         assert await source.count(names[0]) == 0
         for read in (source.count(), source.count(names[-1]), source.fetch([KEY], names[-1])):
             with pytest.raises(TerminalError, match="other times"):

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 from anyio.lowlevel import checkpoint
-from numpy.typing import NDArray
 
-from vectormigrate.adapter import Capabilities, Hits, IndexReport, Reject, SparseQuery, unreported
+from vectormigrate.adapter import Capabilities, Hits, IndexReport, Queries, Reject, unreported
 from vectormigrate.adapters.memory import limits as limit
 from vectormigrate.adapters.memory.config import MemoryConfig
 from vectormigrate.adapters.memory.search import search
@@ -119,9 +117,7 @@ class MemoryCollection:
         rows = [found[key] for record_id in ids if (key := order_key(record_id)) in found]
         return join(rows, namespace, collection.schema.vectors if vectors else ())
 
-    async def search(
-        self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
-    ) -> list[Hits]:
+    async def search(self, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
         collection = await self._enter("search")
         item = collection.schema.vector(vector)
         if item is None:

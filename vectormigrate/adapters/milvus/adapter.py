@@ -5,33 +5,25 @@ from __future__ import annotations
 import grpc
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapter.server_collection import ServerCollection
 from vectormigrate.adapters.milvus.client import denied, unimplemented
-from vectormigrate.adapters.milvus.errors import StatusError, translated
+from vectormigrate.adapters.milvus.errors import StatusError
 from vectormigrate.adapters.milvus.proto import pb
-from vectormigrate.adapters.milvus.reader import Reader
 from vectormigrate.adapters.milvus.schema import schema_of
-from vectormigrate.adapters.milvus.session import Session
 from vectormigrate.adapters.milvus.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
 
 
-class MilvusCollection(ServerCollection):
+class MilvusCollection(Writer):
     """Implements Target."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        reader = Reader(session)
-        super().__init__(reader, Writer(session, reader), translated)
 
     @property
     def capabilities(self) -> Capabilities:
         return self._session.capabilities
 
-    async def _server(self) -> str:
+    async def server(self) -> str:
         return self._session.server.label
 
-    async def _describe(self) -> CollectionSchema:
+    async def describe(self) -> CollectionSchema:
         layout = await self._session.layout(fresh=True)
         indexes = await self._session.indexes()
         name, aliases = self._session.config.collection, await self._aliases(layout.name)

@@ -13,7 +13,7 @@ import grpc.aio
 from vectormigrate.adapter.server_access import grpc_channel, header_values
 from vectormigrate.adapters.milvus.capabilities import Server, server_of
 from vectormigrate.adapters.milvus.config import DEFAULT_DATABASE, MilvusConfig
-from vectormigrate.adapters.milvus.errors import NAME, StatusError, translated
+from vectormigrate.adapters.milvus.errors import NAME, StatusError, classify
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
 from vectormigrate.figures import duration
@@ -61,32 +61,30 @@ class Client:
     async def server(self, timeout: float) -> Server:
         """Ask who is there. Raises Unavailable, AuthFailed, and InvalidRequest when it is no Milvus."""
         mode = tags = ""
-        with translated("open"):
-            try:
-                request = pb.ConnectRequest(client_info=cp.ClientInfo(sdk_type="vectormigrate"))
-                hello = (await self.call(request, pb.ConnectResponse, timeout=timeout)).server_info
-                mode, tags = hello.deploy_mode, hello.build_tags
-            except grpc.RpcError as error:
-                if not unimplemented(error):
-                    raise
-            try:
-                version = (await self.call(pb.GetVersionRequest(), pb.GetVersionResponse, timeout=timeout)).version
-            except grpc.RpcError as error:
-                if not unimplemented(error):
-                    raise
-                message = "the url leads to a server that is no Milvus"
-                raise InvalidRequest(message, adapter=NAME, operation="open") from error
+        try:
+            request = pb.ConnectRequest(client_info=cp.ClientInfo(sdk_type="vectormigrate"))
+            hello = (await self.call(request, pb.ConnectResponse, timeout=timeout)).server_info
+            mode, tags = hello.deploy_mode, hello.build_tags
+        except grpc.RpcError as error:
+            if not unimplemented(error):
+                raise
+        try:
+            version = (await self.call(pb.GetVersionRequest(), pb.GetVersionResponse, timeout=timeout)).version
+        except grpc.RpcError as error:
+            if not unimplemented(error):
+                raise
+            message = "the url leads to a server that is no Milvus"
+            raise InvalidRequest(message, adapter=NAME, operation="open") from error
         return server_of(version, mode, tags)
 
     async def databases(self, timeout: float) -> list[str]:
         """Names of the databases; empty where the server has none."""
-        with translated("open"):
-            try:
-                answer = await self.call(pb.ListDatabasesRequest(), pb.ListDatabasesResponse, timeout=timeout)
-            except grpc.RpcError as error:
-                if not unimplemented(error):
-                    raise
-                return []
+        try:
+            answer = await self.call(pb.ListDatabasesRequest(), pb.ListDatabasesResponse, timeout=timeout)
+        except grpc.RpcError as error:
+            if not unimplemented(error):
+                raise
+            return []
         return list(answer.db_names)
 
     def close(self) -> None:
@@ -113,7 +111,9 @@ async def connected(config: MilvusConfig, address: str) -> AsyncGenerator[tuple[
     try:
         try:
             server = await client.server(config.connect_timeout)
-        except TimedOut as error:
+        except grpc.RpcError as error:
+            if not isinstance(classify(error, "open"), TimedOut):
+                raise
             message = f"no answer from {address} within {duration(config.connect_timeout)}"
             raise Unavailable(message, adapter=NAME, operation="open") from error
         wanted = config.database_name()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vectormigrate.adapter.vendor_errors import grpc_code, grpc_details, translator
+from vectormigrate.adapter.vendor_errors import grpc_code, grpc_details
 from vectormigrate.errors import (
     AdapterError,
     AuthFailed,
@@ -125,7 +125,3 @@ def _status(error: StatusError, operation: str) -> AdapterError:
         kind = InvalidRequest if unexpected or error.code in WRONG else Unavailable
     text = f"{error.reason} (code {error.code or error.legacy})"
     return kind(text, adapter=NAME, operation=operation)
-
-
-translated = translator(classify)
-"""Turns vendor errors of a block into ours, by operation; others pass."""

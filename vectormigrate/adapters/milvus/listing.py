@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from vectormigrate.adapter import Listing
 from vectormigrate.adapters.milvus.client import connected
 from vectormigrate.adapters.milvus.config import MilvusConfig
-from vectormigrate.adapters.milvus.errors import translated
 from vectormigrate.adapters.milvus.lite import served
 from vectormigrate.adapters.milvus.proto import pb
 
@@ -22,6 +21,5 @@ async def listed(config: MilvusConfig) -> Listing:
         else:
             return Listing(server="Milvus Lite (will be made on first use)", names=[])
         client, server = await stack.enter_async_context(connected(config, address))
-        with translated("list_collections"):
-            found = await client.call(pb.ShowCollectionsRequest(), pb.ShowCollectionsResponse)
+        found = await client.call(pb.ShowCollectionsRequest(), pb.ShowCollectionsResponse)
     return Listing(server=server.label, names=sorted(found.collection_names))

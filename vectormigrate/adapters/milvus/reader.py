@@ -9,9 +9,8 @@ from typing import Any
 
 import anyio
 
-from vectormigrate.adapter import Hits
+from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapter.concurrency import gather
-from vectormigrate.adapter.server_collection import Queries
 from vectormigrate.adapters.milvus import filters
 from vectormigrate.adapters.milvus.capabilities import META
 from vectormigrate.adapters.milvus.decode import batch_of, empty_batch, slice_batch
@@ -56,7 +55,7 @@ FETCH_BYTES = 4 * 2**20
 
 
 class Reader:
-    """Everything that reads; raises vendor errors, which the adapter translates."""
+    """Everything that reads; raises vendor errors, which `classify` turns into ours."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -91,7 +90,7 @@ class Reader:
         """Top-k per query by the collection's index."""
         return await search(self._session, vector, queries, k, namespace)
 
-    async def count(self, namespace: str | None) -> int:
+    async def count(self, namespace: str | None = None) -> int:
         """Records of the namespace, or of all."""
         layout = await self._session.layout()
         if self._session.config.count_by_scan:
@@ -144,7 +143,9 @@ class Reader:
                 return total
             last = ids[-1]
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None) -> list[Partition]:
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None = None
+    ) -> list[Partition]:
         """Cut by id; Lite is read by one reader per namespace, because it gets slower with more."""
         existing = await self._session.namespaces()
         wanted = existing if namespaces is None else sorted(set(namespaces))
@@ -194,7 +195,7 @@ class Reader:
         return cuts
 
     async def scan(
-        self, partition: Partition, after: Cursor | None, *, vectors: bool, page_rows: int
+        self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
     ) -> AsyncGenerator[Page, None]:
         """Pages in the order of ids; each query starts after the last id seen, and only an empty answer is the end.
         While an answer is used, the next one is on its way: a strong read waits for a time tick first."""
@@ -257,7 +258,7 @@ class Reader:
         size = self._meta_bytes + (layout.row_bytes if vectors else 0)
         return max(1, min(WINDOW, ANSWER_BYTES // size))
 
-    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool) -> RecordBatch:
+    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
         """The records that exist, in the order asked."""
         layout = await self._session.layout()
         name = await self._session.partition(namespace)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vectormigrate.adapter import Hits
-from vectormigrate.adapter.server_collection import Queries
+from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapters.milvus.encode import sparse_rows
 from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.adapters.milvus.indexes import index_params, pairs, search_params

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import anyio
 
 from vectormigrate.adapter import Listing
+from vectormigrate.adapter.vendor_errors import translated
 from vectormigrate.adapters.milvus import errors
 from vectormigrate.adapters.milvus.capabilities import CAPABILITIES, EDITIONS
 from vectormigrate.adapters.milvus.config import MilvusConfig
@@ -77,8 +78,7 @@ class MilvusSpec:
                 address = config.address()
             client, server = await stack.enter_async_context(connected(config, address))
             session = Session(client, server, config)
-            with errors.translated("open"):
-                await session.exists()
+            await session.exists()
             try:
                 yield MilvusCollection(session)
             finally:
@@ -99,11 +99,8 @@ class MilvusSpec:
 
 async def _restore(session: Session) -> None:
     """Release what we loaded; a server that is gone needs nothing."""
-    try:
-        with errors.translated("close"):
-            await session.restore()
-    except AdapterError:
-        pass
+    with suppress(AdapterError), translated(errors.classify, "close"):
+        await session.restore()
 
 
 if TYPE_CHECKING:

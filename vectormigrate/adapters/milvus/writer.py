@@ -17,7 +17,6 @@ from vectormigrate.adapters.milvus.layout import Layout
 from vectormigrate.adapters.milvus.proto import cp, pb
 from vectormigrate.adapters.milvus.reader import Reader, id_chunks
 from vectormigrate.adapters.milvus.schema import NOTE, note_text
-from vectormigrate.adapters.milvus.session import Session
 from vectormigrate.errors import AlreadyExists, InvalidRequest, TimedOut
 from vectormigrate.figures import duration
 from vectormigrate.model.batch import RecordBatch
@@ -29,12 +28,8 @@ RATE_LIMIT = 8
 PARTITION_NOT_FOUND = 200
 
 
-class Writer:
-    """Everything that changes the collection; raises vendor errors, which the adapter translates."""
-
-    def __init__(self, session: Session, reader: Reader) -> None:
-        self._session = session
-        self._reader = reader
+class Writer(Reader):
+    """Everything that changes the collection; raises vendor errors, which `classify` turns into ours."""
 
     async def create(self, schema: CollectionSchema) -> None:
         """Create the collection and its indexes, or nothing.
@@ -134,7 +129,7 @@ class Writer:
         self._session.keep_loaded()
         if self._session.server.lite and not layout.partition_key:
             # Lite deletes in every partition, so only what is in this one may be named.
-            wanted = (await self._reader.fetch(wanted, namespace, vectors=False)).ids
+            wanted = (await self.fetch(wanted, namespace, vectors=False)).ids
         for part in id_chunks(wanted, DELETE_IDS):
             for where in filters.among(layout.pk.name, part):
                 if " in [" not in where:
@@ -156,7 +151,7 @@ class Writer:
         self._session.keep_loaded()
         await self._session.readable(again=True)
         self._session.keep_loaded()
-        await self._reader.count(None)
+        await self.count()
         return left
 
     async def _indexed(self, layout: Layout, wait: bool, report: IndexReport) -> int:

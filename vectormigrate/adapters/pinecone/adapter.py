@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapter.server_collection import ServerCollection
-from vectormigrate.adapters.pinecone.errors import translated
 from vectormigrate.adapters.pinecone.layout import schema_of
 from vectormigrate.adapters.pinecone.note import read_note
-from vectormigrate.adapters.pinecone.reader import Reader
-from vectormigrate.adapters.pinecone.session import Session
 from vectormigrate.adapters.pinecone.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
 
 
-class PineconeIndex(ServerCollection):
+class PineconeIndex(Writer):
     """Implements Target.
 
     Reads are as strong as the service allows, which is eventually consistent: `finalize`, and `count` and `scan` for
     what this object wrote, wait until queries see the writes; nothing can be waited for in fetch and list themselves.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        reader = Reader(session)
-        super().__init__(reader, Writer(session, reader), translated)
-
     @property
     def capabilities(self) -> Capabilities:
         return self._session.capabilities
 
-    async def _server(self) -> str:
+    async def server(self) -> str:
         layout = await self._session.layout()
         where = layout.settings["deployment"]
         place = " ".join(str(where[key]) for key in ("cloud", "region", "environment") if where.get(key))
         return f"Pinecone {layout.kind} index ({place})"
 
-    async def _describe(self) -> CollectionSchema:
+    async def describe(self) -> CollectionSchema:
         layout = await self._session.layout(fresh=True)
         return schema_of(layout, self._session.config.collection, await read_note(self._session))

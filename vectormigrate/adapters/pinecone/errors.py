@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from vectormigrate.adapter.vendor_errors import translator
 from vectormigrate.errors import (
     AdapterError,
     AlreadyExists,
@@ -124,7 +123,3 @@ def _transport(error: BaseException, operation: str) -> AdapterError | None:
     if isinstance(error, httpx.HTTPError):
         return Unavailable(f"{type(error).__name__}: {error}", **where)
     return None
-
-
-translated = translator(classify)
-"""Turns vendor errors of a block into ours, by operation; others pass."""

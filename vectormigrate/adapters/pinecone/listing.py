@@ -7,16 +7,13 @@ import anyio
 from vectormigrate.adapter import Listing
 from vectormigrate.adapters.pinecone.config import PineconeConfig
 from vectormigrate.adapters.pinecone.control import Control
-from vectormigrate.adapters.pinecone.errors import translated
 
 
 async def listed(config: PineconeConfig, key: str) -> Listing:
     """Ask the control plane only: an index of a project may be anywhere."""
-    with translated("list_collections"):
-        control = Control(config, key)
+    control = Control(config, key)
     try:
-        with translated("list_collections"):
-            names = await control.names()
+        names = await control.names()
     finally:
         with anyio.CancelScope(shield=True):
             await control.close()

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import anyio
 
-from vectormigrate.adapter import Hits
+from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapter.concurrency import gather
-from vectormigrate.adapter.server_collection import Queries
 from vectormigrate.adapters.pinecone.decode import batch_of
 from vectormigrate.adapters.pinecone.encode import legal_id
 from vectormigrate.adapters.pinecone.freshness import settle
@@ -42,7 +41,7 @@ class _Coming:
 
 
 class Reader:
-    """Everything that reads; raises vendor errors, which the adapter translates."""
+    """Everything that reads; raises vendor errors, which `classify` turns into ours."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -52,7 +51,7 @@ class Reader:
         found = set(await list_namespaces(self._session)) | self._session.pending.keys()
         return sorted(found) or [""]
 
-    async def count(self, namespace: str | None) -> int:
+    async def count(self, namespace: str | None = None) -> int:
         """Records that a scan would return."""
         names = await self.namespaces() if namespace is None else [namespace]
         return sum((await self.counts(names)).values())
@@ -76,14 +75,16 @@ class Reader:
         """Top-k per query by the index."""
         return await search(self._session, vector, queries, k, namespace)
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None) -> list[Partition]:
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None = None
+    ) -> list[Partition]:
         """One per namespace: ids are listed one page after the other and cannot be cut without knowing their form."""
         counts = namespaces if isinstance(namespaces, Mapping) else await list_namespaces(self._session)
         names = await self.namespaces() if namespaces is None else sorted(set(namespaces))
         return [Partition(id=f"{name}/0", namespace=name, bounds={}, rows=counts.get(name, 0)) for name in names]
 
     async def scan(
-        self, partition: Partition, after: Cursor | None, *, vectors: bool, page_rows: int
+        self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
     ) -> AsyncGenerator[Page, None]:
         """Pages in the byte order of ids. While a page is used, the next ones are listed and fetched."""
         await settle(self._session, partition.namespace)
@@ -131,7 +132,7 @@ class Reader:
         found = await fetch(self._session, namespace, ids)
         return batch_of(found, ids, await self._session.layout(), namespace, vectors=vectors)
 
-    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool) -> RecordBatch:
+    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
         """The records that exist, in the order asked."""
         layout = await self._session.layout()
         wanted = [item for item in ids if isinstance(item, str) and legal_id(item)]

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from vectormigrate.adapter import Hits
+from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapter.concurrency import gather
-from vectormigrate.adapter.server_collection import Queries
 from vectormigrate.adapters.pinecone.encode import components, sparse_json
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.freshness import clause

@@ -69,12 +69,10 @@ class PineconeSpec:
         from vectormigrate.adapters.pinecone.session import Session
 
         key = _key(config)
-        with errors.translated("open"):
-            control, client = Control(config, key), Client(config, key)
+        control, client = Control(config, key), Client(config, key)
         try:
             session = Session(config, client, control)
-            with errors.translated("open"):
-                await session.find()
+            await session.find()
             yield PineconeIndex(session)
         finally:
             with anyio.CancelScope(shield=True):

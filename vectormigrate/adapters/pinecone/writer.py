@@ -18,7 +18,7 @@ from vectormigrate.adapters.pinecone.layout import PROTECT_TAG, Layout
 from vectormigrate.adapters.pinecone.note import write_note
 from vectormigrate.adapters.pinecone.reader import Reader
 from vectormigrate.adapters.pinecone.reading import FETCHES
-from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
+from vectormigrate.adapters.pinecone.session import NamespaceMissing, documents_path
 from vectormigrate.errors import AlreadyExists, InvalidRequest, Unavailable
 from vectormigrate.figures import counted
 from vectormigrate.model.batch import RecordBatch
@@ -26,12 +26,8 @@ from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import CollectionSchema, Json
 
 
-class Writer:
-    """Everything that changes the index; raises vendor errors, which the adapter translates."""
-
-    def __init__(self, session: Session, reader: Reader) -> None:
-        self._session = session
-        self._reader = reader
+class Writer(Reader):
+    """Everything that changes the index; raises vendor errors, which `classify` turns into ours."""
 
     async def create(self, schema: CollectionSchema) -> None:
         """Create the index, wait until it is ready, leave the note. Deletion protection comes in `finalize`, so that
@@ -96,7 +92,7 @@ class Writer:
     async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
         """Wait until queries see every write, also those of an earlier process: Pinecone shows no other index."""
         await self._session.layout(fresh=True)
-        names = await self._reader.namespaces()
+        names = await self.namespaces()
         await gather([lambda name=name: self._settle(name) for name in names], FETCHES)
         if await self._session.to_protect():
             await self._session.control.protect(tag=PROTECT_TAG)

@@ -5,30 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapter.server_collection import ServerCollection
-from vectormigrate.adapters.qdrant.errors import HttpError, translated
-from vectormigrate.adapters.qdrant.reader import Reader
+from vectormigrate.adapters.qdrant.errors import HttpError
 from vectormigrate.adapters.qdrant.schema import schema_of
-from vectormigrate.adapters.qdrant.session import Session
 from vectormigrate.adapters.qdrant.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
 
 
-class QdrantCollection(ServerCollection):
+class QdrantCollection(Writer):
     """Implements Target."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        super().__init__(Reader(session), Writer(session), translated)
 
     @property
     def capabilities(self) -> Capabilities:
         return self._session.capabilities
 
-    async def _server(self) -> str:
+    async def server(self) -> str:
         return self._session.server.label
 
-    async def _describe(self) -> CollectionSchema:
+    async def describe(self) -> CollectionSchema:
         layout = await self._session.layout(fresh=True)
         return schema_of(layout, await self._aliases(), everything=self._session.config.settings == "all")
 

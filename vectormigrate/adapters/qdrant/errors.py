@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from vectormigrate.adapter.vendor_errors import grpc_code, translator
+from vectormigrate.adapter.vendor_errors import grpc_code
 from vectormigrate.errors import (
     AdapterError,
     AlreadyExists,
@@ -151,7 +151,3 @@ def seconds(text: Any) -> float | None:
         return max(0.0, float(text))
     except (TypeError, ValueError):
         return None
-
-
-translated = translator(classify)
-"""Turns vendor errors of a block into ours, by operation; others pass."""

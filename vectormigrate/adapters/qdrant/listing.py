@@ -5,7 +5,6 @@ from __future__ import annotations
 from vectormigrate.adapter import Listing
 from vectormigrate.adapters.qdrant import rest
 from vectormigrate.adapters.qdrant.config import QdrantConfig
-from vectormigrate.adapters.qdrant.errors import translated
 from vectormigrate.adapters.qdrant.session import greeted
 
 
@@ -13,6 +12,5 @@ async def listed(config: QdrantConfig) -> Listing:
     """Ask over REST, through which every collection is opened."""
     async with rest.connected(config) as client:
         text = await greeted(client, config)
-        with translated("list_collections"):
-            found = await client.call("GET", "/collections")
+        found = await client.call("GET", "/collections")
     return Listing(server=f"Qdrant {text}", names=sorted(item["name"] for item in found["collections"]))

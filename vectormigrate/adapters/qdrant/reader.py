@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vectormigrate.adapter import Hits
+from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapter.json_floats import EXACT_FIELD, restore
 from vectormigrate.adapters.qdrant.errors import NAME
 from vectormigrate.adapters.qdrant.filters import Where
@@ -16,7 +16,7 @@ from vectormigrate.adapters.qdrant.layout import Layout
 from vectormigrate.adapters.qdrant.partitions import after as place_after
 from vectormigrate.adapters.qdrant.partitions import cut
 from vectormigrate.adapters.qdrant.session import Session, namespace_of
-from vectormigrate.adapters.qdrant.transport import Queries, Records
+from vectormigrate.adapters.qdrant.transport import Records
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.figures import counted
 from vectormigrate.model.batch import Metadata, RecordBatch, VectorColumn
@@ -30,12 +30,12 @@ QUERIES = 16
 
 
 class Reader:
-    """Everything that only reads; raises vendor errors, which the adapter translates."""
+    """Everything that only reads; raises vendor errors, which `classify` turns into ours."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def count(self, namespace: str | None) -> int:
+    async def count(self, namespace: str | None = None) -> int:
         """Exact, in one namespace or in all."""
         layout = await self._session.readable()
         if namespace is not None:
@@ -94,7 +94,9 @@ class Reader:
         message = f"some records hold {what} in {layout.namespace_field!r}, so it cannot be read as their namespace"
         return InvalidRequest(message, adapter=NAME)
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None) -> list[Partition]:
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None = None
+    ) -> list[Partition]:
         """Ranges of ids per namespace."""
         layout = await self._session.readable()
         counts = dict(namespaces) if isinstance(namespaces, Mapping) else await self._counts(layout)
@@ -103,7 +105,7 @@ class Reader:
         return await cut(self._session, layout, counts, wanted, target_n)
 
     async def scan(
-        self, partition: Partition, after: Cursor | None, *, vectors: bool, page_rows: int
+        self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
     ) -> AsyncGenerator[Page, None]:
         """Pages in the order of ids."""
         layout = await self._session.readable()
@@ -127,7 +129,7 @@ class Reader:
             offset = records.following
             more = offset is not None and inside == len(records.ids)
 
-    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool) -> RecordBatch:
+    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
         """In the order asked, each once."""
         layout = await self._session.layout()
         fields = layout.vectors if vectors else ()

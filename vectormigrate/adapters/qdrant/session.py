@@ -11,7 +11,7 @@ from vectormigrate.adapter import Capabilities
 from vectormigrate.adapters.qdrant import channel, rest
 from vectormigrate.adapters.qdrant.capabilities import OLDEST, Server, narrowed, parse_version
 from vectormigrate.adapters.qdrant.config import DEFAULT_SHARD, NAMESPACE_FIELD, QdrantConfig
-from vectormigrate.adapters.qdrant.errors import NAME, HttpError, translated
+from vectormigrate.adapters.qdrant.errors import NAME, HttpError
 from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.identity import Identity
 from vectormigrate.adapters.qdrant.layout import Layout, ShardKey, read_layout
@@ -159,8 +159,7 @@ def shard_of(layout: Layout, namespace: str) -> ShardKey | None:
 
 async def greeted(client: Rest, config: QdrantConfig) -> str:
     """The server's version, which is not too old."""
-    with translated("open"):
-        text = await client.hello(config.connect_timeout)
+    text = await client.hello(config.connect_timeout)
     if parse_version(text) < (*OLDEST, 0):
         needed = ".".join(map(str, OLDEST))
         raise InvalidRequest(f"the server is Qdrant {text}; {needed} or later is needed", adapter=NAME)
@@ -190,8 +189,7 @@ async def opened(config: QdrantConfig) -> AsyncGenerator[Session, None]:
 
 
 async def _checked(session: Session) -> Session:
-    with translated("open"):
-        if not await session.exists():
-            # Two servers are to be told apart before a plan is made and kept, where they can be.
-            await session.meet()
+    if not await session.exists():
+        # Two servers are to be told apart before a plan is made and kept, where they can be.
+        await session.meet()
     return session

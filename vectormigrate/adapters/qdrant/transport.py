@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vectormigrate.adapter import Hits, SparseQuery
+from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapters.qdrant.errors import NotCompleted
 from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.model.batch import Metadata, RecordBatch, VectorColumn
@@ -25,9 +22,6 @@ class Records:
     payloads: list[Metadata]
     columns: Mapping[str, VectorColumn]
     following: RecordId | None = None
-
-
-Queries = NDArray[np.float32] | Sequence[SparseQuery]
 
 
 class Transport(Protocol):

@@ -21,8 +21,9 @@ from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.ids import holds_id
 from vectormigrate.adapters.qdrant.layout import NOTE_KEY, RESTORE_KEY, Layout, ShardKey
 from vectormigrate.adapters.qdrant.note import RESERVED
+from vectormigrate.adapters.qdrant.reader import Reader
 from vectormigrate.adapters.qdrant.rest import segment
-from vectormigrate.adapters.qdrant.session import Session, shard_of
+from vectormigrate.adapters.qdrant.session import shard_of
 from vectormigrate.errors import AlreadyExists, InvalidRequest, TerminalError, TimedOut
 from vectormigrate.figures import duration
 from vectormigrate.model.batch import Metadata, RecordBatch
@@ -34,11 +35,8 @@ DELETE_IDS = 1_000
 WAIT = {"wait": "true"}
 
 
-class Writer:
-    """Everything that changes the collection; raises vendor errors, which the adapter translates."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
+class Writer(Reader):
+    """Everything that changes the collection; raises vendor errors, which `classify` turns into ours."""
 
     async def create(self, schema: CollectionSchema) -> None:
         """Make the collection, its payload indexes and shard keys, or nothing."""

@@ -7,11 +7,9 @@ from importlib.metadata import version
 from typing import TypeVar
 
 import anyio
-import numpy as np
 from anyio.to_thread import run_sync
-from numpy.typing import NDArray
 
-from vectormigrate.adapter import Capabilities, Hits, IndexReport, Reject, SparseQuery, unreported
+from vectormigrate.adapter import Capabilities, Hits, IndexReport, Queries, Reject, unreported
 from vectormigrate.adapter.record_checks import check_columns
 from vectormigrate.adapters.qdrant_edge import codec
 from vectormigrate.adapters.qdrant_edge import schema as shape
@@ -197,9 +195,7 @@ class EdgeCollection:
             batches.append(await self._blocking("fetch", lambda request=request: self._read(request, fields)))
         return RecordBatch.concat(batches)
 
-    async def search(
-        self, vector: str, queries: NDArray[np.float32] | Sequence[SparseQuery], k: int, namespace: str
-    ) -> list[Hits]:
+    async def search(self, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
         item = (await self.describe()).vector(vector)
         if item is None:
             raise InvalidRequest(f"no vector field {vector!r}", adapter="qdrant_edge", operation="search")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapter.server_collection import ServerCollection
 from vectormigrate.adapters.weaviate.dims import find_dims
-from vectormigrate.adapters.weaviate.errors import translated
-from vectormigrate.adapters.weaviate.reader import Reader
 from vectormigrate.adapters.weaviate.references import References
 from vectormigrate.adapters.weaviate.schema import schema_of
 from vectormigrate.adapters.weaviate.session import Session
@@ -15,26 +12,24 @@ from vectormigrate.adapters.weaviate.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
 
 
-class WeaviateCollection(ServerCollection):
+class WeaviateCollection(Writer):
     """Implements Target."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
-        references = References(session)
-        super().__init__(Reader(session, references), Writer(session, references), translated)
+        super().__init__(session, References(session))
 
     @property
     def capabilities(self) -> Capabilities:
         return self._session.capabilities
 
-    async def _server(self) -> str:
+    async def server(self) -> str:
         return self._session.client.server.label
 
-    async def _describe(self) -> CollectionSchema:
+    async def describe(self) -> CollectionSchema:
         layout = await self._session.layout(fresh=True)
         dims = await find_dims(self._session)
         unknown = layout.marker.dims is None and None in dims.values()
-        empty = unknown and await self._reader.count(None) == 0
+        empty = unknown and await self.count() == 0
         around = Around(
             aliases=await self._session.aliases(),
             left_out=await self._session.inactive(),

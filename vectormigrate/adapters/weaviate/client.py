@@ -15,7 +15,7 @@ import orjson
 from vectormigrate.adapter.server_access import grpc_channel, header_values, http_options
 from vectormigrate.adapters.weaviate.capabilities import OLDEST, Server, server_of
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
-from vectormigrate.adapters.weaviate.errors import NAME, RestError, classify, translated
+from vectormigrate.adapters.weaviate.errors import NAME, RestError, classify
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
 from vectormigrate.figures import duration
 from vectormigrate.model.schema import Json
@@ -132,22 +132,19 @@ async def connected(config: WeaviateConfig) -> AsyncGenerator[Client, None]:
 
 
 async def _greet(client: Client, config: WeaviateConfig) -> Server:
-    with translated("open"):
-        try:
-            meta = await client.rest("GET", "/meta", timeout=config.connect_timeout)
-        except RestError as error:
-            if error.status in (404, 405, 501):
-                raise InvalidRequest(
-                    "the url leads to a server that is no Weaviate", adapter=NAME, operation="open"
-                ) from error
-            raise
-        except httpx.TimeoutException as error:
-            message = f"no answer from {config.rest()} within {duration(config.connect_timeout)}"
-            raise Unavailable(message, adapter=NAME, operation="open") from error
-        except ValueError as error:
+    try:
+        meta = await client.rest("GET", "/meta", timeout=config.connect_timeout)
+    except RestError as error:
+        if error.status in (404, 405, 501):
             raise InvalidRequest(
                 "the url leads to a server that is no Weaviate", adapter=NAME, operation="open"
             ) from error
+        raise
+    except httpx.TimeoutException as error:
+        message = f"no answer from {config.rest()} within {duration(config.connect_timeout)}"
+        raise Unavailable(message, adapter=NAME, operation="open") from error
+    except ValueError as error:
+        raise InvalidRequest("the url leads to a server that is no Weaviate", adapter=NAME, operation="open") from error
     if not isinstance(meta, dict) or "version" not in meta:
         raise InvalidRequest("the url leads to a server that is no Weaviate", adapter=NAME, operation="open")
     server = server_of(str(meta["version"]), meta.get("grpcMaxMessageSize"))
@@ -161,12 +158,11 @@ async def _check_grpc(channel: grpc.aio.Channel, client: Client, config: Weaviat
     """One call of the standard health service; its answer `1` is SERVING."""
     check = channel.unary_unary("/grpc.health.v1.Health/Check")
     hint = f"gRPC at {address}: set grpc_port or grpc_url if it is elsewhere"
-    with translated("open"):
-        try:
-            answer: Any = await check(b"", timeout=config.connect_timeout, metadata=client._metadata)
-        except grpc.RpcError as error:
-            ours = _grpc_failure(error, hint)
-            raise ours from error
+    try:
+        answer: Any = await check(b"", timeout=config.connect_timeout, metadata=client._metadata)
+    except grpc.RpcError as error:
+        ours = _grpc_failure(error, hint)
+        raise ours from error
     if answer != b"\x08\x01":
         raise Unavailable(f"the server is not serving yet; {hint}", adapter=NAME, operation="open")
 

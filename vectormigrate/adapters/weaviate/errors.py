@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 
-from vectormigrate.adapter.vendor_errors import grpc_code, grpc_details, translator
+from vectormigrate.adapter.vendor_errors import grpc_code, grpc_details
 from vectormigrate.errors import (
     AdapterError,
     AuthFailed,
@@ -206,7 +206,3 @@ def _transport(error: BaseException, operation: str) -> AdapterError | None:
         return Unavailable(text, adapter=NAME, operation=operation)
     kind = TimedOut if isinstance(error, httpx.TimeoutException) else Unavailable
     return kind(text, adapter=NAME, operation=operation)
-
-
-translated = translator(classify)
-"""Turns vendor errors of a block into ours, by operation; others pass."""

@@ -7,12 +7,10 @@ from typing import Any
 from vectormigrate.adapter import Listing
 from vectormigrate.adapters.weaviate.client import connected
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
-from vectormigrate.adapters.weaviate.errors import translated
 
 
 async def listed(config: WeaviateConfig) -> Listing:
     """Ask for the schema, and so for the right to read one; gRPC has answered too by then."""
     async with connected(config) as client:
-        with translated("list_collections"):
-            schema: Any = await client.rest("GET", "/schema")
+        schema: Any = await client.rest("GET", "/schema")
         return Listing(server=client.server.label, names=sorted(item["class"] for item in schema.get("classes") or ()))

@@ -6,8 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from vectormigrate.adapter import Hits
-from vectormigrate.adapter.server_collection import Queries
+from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapters.weaviate.decode import batch_of, id_of, request_of
 from vectormigrate.adapters.weaviate.dims import held, known_dims
 from vectormigrate.adapters.weaviate.errors import too_large, window_of
@@ -46,7 +45,7 @@ SPACE = 2**128
 
 
 class Reader:
-    """Everything that reads; raises vendor errors, which the adapter translates."""
+    """Everything that reads; raises vendor errors, which `classify` turns into ours."""
 
     def __init__(self, session: Session, references: References) -> None:
         self._session = session
@@ -62,7 +61,7 @@ class Reader:
         """Top-k per query by the collection's index."""
         return await search(self._session, vector, queries, k, namespace)
 
-    async def count(self, namespace: str | None) -> int:
+    async def count(self, namespace: str | None = None) -> int:
         """Records of the namespace, or of all that can be read."""
         if namespace is not None:
             return await self._session.count(namespace)
@@ -72,7 +71,9 @@ class Reader:
         """Records of each of these namespaces."""
         return await self._session.counts(namespaces)
 
-    async def partitions(self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None) -> list[Partition]:
+    async def partitions(
+        self, target_n: int, namespaces: Sequence[str] | Mapping[str, int] | None = None
+    ) -> list[Partition]:
         """Ranges of the id space, each with about as many records."""
         wanted = await self._session.namespaces() if namespaces is None else sorted(set(namespaces))
         counts = namespaces if isinstance(namespaces, Mapping) else await self.counts(wanted)
@@ -123,7 +124,7 @@ class Reader:
         return True
 
     async def scan(
-        self, partition: Partition, after: Cursor | None, *, vectors: bool, page_rows: int
+        self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
     ) -> AsyncGenerator[Page, None]:
         """Pages in the order of ids. `after` of a request need not exist and is itself left out; only an empty answer
         is the end."""
@@ -218,7 +219,7 @@ class Reader:
                 size += 4 * (dim or 0) * many * (1 if name else 2)
         return max(1, min(wanted, self._window, ANSWER_BYTES // max(self._row_bytes, size, 1)))
 
-    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool) -> RecordBatch:
+    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
         """The records that exist, in the order asked. Weaviate finds ids by their text: as Python and every vendor's
         client write them, and those stored in upper case too."""
         layout = await self._session.layout()

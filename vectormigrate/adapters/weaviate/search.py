@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vectormigrate.adapter import Hits
-from vectormigrate.adapter.server_collection import Queries
+from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapters.weaviate.concurrency import together
 from vectormigrate.adapters.weaviate.decode import id_of
 from vectormigrate.adapters.weaviate.errors import NAME

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import anyio
 
 from vectormigrate.adapter import Listing
+from vectormigrate.adapter.vendor_errors import translated
 from vectormigrate.adapters.weaviate import errors
 from vectormigrate.adapters.weaviate.capabilities import CAPABILITIES
 from vectormigrate.adapters.weaviate.config import WeaviateConfig
@@ -69,9 +70,8 @@ class WeaviateSpec:
 
         async with connected(config) as client:
             session = Session(client, config)
-            with errors.translated("open"):
-                # The first answer that needs a right: `/meta` is open to everybody on many servers.
-                await session.opened()
+            # The first answer that needs a right: `/meta` is open to everybody on many servers.
+            await session.opened()
             try:
                 yield WeaviateCollection(session)
             finally:
@@ -92,11 +92,8 @@ class WeaviateSpec:
 
 async def _restore(session: Session) -> None:
     """A server that is gone gets its tenants' states back no more."""
-    try:
-        with errors.translated("close"):
-            await session.restore()
-    except AdapterError:
-        pass
+    with suppress(AdapterError), translated(errors.classify, "close"):
+        await session.restore()
 
 
 SPEC = WeaviateSpec()

@@ -25,6 +25,7 @@ from vectormigrate.adapters.weaviate.layout import Layout
 from vectormigrate.adapters.weaviate.note import Marker, joined
 from vectormigrate.adapters.weaviate.proto import batch as pb
 from vectormigrate.adapters.weaviate.proto import removal
+from vectormigrate.adapters.weaviate.reader import Reader
 from vectormigrate.adapters.weaviate.references import References
 from vectormigrate.adapters.weaviate.session import TENANTS_PER_CALL, Session
 from vectormigrate.errors import AlreadyExists, TimedOut
@@ -39,12 +40,11 @@ HEADROOM = 64 * 1024
 """Left free in a message for what the protocol adds."""
 
 
-class Writer:
-    """Everything that changes the collection; raises vendor errors, which the adapter translates."""
+class Writer(Reader):
+    """Everything that changes the collection; raises vendor errors, which `classify` turns into ours."""
 
     def __init__(self, session: Session, references: References) -> None:
-        self._session = session
-        self._references = references
+        super().__init__(session, references)
         self._dims_lock = anyio.Lock()
 
     async def create(self, schema: CollectionSchema) -> None:
