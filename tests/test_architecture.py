@@ -7,9 +7,12 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
-from vectormigrate.adapter import Source, Target
+from vectormigrate.adapter import Capabilities, Source, Target
+from vectormigrate.mapping.limits import STORED
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vectormigrate"
@@ -115,6 +118,30 @@ def test_a_verb_of_the_contract_is_declared_in_the_contract_the_adapters_and_the
                 declared.add(f"{path.relative_to(PACKAGE)}:{node.name}")
     retry = {f"engine/retry.py:Retrying{role}" for role in ("Source", "Target")}
     assert declared == {f"adapter/contract.py:{role}" for role in ("Source", "Target")} | retry
+
+
+def test_every_field_of_the_capabilities_is_read_above_the_adapters() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources("adapters", "adapter"))
+    unread = [
+        f"{group.name}.{item.name}"
+        for group in fields(Capabilities)
+        for item in fields(get_type_hints(Capabilities)[group.name])
+        if not re.search(rf"\.{group.name}\.{item.name}\b", code)
+    ]
+    assert unread == []
+
+
+def test_encoding_reads_of_the_capabilities_only_what_a_plan_keeps() -> None:
+    groups = "|".join(item.name for item in fields(Capabilities))
+    pattern = re.compile(rf"limits\.({groups})\.(\w+)")
+    read = {
+        match.groups()
+        for path in sources("adapters", "adapter")
+        if "limits.py" not in path.name
+        for match in pattern.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert ("metadata", "int_range") in read
+    assert read <= set(STORED.values())
 
 
 def test_no_function_is_about_a_pair_of_databases() -> None:

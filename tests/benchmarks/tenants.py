@@ -104,9 +104,9 @@ async def seed(end: Endpoint, tenants: int, records: int) -> None:
     async with open_endpoint(end) as source:
         await source.drop()
         caps = source.capabilities
-        kind = next(kind for kind in (IdKind.STRING, IdKind.UUID) if kind in caps.id_kinds)
-        name = caps.fixed_names.get(VectorKind.DENSE, "" if caps.unnamed_vector else "v")
-        made = schema(end.collection, kind, dynamic=caps.dynamic)
+        kind = next(kind for kind in (IdKind.STRING, IdKind.UUID) if kind in caps.ids.kinds)
+        name = caps.vectors.fixed_names.get(VectorKind.DENSE, "" if caps.vectors.unnamed else "v")
+        made = schema(end.collection, kind, dynamic=caps.metadata.dynamic)
         await source.create(replace(made, vectors=(replace(made.vectors[0], name=name),)))
         waiting = list(range(tenants))
 

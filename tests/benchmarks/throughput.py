@@ -112,7 +112,7 @@ def schema(name: str, dim: int, ids: str) -> CollectionSchema:
 
 def fitting(caps: Capabilities, made: RecordBatch) -> RecordBatch:
     """The batch without the nested field where the source's columns hold none."""
-    if caps.dynamic:
+    if caps.metadata.dynamic:
         return made
     rows: list[Metadata] = [{key: value for key, value in item.items() if key != "source"} for item in made.metadata]
     return replace(made, metadata=rows)
@@ -120,15 +120,15 @@ def fitting(caps: Capabilities, made: RecordBatch) -> RecordBatch:
 
 def ids_for(caps: Capabilities, args: argparse.Namespace) -> str:
     """The kind of ids to make: as asked, or UUIDs where the source takes nothing else."""
-    return "uuid" if caps.id_kinds <= {IdKind.UUID} else args.ids
+    return "uuid" if caps.ids.kinds <= {IdKind.UUID} else args.ids
 
 
 def shape(caps: Capabilities, wanted: CollectionSchema) -> CollectionSchema:
     """The schema as this database can hold it."""
-    if not caps.id_kinds & wanted.id_kinds:
-        kind = IdKind.UUID if caps.id_kinds <= {IdKind.UUID} else IdKind.UINT64
+    if not caps.ids.kinds & wanted.id_kinds:
+        kind = IdKind.UUID if caps.ids.kinds <= {IdKind.UUID} else IdKind.UINT64
         wanted = replace(wanted, id_kinds=frozenset({kind}))
-    if caps.dynamic:
+    if caps.metadata.dynamic:
         return wanted
     sample = batch(0, 1, 1, "int").metadata[0]
     columns = ((name, column_type(value)) for name, value in sample.items())
@@ -209,7 +209,7 @@ class Bench:
     async def read(self) -> int:
         async with open_ends(self.source, self.target, self.options, ignore) as ends:
             source = ends.source
-            wanted = self.args.partitions or source.capabilities.readers
+            wanted = self.args.partitions or source.capabilities.collection.readers
             partitions = await source.partitions(wanted)
             rows = 0
 
@@ -220,7 +220,7 @@ class Bench:
 
             tasks = [PartitionTask(partition=p, after=None, next_seq=1) for p in partitions]
             self.meter.start()
-            await run_local(tasks, drain, source.capabilities.readers)
+            await run_local(tasks, drain, source.capabilities.collection.readers)
             self.meter.stop()
         if rows != self.args.records:
             raise SystemExit(f"read {rows} of {self.args.records} records")

@@ -25,7 +25,9 @@ def seed(folder: Path, name: str, records: int, *, dim: int = DIM, first: int = 
         spec = registry.load(ENGINE)
         async with spec.open(spec.config(url=str(folder), collection=name)) as collection:
             vector = VectorField(name="text", kind=VectorKind.DENSE, dim=dim, metric=Metric.L2)
-            await collection.create(CollectionSchema(name=name, id_kinds=spec.capabilities.id_kinds, vectors=(vector,)))
+            await collection.create(
+                CollectionSchema(name=name, id_kinds=spec.capabilities.ids.kinds, vectors=(vector,))
+            )
             values = np.random.default_rng(7).normal(size=(records, dim)).astype(np.float32)
             metadata: list[dict[str, Any]] = [{"title": f"t{row}", "deep": {"n": row}} for row in range(records)]
             ids: list[Any] = list(range(first, first + records))

@@ -92,12 +92,12 @@ def batch(
 
 async def write(target: Target, *batches: RecordBatch) -> None:
     """Write everything, expect no reject, and wait until it can be read."""
-    rows = target.capabilities.rows_per_write
+    rows = target.capabilities.writes.rows
     for item in batches:
         for start in range(0, len(item), rows):
             part = item.take(range(start, min(start + rows, len(item))))
             assert await target.upsert(part) == []
-    if not target.capabilities.readable_before_finalize:
+    if not target.capabilities.writes.readable_before_finalize:
         await target.finalize()
 
 
@@ -164,8 +164,8 @@ NAMESPACES = ("alpha", "beta", "Gamma_3", "with space", "quote'\"\\", "nul\0byte
 def namespaces(target: Target, count: int) -> list[str]:
     """Legal namespace names, the default one first (if it goes with others); fewer where the database allows fewer."""
     caps = target.capabilities
-    if not caps.namespaces:
+    if not caps.namespaces.supported:
         return [""]
-    names = legal(caps.namespace_names, NAMESPACES)
-    names = names if caps.namespaces_declared else ["", *names]
-    return names[: min(count, caps.max_namespaces or count)]
+    names = legal(caps.namespaces.names, NAMESPACES)
+    names = names if caps.namespaces.declared else ["", *names]
+    return names[: min(count, caps.namespaces.max_count or count)]

@@ -93,7 +93,7 @@ async def test_concurrent_writers_and_readers_lose_nothing(harness: Harness) -> 
             for part in parts[1:]:
                 group.start_soon(put, part)
                 group.start_soon(put, part.take(range(len(part))[::-1]))
-                if target.capabilities.readable_before_finalize:
+                if target.capabilities.writes.readable_before_finalize:
                     group.start_soon(look)
         await write(target)
         assert await read_all(target, 3) == expected

@@ -80,7 +80,7 @@ async def attempt(target: Target, schema: CollectionSchema, number: int, metadat
 async def test_values_come_back_exactly_or_are_rejected(harness: Harness) -> None:
     caps = harness.capabilities
     # One field of mixed types where fields have no type, else a column per case.
-    keys = {name: "value" if caps.dynamic else f"value_{number}" for number, name in enumerate(CASES)}
+    keys = {name: "value" if caps.metadata.dynamic else f"value_{number}" for number, name in enumerate(CASES)}
     schema = harness.schema(samples=[{"before": "x", "after": "y"}, *({keys[k]: v[0]} for k, v in CASES.items())])
     altered: list[str] = []
     async with harness.fresh(schema) as target:
@@ -90,9 +90,9 @@ async def test_values_come_back_exactly_or_are_rejected(harness: Harness) -> Non
             except AssertionError as error:
                 altered.append(f"{name}: {error}")
                 continue
-            in_range = type(value) is not int or caps.int_range[0] <= value <= caps.int_range[1]
-            small = type(value) is not str or len(value) + 100 < (caps.max_metadata_bytes or 2**20)
-            if needed <= caps.value_kinds and in_range and small and not taken:
+            in_range = type(value) is not int or caps.metadata.int_range[0] <= value <= caps.metadata.int_range[1]
+            small = type(value) is not str or len(value) + 100 < (caps.metadata.max_bytes or 2**20)
+            if needed <= caps.metadata.value_kinds and in_range and small and not taken:
                 altered.append(f"{name}: rejected although declared")
     assert altered == []
 
@@ -104,12 +104,12 @@ async def test_every_double_comes_back_exactly(harness: Harness) -> None:
     doubles = [value for value in raw if math.isfinite(value)]
     doubles += [generator.random() for _ in range(500)] + [generator.gauss(0, 1) * 10**k for k in range(-12, 20)]
     doubles += [1.7e9 + generator.random() for _ in range(100)] + [number / 3 for number in range(200)]
-    if ValueKind.WHOLE not in harness.capabilities.value_kinds:
+    if ValueKind.WHOLE not in harness.capabilities.metadata.value_kinds:
         doubles = [value for value in doubles if not value.is_integer()]
     schema = harness.schema(samples=[{"value": 0.5}])
     async with harness.fresh(schema) as target:
         rows: list[Metadata] = [{"value": value} for value in doubles]
-        if ValueKind.LIST in harness.capabilities.value_kinds:
+        if ValueKind.LIST in harness.capabilities.metadata.value_kinds:
             rows.append({"list": [*doubles[:500]]})
         records = batch(schema, ids_of(schema, range(len(rows))), metadata=rows)
         await write(target, records)
@@ -123,10 +123,10 @@ async def test_every_double_comes_back_exactly(harness: Harness) -> None:
 @requirement("metadata:null-missing-empty")
 async def test_null_missing_empty_and_zero_stay_apart(harness: Harness) -> None:
     rows: list[Metadata] = [{}, {"a": ""}, {"a": 0}, {"a": False}, {"b": "x"}]
-    if not harness.capabilities.dynamic:
+    if not harness.capabilities.metadata.dynamic:
         rows = [{}, {"a": ""}, {"c": 0}, {"d": False}, {"b": "x"}]
     schema = harness.schema(samples=rows)
-    if ValueKind.NULL in harness.capabilities.value_kinds:
+    if ValueKind.NULL in harness.capabilities.metadata.value_kinds:
         rows.append({"a": None})
         rows.append({"a": None, "b": "x"})
     async with harness.fresh(schema) as target:
@@ -138,11 +138,11 @@ async def test_null_missing_empty_and_zero_stay_apart(harness: Harness) -> None:
 @requirement("metadata:integer-range")
 async def test_integers_are_exact_to_the_ends_of_the_range_and_rejected_beyond(harness: Harness) -> None:
     schema = harness.schema()
-    low, high = harness.capabilities.int_range
+    low, high = harness.capabilities.metadata.int_range
     async with harness.fresh(schema) as target:
         for number, value in enumerate((low, low + 1, high - 1, high)):
             assert await attempt(target, schema, number, {"n": value})
-            if ValueKind.LIST in harness.capabilities.value_kinds:
+            if ValueKind.LIST in harness.capabilities.metadata.value_kinds:
                 assert await attempt(target, schema, number, {"n": [value]})
         for value in (low - 1, high + 1):
             assert not await attempt(target, schema, 9, {"n": value})
@@ -175,9 +175,9 @@ async def test_keys_come_back_as_written_or_are_rejected(harness: Harness) -> No
     wrong: list[str] = []
     async with harness.fresh(schema) as target:
         for number, key in enumerate(KEYS):
-            is_legal = re.fullmatch(caps.field_names, key) and key not in caps.reserved_fields
-            is_legal = is_legal and not (caps.shared_names and key == schema.vectors[0].name)
-            is_legal = is_legal and (caps.dynamic or key in [item.name for item in schema.fields])
+            is_legal = re.fullmatch(caps.metadata.names, key) and key not in caps.metadata.reserved
+            is_legal = is_legal and not (caps.metadata.shared_names and key == schema.vectors[0].name)
+            is_legal = is_legal and (caps.metadata.dynamic or key in [item.name for item in schema.fields])
             try:
                 if is_legal and not await attempt(target, schema, number, {key: "x"}):
                     wrong.append(f"{key!r}: rejected although legal")
@@ -190,7 +190,7 @@ async def test_keys_come_back_as_written_or_are_rejected(harness: Harness) -> No
 
 @requirement("metadata:large")
 async def test_a_large_record_is_kept(harness: Harness) -> None:
-    most = harness.capabilities.max_metadata_bytes or 1_000_000
+    most = harness.capabilities.metadata.max_bytes or 1_000_000
     fields = max(1, most // 50_000)
     metadata: Metadata = {f"part{number}": "x" * (min(most, 50_000) - 40) for number in range(fields)}
     schema = harness.schema(samples=[metadata])

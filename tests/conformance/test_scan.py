@@ -30,7 +30,7 @@ BELOW_AND_ABOVE: dict[IdKind, tuple[RecordId, RecordId]] = {
 
 def divided(harness: Harness, sample: Metadata | None = None) -> CollectionSchema:
     """A schema for a collection with namespaces."""
-    return harness.schema(divided=harness.capabilities.namespaces_declared, samples=[sample or {"n": 0}])
+    return harness.schema(divided=harness.capabilities.namespaces.declared, samples=[sample or {"n": 0}])
 
 
 async def fill(target: Target, schema: CollectionSchema, sizes: dict[str, int]) -> dict[str, list[RecordId]]:
@@ -105,7 +105,7 @@ async def test_one_id_in_two_namespaces_is_two_records(harness: Harness) -> None
     schema = divided(harness, {"who": ""})
     async with harness.fresh(schema) as target:
         names = namespaces(target, 2)
-        if not target.capabilities.ids_per_namespace or len(names) < 2:
+        if not target.capabilities.ids.per_namespace or len(names) < 2:
             pytest.skip("ids are unique in the whole collection")
         ids = ids_of(schema, [1])
         first = batch(schema, ids, namespace=names[0], metadata=[{"who": "first"}], seed=1)
@@ -148,7 +148,7 @@ async def test_partitions_are_the_same_when_asked_again(harness: Harness) -> Non
 
 @requirement("partitions:open-ended")
 async def test_records_outside_todays_range_belong_to_one_partition(harness: Harness) -> None:
-    for kind in sorted(harness.capabilities.id_kinds):
+    for kind in sorted(harness.capabilities.ids.kinds):
         schema = harness.schema(id_kind=kind)
         async with harness.fresh(schema) as target:
             numbers = range(1000, 1100)

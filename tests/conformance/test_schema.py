@@ -98,7 +98,7 @@ async def test_creating_an_existing_collection_changes_nothing(harness: Harness)
 async def test_collections_with_unusual_names_live_side_by_side(harness: Harness) -> None:
     names = ["Docs_2024", "docs_2024", "a-b", "a.b", "..", "a/b", "a b", "日本", "it's", "q" * 120, "%41", "C:\\x"]
     schema = harness.schema()
-    wanted = legal(harness.capabilities.collection_names, names)
+    wanted = legal(harness.capabilities.collection.names, names)
     for number, name in enumerate(wanted):
         async with harness.open(name) as target:
             await target.drop()
@@ -113,7 +113,7 @@ async def test_collections_with_unusual_names_live_side_by_side(harness: Harness
 
 @requirement("create:impossible-schema")
 async def test_an_impossible_schema_is_refused_and_leaves_nothing(harness: Harness) -> None:
-    too_wide = harness.schema(harness.vector(dim=harness.capabilities.max_dim + 1))
+    too_wide = harness.schema(harness.vector(dim=harness.capabilities.vectors.max_dim + 1))
     async with harness.open(harness.new_name()) as target:
         with pytest.raises(TerminalError):
             await target.create(too_wide)

@@ -66,7 +66,7 @@ def check(answer: Hits, least: int) -> None:
 
 @requirement("search:within-namespace")
 async def test_search_stays_in_its_namespace(harness: Harness) -> None:
-    schema = harness.schema(harness.vector(metric=Metric.COSINE), divided=harness.capabilities.namespaces_declared)
+    schema = harness.schema(harness.vector(metric=Metric.COSINE), divided=harness.capabilities.namespaces.declared)
     async with harness.fresh(schema) as target:
         names = namespaces(target, 3)
         if len(names) < 2:

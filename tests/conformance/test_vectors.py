@@ -64,7 +64,7 @@ async def test_unit_vectors_come_back_bit_for_bit_from_a_cosine_field(harness: H
 async def test_several_vector_fields_live_in_one_record(harness: Harness) -> None:
     fields = [harness.vector("text", dim=12), harness.vector("Image_2", dim=5)]
     fields += [harness.vector(str(kind), kind, dim=6) for kind in VectorKind if harness.supports(kind)]
-    if harness.capabilities.unnamed_vector:
+    if harness.capabilities.vectors.unnamed:
         fields.append(harness.vector("", dim=3))
     schema = harness.schema(*harness.together(*fields))
     if len(schema.vectors) < 2:
@@ -83,7 +83,7 @@ def present(item: VectorColumn) -> list[bool]:
 async def test_a_missing_vector_stays_missing(harness: Harness) -> None:
     wanted = [harness.vector(str(kind), kind, dim=6) for kind in VectorKind if harness.supports(kind)]
     schema = harness.schema(*harness.together(harness.vector("text", dim=12), *wanted))
-    fields = [item for item in schema.vectors if item.kind not in harness.capabilities.vectors_required]
+    fields = [item for item in schema.vectors if item.kind not in harness.capabilities.vectors.required]
     if not fields:
         pytest.skip("every record needs its vectors")
     async with harness.fresh(schema) as target:
@@ -116,7 +116,7 @@ async def test_extreme_components_come_back_bit_for_bit(harness: Harness, dtype:
     kind = NUMPY_DTYPE[dtype]
     limits = np.finfo(kind)
     rows = [
-        *([[0, 0, 0, 0]] if harness.capabilities.zero_vectors else []),
+        *([[0, 0, 0, 0]] if harness.capabilities.vectors.zeros else []),
         [-0.0, 1, -1, 0],
         [limits.smallest_subnormal, -limits.smallest_subnormal, 0, 1],
         [limits.max / 4, -limits.max / 4, limits.tiny, 1],

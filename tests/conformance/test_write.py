@@ -125,7 +125,7 @@ async def test_a_wrong_dimension_is_refused(harness: Harness) -> None:
 async def test_a_batch_of_the_declared_size_is_written_and_fetched(harness: Harness) -> None:
     schema = harness.schema()
     async with harness.fresh(schema) as target:
-        rows = target.capabilities.rows_per_write
+        rows = target.capabilities.writes.rows
         full = batch(schema, ids_of(schema, range(rows)))
         assert await target.upsert(full) == []
         rest = batch(schema, ids_of(schema, range(rows, max(rows, 5200))), seed=1)
@@ -151,7 +151,7 @@ async def test_nothing_can_be_written_fetched_and_deleted(harness: Harness) -> N
 
 @requirement("ids:every-kind")
 async def test_ids_of_every_kind_come_back_with_their_type(harness: Harness) -> None:
-    for kind in sorted(harness.capabilities.id_kinds):
+    for kind in sorted(harness.capabilities.ids.kinds):
         schema = harness.schema(id_kind=kind)
         async with harness.fresh(schema) as target:
             records = batch(schema, EXAMPLE_IDS[kind])
@@ -166,12 +166,12 @@ async def test_ids_of_every_kind_come_back_with_their_type(harness: Harness) -> 
 @requirement("ids:nasty-strings")
 async def test_any_text_is_an_id(harness: Harness) -> None:
     caps = harness.capabilities
-    if IdKind.STRING not in caps.id_kinds:
+    if IdKind.STRING not in caps.ids.kinds:
         pytest.skip("ids are not strings")
     schema = harness.schema(id_kind=IdKind.STRING)
     async with harness.fresh(schema) as target:
-        ids = [text for text in NASTY_STRINGS if len(text.encode()) <= (caps.id_max_bytes or 1000)]
-        ids = [text for text in ids if is_plain(text) or not caps.id_ascii]
+        ids = [text for text in NASTY_STRINGS if len(text.encode()) <= (caps.ids.max_bytes or 1000)]
+        ids = [text for text in ids if is_plain(text) or not caps.ids.ascii]
         records = batch(schema, ids)
         await write(target, records)
         assert await read_all(target, 3) == rows_of(records)
@@ -180,10 +180,10 @@ async def test_any_text_is_an_id(harness: Harness) -> None:
         await target.delete([*gone], "")
         assert await target.count() == len(ids) - len(gone)
         assert (await target.fetch(["7", "007"], "")).ids == ["007"]
-        if caps.id_max_bytes is not None:
-            (reject,) = await target.upsert(batch(schema, ["x" * (caps.id_max_bytes + 1)]))
+        if caps.ids.max_bytes is not None:
+            (reject,) = await target.upsert(batch(schema, ["x" * (caps.ids.max_bytes + 1)]))
             assert reject.code
-        if caps.id_ascii:
+        if caps.ids.ascii:
             rejects = await target.upsert(batch(schema, ["", "é", "nul\0byte"]))
             assert [reject.id for reject in rejects] == ["", "é", "nul\0byte"]
 
@@ -237,7 +237,7 @@ async def test_deleted_records_are_gone_at_once(harness: Harness) -> None:
 
 @requirement("upsert:no-vectors-column")
 async def test_records_without_vectors_are_kept(harness: Harness) -> None:
-    if VectorKind.DENSE in harness.capabilities.vectors_required:
+    if VectorKind.DENSE in harness.capabilities.vectors.required:
         pytest.skip("every record needs its vectors")
     schema = harness.schema()
     async with harness.fresh(schema) as target:

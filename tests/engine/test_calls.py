@@ -67,16 +67,16 @@ async def fill(end: Endpoint, namespaces: list[str], records: int) -> None:
     async with open_endpoint(end) as source:
         await source.drop()
         caps = source.capabilities
-        kind = next(kind for kind in (IdKind.STRING, IdKind.UUID) if kind in caps.id_kinds)
-        name = caps.fixed_names.get(VectorKind.DENSE, "v")
+        kind = next(kind for kind in (IdKind.STRING, IdKind.UUID) if kind in caps.ids.kinds)
+        name = caps.vectors.fixed_names.get(VectorKind.DENSE, "v")
         field = MetadataField(name="year", type=FieldType.INT64, declared=True)
         await source.create(
             CollectionSchema(
                 name=end.collection,
                 id_kinds=frozenset({kind}),
                 vectors=(VectorField(name=name, kind=VectorKind.DENSE, dim=DIM, metric=Metric.COSINE),),
-                fields=() if caps.dynamic else (field,),
-                dynamic=caps.dynamic,
+                fields=() if caps.metadata.dynamic else (field,),
+                dynamic=caps.metadata.dynamic,
                 divided=namespaces != [""],
             )
         )

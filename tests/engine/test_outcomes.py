@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -17,14 +16,14 @@ from vectormigrate.model.ids import IdKind
 from vectormigrate.model.plan import Outcome
 from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind, Weight
 
-WIDE = replace(registry.load("memory").capabilities, empty_namespaces=True)
-KINDS = WIDE.value_kinds
+WIDE = registry.load("memory").capabilities.changed(namespaces={"empty": True})
+KINDS = WIDE.metadata.value_kinds
 INDEXES = [probe.name for probe in PROBES if probe.group == "vector indexes"]
 
 
 def of(**narrow: Any) -> dict[tuple[str, str], Outcome | None]:
     """Outcomes from the widest database into one that is narrower in this way."""
-    return dict(outcomes(("wide", WIDE), ("narrow", replace(WIDE, **narrow))))
+    return dict(outcomes(("wide", WIDE), ("narrow", WIDE.changed(**narrow))))
 
 
 def changed(**narrow: Any) -> dict[str, Outcome | None]:
@@ -41,53 +40,56 @@ def test_the_widest_database_holds_every_probe_and_all_is_exact_there() -> None:
 @pytest.mark.parametrize(
     ("narrow", "expected"),
     [
-        ({"value_kinds": KINDS - {ValueKind.NULL}}, {"metadata: null": Outcome.REVERSIBLE}),
+        ({"metadata": {"value_kinds": KINDS - {ValueKind.NULL}}}, {"metadata: null": Outcome.REVERSIBLE}),
         (
-            {"value_kinds": KINDS - {ValueKind.BYTES, ValueKind.DATETIME}},
+            {"metadata": {"value_kinds": KINDS - {ValueKind.BYTES, ValueKind.DATETIME}}},
             {"metadata: bytes": Outcome.REVERSIBLE, "metadata: dates": Outcome.REVERSIBLE},
         ),
         (
-            {"int_range": (-(2**53), 2**53)},
+            {"metadata": {"int_range": (-(2**53), 2**53)}},
             {"metadata: integers beyond 2^53": Outcome.REVERSIBLE, "filters on: integers beyond 2^53": Outcome.LOSSY},
         ),
-        ({"metrics": WIDE.metrics - {Metric.L1}}, {"metrics: l1": Outcome.LOSSY}),
-        ({"vector_kinds": WIDE.vector_kinds - {VectorKind.MULTI}}, {"multi-vectors: float32": Outcome.LOSSY}),
+        ({"vectors": {"metrics": WIDE.vectors.metrics - {Metric.L1}}}, {"metrics: l1": Outcome.LOSSY}),
+        ({"vectors": {"kinds": WIDE.vectors.kinds - {VectorKind.MULTI}}}, {"multi-vectors: float32": Outcome.LOSSY}),
         (
-            {"dtypes": WIDE.dtypes - {DType.BFLOAT16}},
+            {"vectors": {"dtypes": WIDE.vectors.dtypes - {DType.BFLOAT16}}},
             {
                 "dense vectors: bfloat16": Outcome.REVERSIBLE,
                 "dense vectors: bfloat16 under cosine": Outcome.REVERSIBLE,
             },
         ),
         (
-            {"normalises_cosine": True},
+            {"vectors": {"normalises_cosine": True}},
             {
                 "dense vectors: length under cosine": Outcome.REVERSIBLE,
                 "dense vectors: float16 under cosine": Outcome.REVERSIBLE,
                 "dense vectors: bfloat16 under cosine": Outcome.REVERSIBLE,
             },
         ),
-        ({"zero_vectors": False}, {"dense vectors: all zeros": Outcome.REVERSIBLE}),
+        ({"vectors": {"zeros": False}}, {"dense vectors: all zeros": Outcome.REVERSIBLE}),
         (
-            {"vector_indexes": {}, "index_params": frozenset[str]()},
+            {"vectors": {"indexes": {}, "index_params": frozenset[str]()}},
             {f"vector indexes: {name}": Outcome.REVERSIBLE for name in INDEXES},
         ),
         (
-            {"vector_indexes": {"hnsw": {"scalar": (8.0,), "product": ()}}},
+            {"vectors": {"indexes": {"hnsw": {"scalar": (8.0,), "product": ()}}}},
             {
                 f"vector indexes: {name}": Outcome.REVERSIBLE
                 for name in ("none (flat)", "rotated quantization", "binary quantization")
             },
         ),
-        ({"index_ranges": {"m": (4, 64)}}, {"vector indexes: large HNSW parameters": Outcome.REVERSIBLE}),
-        ({"index_types": WIDE.index_types - {FieldType.GEO}}, {"filters on: coordinates": Outcome.LOSSY}),
+        ({"vectors": {"index_ranges": {"m": (4, 64)}}}, {"vector indexes: large HNSW parameters": Outcome.REVERSIBLE}),
         (
-            {"id_kinds": WIDE.id_kinds - {IdKind.STRING}},
+            {"metadata": {"index_types": WIDE.metadata.index_types - {FieldType.GEO}}},
+            {"filters on: coordinates": Outcome.LOSSY},
+        ),
+        (
+            {"ids": {"kinds": WIDE.ids.kinds - {IdKind.STRING}}},
             {"ids: text": Outcome.REVERSIBLE, "namespaces: one id in two": Outcome.REVERSIBLE},
         ),
-        ({"ids_per_namespace": False}, {"namespaces: one id in two": Outcome.REVERSIBLE}),
+        ({"ids": {"per_namespace": False}}, {"namespaces: one id in two": Outcome.REVERSIBLE}),
         (
-            {"max_vectors": 1},
+            {"vectors": {"max_fields": 1}},
             {"dense vectors: several fields": Outcome.LOSSY, "sparse vectors: next to dense": Outcome.LOSSY},
         ),
     ],
@@ -98,7 +100,7 @@ def test_what_a_target_lacks_changes_just_what_needs_it(narrow: dict[str, Any], 
 
 def test_a_setting_is_exact_where_its_own_kind_makes_it_again() -> None:
     known = {"ttl": Weight.BEHAVIOUR, "shards": Weight.SETTING, "cmek": Weight.SAFETY}
-    caps = replace(WIDE, known_settings=known, settings=frozenset({"shards", "cmek"}))
+    caps = WIDE.changed(collection={"known_settings": known, "settings": frozenset({"shards", "cmek"})})
     words = [("settings", name) for name in ("expiry of records", "number of shards", "customer's encryption key")]
     home, away = outcomes(("one", caps), ("one", caps)), outcomes(("one", caps), ("two", caps))
     assert [home[key] for key in words] == [Outcome.LOSSY, Outcome.EXACT, Outcome.EXACT]
@@ -107,12 +109,12 @@ def test_a_setting_is_exact_where_its_own_kind_makes_it_again() -> None:
 
 
 def test_a_namespace_without_records_is_told_where_there_are_none_such() -> None:
-    assert changed(empty_namespaces=False) == {"namespaces: without records": Outcome.REVERSIBLE}
+    assert changed(namespaces={"empty": False}) == {"namespaces: without records": Outcome.REVERSIBLE}
 
 
 def _never_carried(probe: Probe, caps: Capabilities) -> bool:
     made = probe.make(caps)
-    return made is not None and made.schema.settings[0].name not in caps.settings
+    return made is not None and made.schema.settings[0].name not in caps.collection.settings
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -134,7 +136,7 @@ def test_every_pair_has_an_outcome_for_what_the_source_holds(source: str, target
     pair = [row for row in rows([source, target]) if (row["source"], row["target"]) == (source, target)]
     found = {(row["group"], row["name"]): row["outcome"] for row in pair}
     for dtype in DType:
-        assert (found["dense vectors", str(dtype)] is not None) == (dtype in caps.dtypes)
+        assert (found["dense vectors", str(dtype)] is not None) == (dtype in caps.vectors.dtypes)
     assert found["metadata", "text"] in ("exact", "restored")
     assert found["dense vectors", "float32"] == "exact"
 

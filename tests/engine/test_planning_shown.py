@@ -110,7 +110,7 @@ async def test_planning_that_was_killed_is_shown_as_dead_and_can_be_asked_for_ag
 
 async def test_a_refused_plan_leaves_no_row(world: World) -> None:
     world.go.set()
-    register_profile("cosine only", replace(CAPABILITIES, metrics=frozenset({Metric.COSINE})))
+    register_profile("cosine only", CAPABILITIES.changed(vectors={"metrics": frozenset({Metric.COSINE})}))
     target = Endpoint(type="memory", url="memory://narrow", collection="t", options={"profile": "cosine only"})
     with pytest.raises(LossNotAccepted):
         await world.service.migrate(replace(world.request, target=target))

@@ -170,7 +170,7 @@ async def test_every_target_gets_a_recommendation_for_everything(target: str, tm
     lines = {line.source_field for line in answer.field_mappings}
     assert {"id", "v", "when", "tags", "deep.inner.level"} <= lines
     types = {item.type for item in answer.target_schema.fields if item.indexed}
-    assert types <= registry.load(target).capabilities.index_types
+    assert types <= registry.load(target).capabilities.metadata.index_types
     assert answer.target_schema.note is None
 
 

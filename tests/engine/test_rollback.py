@@ -229,7 +229,7 @@ async def test_nothing_is_rolled_back_or_validated_while_a_validation_runs(world
 
 async def test_the_rollback_of_a_later_migration_keeps_the_note_of_an_earlier_one(tmp_path: Path) -> None:
     # The memory database of this profile keeps no note itself, as some servers do not: the state file does.
-    register_profile("noteless", replace(CAPABILITIES, keeps_note=False))
+    register_profile("noteless", CAPABILITIES.changed(collection={"keeps_note": False}))
     url = f"memory://{tmp_path.name}"
     ends = {name: Endpoint(type="memory", url=url, collection=name, options={"profile": "noteless"}) for name in "abt"}
     async with open_service(state=tmp_path / "state.db") as service, open_store(tmp_path / "state.db") as store:

@@ -145,17 +145,17 @@ class Harness(ABC):
             wanted = [Metric.DOT, Metric.COSINE]
         else:
             wanted = [Metric.DOT, Metric.L2, Metric.COSINE, Metric.L1]
-        return [metric for metric in wanted if metric in self.capabilities.metrics]
+        return [metric for metric in wanted if metric in self.capabilities.vectors.metrics]
 
     def supports(self, kind: VectorKind, dtype: DType = DType.FLOAT32) -> bool:
         """Whether a vector field of this kind and storage type can exist (beyond what Capabilities say)."""
         caps = self.capabilities
-        return kind in caps.vector_kinds and dtype in caps.dtypes
+        return kind in caps.vectors.kinds and dtype in caps.vectors.dtypes
 
     def id_kind(self) -> IdKind:
         """The kind of id for tests in which it does not matter."""
         order = (IdKind.INT64, IdKind.UINT64, IdKind.STRING, IdKind.UUID)
-        return next(kind for kind in order if kind in self.capabilities.id_kinds)
+        return next(kind for kind in order if kind in self.capabilities.ids.kinds)
 
     def vector(
         self,
@@ -167,7 +167,7 @@ class Harness(ABC):
     ) -> VectorField:
         """A vector field with a metric that suits it; `dim` is ignored for sparse."""
         chosen = metric or self.metrics(kind, dtype)[0]
-        name = self.capabilities.fixed_names.get(kind, name)
+        name = self.capabilities.vectors.fixed_names.get(kind, name)
         return VectorField(
             name=name, kind=kind, dim=None if kind is VectorKind.SPARSE else dim, metric=chosen, dtype=dtype
         )
@@ -177,16 +177,16 @@ class Harness(ABC):
         caps = self.capabilities
         kept: list[VectorField] = []
         for item in vectors:
-            full = caps.max_vectors is not None and len(kept) >= caps.max_vectors
+            full = caps.vectors.max_fields is not None and len(kept) >= caps.vectors.max_fields
             same_kind = [other for other in kept if other.kind is item.kind]
             taken = item.name in [other.name for other in kept]
-            alone = caps.unnamed_alone and kept and "" in (item.name, kept[0].name)
-            most = caps.max_of_kind.get(item.kind)
+            alone = caps.vectors.unnamed_alone and kept and "" in (item.name, kept[0].name)
+            most = caps.vectors.max_of_kind.get(item.kind)
             if full or taken or alone or (most is not None and len(same_kind) >= most):
                 continue
             kept.append(item)
-        if caps.sparse_beside is not None and any(item.kind is VectorKind.SPARSE for item in kept):
-            metric = min(caps.sparse_beside)
+        if caps.vectors.metrics_with_sparse is not None and any(item.kind is VectorKind.SPARSE for item in kept):
+            metric = min(caps.vectors.metrics_with_sparse)
             kept = [item if item.kind is VectorKind.SPARSE else replace(item, metric=metric) for item in kept]
         return kept
 
@@ -202,7 +202,7 @@ class Harness(ABC):
         must be declared, `fields` are, and columns for what the records of `samples` hold."""
         caps = self.capabilities
         columns = tuple(fields)
-        if not caps.dynamic:
+        if not caps.metadata.dynamic:
             known = {item.name: replace(item, declared=True) for item in fields}
             columns = tuple((self._columns(samples) | known).values())
         return replace(
@@ -211,7 +211,7 @@ class Harness(ABC):
                 id_kinds=frozenset({id_kind or self.id_kind()}),
                 vectors=vectors or (self.vector(),),
                 fields=columns,
-                dynamic=caps.dynamic,
+                dynamic=caps.metadata.dynamic,
             ),
             **changes,
         )
@@ -222,11 +222,11 @@ class Harness(ABC):
         found: dict[str, MetadataField] = {}
         folded: set[str] = set()
         for key, value in (item for metadata in samples for item in metadata.items()):
-            name = key.casefold() if caps.fold_case else key
+            name = key.casefold() if caps.metadata.fold_case else key
             column = column_type(value)
-            if name in folded or column is None or not re.fullmatch(caps.field_names, key):
+            if name in folded or column is None or not re.fullmatch(caps.metadata.names, key):
                 continue
-            if key in caps.reserved_fields or column[0] not in caps.column_types:
+            if key in caps.metadata.reserved or column[0] not in caps.metadata.column_types:
                 continue
             folded.add(name)
             found[key] = MetadataField(name=key, type=column[0], element=column[1], declared=True)
@@ -234,7 +234,7 @@ class Harness(ABC):
 
     def new_name(self) -> str:
         """A collection name that is not in use."""
-        legal = self.capabilities.collection_names
+        legal = self.capabilities.collection.names
         return next(name for start in ("c_", "c-", "C") if re.fullmatch(legal, name := f"{start}{uuid4().hex[:12]}"))
 
     @asynccontextmanager

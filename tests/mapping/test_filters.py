@@ -12,9 +12,9 @@ from vectormigrate.adapter import Capabilities
 from vectormigrate.model.plan import Loss, Outcome
 from vectormigrate.model.schema import FieldType, MetadataField
 
-NO_TEXT = replace(COLUMNS, index_types=COLUMNS.index_types - {FieldType.TEXT, FieldType.JSON})
-LIST_PATHS = replace(COSINE_JSON, list_paths=True)
-FILTERS_ALL = replace(FLAT, filters_all=True)
+NO_TEXT = COLUMNS.changed(metadata={"index_types": COLUMNS.metadata.index_types - {FieldType.TEXT, FieldType.JSON}})
+LIST_PATHS = COSINE_JSON.changed(metadata={"list_paths": True})
+FILTERS_ALL = FLAT.changed(metadata={"filters_all": True})
 
 
 def moved(
@@ -41,11 +41,13 @@ def test_full_text_search_that_the_target_lacks_is_a_named_loss() -> None:
     assert indexes(found) == {"body": FieldType.STRING}
     assert losses(moved([{"body": "some words"}], TEXT, to=COSINE_JSON)) == {}
     assert losses(moved([{"body": "some words"}], TEXT, to=TYPED)) == {}
-    no_column = replace(TYPED, column_types=TYPED.column_types - {FieldType.TEXT})
+    no_column = TYPED.changed(metadata={"column_types": TYPED.metadata.column_types - {FieldType.TEXT}})
     assert losses(moved([{"body": "some words"}], TEXT, to=no_column)).keys() == {"index:body"}
 
 
-@pytest.mark.parametrize("to", [NO_TEXT, replace(TYPED, column_types=NO_TEXT.index_types)], ids=["columns", "typed"])
+@pytest.mark.parametrize(
+    "to", [NO_TEXT, TYPED.changed(metadata={"column_types": NO_TEXT.metadata.index_types})], ids=["columns", "typed"]
+)
 def test_a_field_that_nobody_filters_by_or_that_stays_behind_loses_no_filter(to: Capabilities) -> None:
     rows = [{"body": "some words"}]
     assert losses(moved(rows, replace(TEXT, indexed=False), to=to)) == {}
@@ -106,7 +108,7 @@ def test_filters_of_a_database_on_the_way_count_when_it_is_left_but_not_at_home(
 
 @pytest.mark.parametrize("to", [TYPED, FLAT], ids=["typed", "flat"])
 def test_numbers_that_a_source_filters_by_without_listing_them_lose_their_ranges_by_name(to: Capabilities) -> None:
-    wide = replace(FILTERS_ALL, int_range=WIDE.int_range)
+    wide = FILTERS_ALL.changed(metadata={"int_range": WIDE.metadata.int_range})
     assert losses(moved([{"n": 2**60}], to=to, source=wide)).keys() == {"index:n"}
 
 

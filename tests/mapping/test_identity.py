@@ -46,7 +46,7 @@ STRINGS = frozenset({IdKind.STRING})
 
 def collection(ids: dict[str, list[Any]], kinds: frozenset[IdKind], **caps: Any) -> Collection:
     store = {name: one_batch([{} for _ in held], held, name) for name, held in ids.items()}
-    limits = replace(WIDE, id_kinds=kinds, **caps)
+    limits = WIDE.changed(ids={"kinds": kinds, **caps})
     return Collection("one", limits, schema(caps=limits, vectors=()), store)
 
 
@@ -86,7 +86,7 @@ def test_the_strategy_keeps_ids_where_that_is_safe(
 
 
 def test_ids_unique_in_the_whole_source_stay_native_where_namespaces_merge() -> None:
-    source = collection({"a": [7], "b": [8]}, UINTS, ids_per_namespace=False)
+    source = collection({"a": [7], "b": [8]}, UINTS, per_namespace=False)
     assert migrate(source, "two", COSINE_JSON).decision.rules.id_strategy == "native"
 
 
@@ -97,7 +97,7 @@ def test_ids_that_count_per_namespace_do_not_meet_where_they_count_for_the_colle
 ) -> None:
     ids = ["x", "y"] if kinds is STRINGS else [7, 8]
     there = migrate(collection({"a": ids, "b": ids}, kinds), "two", way).target
-    narrow = replace(WIDE, id_kinds=kinds | {IdKind.UUID}, ids_per_namespace=False)
+    narrow = WIDE.changed(ids={"kinds": kinds | {IdKind.UUID}, "per_namespace": False})
     back = migrate(there, "one", narrow)
     assert sum(map(len, back.target.store.values())) == 4
     assert back.decision.rules.id_strategy == "uuid5"
@@ -108,7 +108,7 @@ def test_ids_that_count_per_namespace_do_not_meet_where_they_count_for_the_colle
 
 @pytest.mark.parametrize("ids", [[7, 8], ["x", "y"]], ids=["integers", "strings"])
 def test_partitions_with_one_key_come_home_to_an_edition_whose_ids_count_for_the_collection(ids: list[Any]) -> None:
-    server = replace(COLUMNS, ids_per_namespace=True)
+    server = COLUMNS.changed(ids={"per_namespace": True})
     kinds = STRINGS if isinstance(ids[0], str) else INTS
     store = {name: one_batch([{}, {}], ids, name) for name in ("a", "b")}
     source = Collection("one", server, schema(caps=server, vectors=(), id_kinds=kinds), store)
@@ -121,7 +121,7 @@ def test_partitions_with_one_key_come_home_to_an_edition_whose_ids_count_for_the
 
 
 def test_ids_that_do_not_meet_come_home_as_they_were_where_ids_count_for_the_collection() -> None:
-    source = collection({"a": [7], "b": [8]}, UINTS, ids_per_namespace=False)
+    source = collection({"a": [7], "b": [8]}, UINTS, per_namespace=False)
     there = migrate(source, "two", TYPED).target
     back = migrate(there, "one", source.caps)
     assert back.decision.rules.id_strategy == "native"
@@ -145,11 +145,11 @@ def test_a_namespace_keeps_its_name_when_another_has_taken_the_old_one() -> None
 
 def test_only_integers_on_the_target_is_refused_for_other_ids() -> None:
     with pytest.raises(IncompatibleSchema, match="integer ids"):
-        decide_twice(collection({"": ["a"]}, STRINGS), "two", replace(WIDE, id_kinds=INTS))
+        decide_twice(collection({"": ["a"]}, STRINGS), "two", WIDE.changed(ids={"kinds": INTS}))
 
 
 def test_the_original_id_can_be_filtered_on_and_has_one_type() -> None:
-    limits = Limits(id_kinds=frozenset({IdKind.UUID}))
+    limits = Limits.of(ids={"kinds": frozenset({IdKind.UUID})})
     ids: list[RecordId] = [7, "7", U]
     text = Mapper(rules(id_strategy="uuid5", limits=limits)).convert(one_batch([{}, {}, {}], ids))[0].batch
     assert [item[ORIGIN_ID] for item in text.metadata] == ["7", "7", str(U)]
@@ -171,7 +171,7 @@ def test_original_ids_beyond_a_field_of_integers_are_filtered_as_text() -> None:
 
 def test_derived_ids_are_stable_for_ever() -> None:
     mapper = Mapper(
-        rules(id_strategy="uuid5", id_salt="one://source", limits=Limits(id_kinds=frozenset({IdKind.UUID})))
+        rules(id_strategy="uuid5", id_salt="one://source", limits=Limits.of(ids={"kinds": frozenset({IdKind.UUID})}))
     )
     salt = uuid.uuid5(uuid.NAMESPACE_URL, "vectormigrate:one://source")
     assert mapper.convert(one_batch([{}], ["doc-1"], "ns"))[0].batch.ids == [uuid.uuid5(salt, "ns\0s:doc-1")]
@@ -198,16 +198,16 @@ def test_a_nul_in_a_namespace_cannot_imitate_another_id() -> None:
     ("record_id", "limits", "code"),
     [
         ("\ud800", Limits(), "unicode"),
-        ("ab", Limits(id_max_bytes=1), "id"),
-        ("ü", Limits(id_ascii=True), "id"),
-        ("a\0", Limits(id_ascii=True), "id"),
-        ("", Limits(id_ascii=True), "id"),
-        ("é", Limits(id_max_bytes=1), "id"),
-        (-1, Limits(id_kinds=frozenset({IdKind.UINT64})), "id"),
-        (2**63, Limits(id_kinds=INTS), "id"),
-        (7, Limits(id_kinds=STRINGS), "id"),
-        ("7", Limits(id_kinds=INTS), "id"),
-        (U, Limits(id_kinds=STRINGS), "id"),
+        ("ab", Limits.of(ids={"max_bytes": 1}), "id"),
+        ("ü", Limits.of(ids={"ascii": True}), "id"),
+        ("a\0", Limits.of(ids={"ascii": True}), "id"),
+        ("", Limits.of(ids={"ascii": True}), "id"),
+        ("é", Limits.of(ids={"max_bytes": 1}), "id"),
+        (-1, Limits.of(ids={"kinds": frozenset({IdKind.UINT64})}), "id"),
+        (2**63, Limits.of(ids={"kinds": INTS}), "id"),
+        (7, Limits.of(ids={"kinds": STRINGS}), "id"),
+        ("7", Limits.of(ids={"kinds": INTS}), "id"),
+        (U, Limits.of(ids={"kinds": STRINGS}), "id"),
     ],
 )
 def test_an_id_that_does_not_fit_is_a_reject(record_id: RecordId, limits: Limits, code: str) -> None:
@@ -219,10 +219,10 @@ def test_an_id_that_does_not_fit_is_a_reject(record_id: RecordId, limits: Limits
 @given(st.lists(st.text(max_size=8), min_size=2, max_size=12, unique=True))
 def test_namespaces_are_renamed_injectively_and_legally(names: list[str]) -> None:
     for pattern in (r"[A-Za-z0-9_-]{1,64}", r"[_A-Za-z][_0-9A-Za-z]{0,30}", r"[a-z0-9]{1,45}"):
-        target = namespace_map(Limits(namespace_names=pattern), {})
+        target = namespace_map(Limits.of(namespaces={"names": pattern}), {})
         renamed = [target(name) for name in names]
         assert len(set(renamed)) == len(names)
-        assert renamed == [namespace_map(Limits(namespace_names=pattern), {})(name) for name in names]
+        assert renamed == [namespace_map(Limits.of(namespaces={"names": pattern}), {})(name) for name in names]
 
 
 def test_namespaces_that_peers_merge_stay_apart() -> None:
@@ -239,7 +239,11 @@ def test_the_default_namespace_alone_needs_no_name() -> None:
 
 def test_more_namespaces_than_the_target_has_are_merged_and_come_apart_again() -> None:
     source = collection({f"n{number}": [1, 2] for number in range(5)}, INTS)
-    moved = migrate(source, "two", replace(TYPED, max_namespaces=3, namespace_names=".*"))
+    moved = migrate(
+        source,
+        "two",
+        TYPED.changed(namespaces={"max_count": 3, "names": ".*"}),
+    )
     assert list(moved.target.store) == [""]
     assert moved.counts["namespace-name"] == 10
     assert records(migrate(moved.target, "one", source.caps).target.store) == records(source.store)
@@ -268,7 +272,9 @@ def test_records_that_others_added_go_along_when_they_fit_and_are_rejected_when_
 
 
 def test_plain_leaves_no_trace_and_needs_every_loss_accepted() -> None:
-    mapper = Mapper(rules(id_strategy="uuid5", sidecar=False, limits=Limits(id_kinds=frozenset({IdKind.UUID}))))
+    mapper = Mapper(
+        rules(id_strategy="uuid5", sidecar=False, limits=Limits.of(ids={"kinds": frozenset({IdKind.UUID})}))
+    )
     assert [reject.code for reject in mapper.convert(one_batch([{}], ["a"]))[0].rejects] == ["id-original"]
     accepted = replace(mapper.rules, accepted_losses=("id-original",))
     result = Mapper(accepted).convert(one_batch([{"k": 1}], ["a"]))[0]
@@ -305,7 +311,7 @@ def test_sidecars_of_older_versions_are_believed() -> None:
 
 def test_a_plan_of_an_older_version_writes_the_sidecars_that_it_began_with() -> None:
     # A resume would leave two kinds of them, and a validation find every record of before changed.
-    limits = Limits(id_kinds=frozenset({IdKind.UUID}))
+    limits = Limits.of(ids={"kinds": frozenset({IdKind.UUID})})
     stored = asdict(rules(id_strategy="uuid5", limits=limits))
     del stored["id_checks"]
     found = Mapper(MappingRules.from_json(json.loads(json.dumps(stored)))).convert(one_batch([{"k": 1}], ["a"]))[0]

@@ -246,7 +246,7 @@ def test_the_way_home_builds_the_index_that_was() -> None:
         source_adapter="weaviate",
         source_caps=wide,
         target_adapter="qdrant",
-        target_caps=replace(wide, vector_indexes=registry.load("qdrant").capabilities.vector_indexes),
+        target_caps=wide.changed(vectors={"indexes": registry.load("qdrant").capabilities.vectors.indexes}),
         namespaces={"": 1},
     )
     assert named(found) == ""

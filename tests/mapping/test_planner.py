@@ -113,7 +113,9 @@ def test_without_a_sidecar_every_effect_is_a_loss_that_must_be_accepted() -> Non
 
 def test_a_loss_that_the_profile_did_not_see_is_a_reject_and_never_silent() -> None:
     calm = replace(source(fields=()), store={"": one_batch([{"k": "v"}])})
-    decision = decide_twice(calm, "two", replace(WIDE, value_kinds=FLOATS.value_kinds), plain=True)[0]
+    decision = decide_twice(
+        calm, "two", WIDE.changed(metadata={"value_kinds": FLOATS.metadata.value_kinds}), plain=True
+    )[0]
     assert not decision.losses
     result = Mapper(decision.rules).convert(one_batch([{"k": 1}, {"k": "v"}]))[0]
     assert [reject.code for reject in result.rejects] == ["int-type"]
@@ -227,33 +229,37 @@ def test_the_field_table_says_what_goes_over_unconverted() -> None:
 
 
 def test_a_metric_that_the_target_lacks_is_a_named_loss_unless_it_is_the_same() -> None:
-    only_dot = replace(WIDE, metrics=frozenset({Metric.DOT}))
-    lossy = decide_twice(source(vector(metric=Metric.L2)), "two", replace(WIDE, metrics=frozenset({Metric.L1})))[0]
+    only_dot = WIDE.changed(vectors={"metrics": frozenset({Metric.DOT})})
+    lossy = decide_twice(
+        source(vector(metric=Metric.L2)), "two", WIDE.changed(vectors={"metrics": frozenset({Metric.L1})})
+    )[0]
     assert by_name(lossy)["metric:v"].outcome is Outcome.LOSSY
     assert lossy.target_schema.vectors[0].metric is Metric.L1
     made = decide_twice(source(), "two", only_dot)[0]
     assert "metric:v" not in by_name(made)
     assert by_name(made)["vector-length"].outcome is Outcome.REVERSIBLE
     assert made.rules.vectors[0].normalise
-    units = replace(source(), caps=replace(WIDE, normalises_cosine=True))
+    units = replace(source(), caps=WIDE.changed(vectors={"normalises_cosine": True}))
     assert "metric:v" not in by_name(decide_twice(units, "two", only_dot)[0])
 
 
 def test_vector_fields_without_a_place_are_named_losses() -> None:
     shape = source(vector("a"), vector("b"), VectorField(name="s", kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT))
-    few = decide_twice(shape, "two", replace(WIDE, max_vectors=1))[0]
+    few = decide_twice(shape, "two", WIDE.changed(vectors={"max_fields": 1}))[0]
     assert {"vector-field:b", "vector-field:s"} <= by_name(few).keys()
-    small = decide_twice(source(vector("a"), vector("b", dim=9)), "two", replace(WIDE, max_dim=8))[0]
+    small = decide_twice(source(vector("a"), vector("b", dim=9)), "two", WIDE.changed(vectors={"max_dim": 8}))[0]
     assert [item.name for item in small.target_schema.vectors] == ["a"]
     with pytest.raises(IncompatibleSchema, match="none of the source's vector fields"):
-        decide_twice(source(vector("a", dim=9)), "two", replace(WIDE, max_dim=8))
+        decide_twice(source(vector("a", dim=9)), "two", WIDE.changed(vectors={"max_dim": 8}))
 
 
 def test_storage_types_widen_exactly_or_narrow_by_name() -> None:
     wide = decide_twice(source(vector(dtype=DType.FLOAT16)), "two", FLOATS)[0]
     assert wide.rules.vectors[0].dtype == "float32"
     assert by_name(wide)["vector-type:v"].outcome is Outcome.REVERSIBLE
-    narrow = decide_twice(source(vector(metric=Metric.L2)), "two", replace(WIDE, dtypes=frozenset({DType.FLOAT16})))[0]
+    narrow = decide_twice(
+        source(vector(metric=Metric.L2)), "two", WIDE.changed(vectors={"dtypes": frozenset({DType.FLOAT16})})
+    )[0]
     assert by_name(narrow)["vector-dtype:v"].outcome is Outcome.LOSSY
     assert narrow.rules.vectors[0].compare is CompareClass.TOL
     assert narrow.rules.vectors[0].tolerance == 2**-11
@@ -287,7 +293,7 @@ def test_going_home_rebuilds_declared_fields_and_takes_new_ones_along() -> None:
     there = replace(there, schema=replace(there.schema, fields=(*there.schema.fields, extra)))
     added = one_batch([{"title": "new", "year": 3}, {"title": 5}], [uuid(1), uuid(2)])
     there.store[""] = type(added).concat([there.store[""], added])
-    wide_ids = replace(WIDE, id_kinds=frozenset(IdKind))
+    wide_ids = WIDE.changed(ids={"kinds": frozenset(IdKind)})
     back = migrate(there, "one", wide_ids)
     assert back.target.schema.fields[:2] == declared
     assert any(item.name == "added" for item in back.target.schema.fields)
@@ -315,7 +321,7 @@ def test_the_same_kind_of_database_keeps_declared_fields_and_settings() -> None:
 
 
 def existing(**changes: Any) -> CollectionSchema:
-    base: dict[str, Any] = {"name": "target", "id_kinds": WIDE.id_kinds, "vectors": (vector(),)}
+    base: dict[str, Any] = {"name": "target", "id_kinds": WIDE.ids.kinds, "vectors": (vector(),)}
     return CollectionSchema(**{**base, **changes})
 
 

@@ -15,7 +15,7 @@ from tests.mapping.world import dense, exact, multi, one_batch, rules, sparse
 from vectormigrate.mapping import profile as profile_module
 from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.mapping.convert.origin import restore
-from vectormigrate.mapping.limits import Limits
+from vectormigrate.mapping.limits import WIDEST, Limits
 from vectormigrate.mapping.losses import RecordRejected
 from vectormigrate.mapping.paths import Renamer, format_path, parse_path
 from vectormigrate.mapping.profile import Profile
@@ -63,7 +63,11 @@ def test_a_profile_counts_vectors_that_are_there_zero_or_not_finite() -> None:
 
 
 def test_a_profile_shows_what_records_were_before_an_earlier_migration() -> None:
-    limits = Limits(id_kinds=frozenset({IdKind.UUID}), int_range=(0, 5), namespaces=False)
+    limits = Limits.of(
+        ids={"kinds": frozenset({IdKind.UUID})},
+        metadata={"int_range": (0, 5)},
+        namespaces={"supported": False},
+    )
     there = Mapper(rules(id_strategy="uuid5", limits=limits)).convert(one_batch([{"k": 6}], ["a"], "n"))[0].batch
     profile = Profile()
     profile.add(there)
@@ -128,6 +132,7 @@ def test_a_rename_never_overwrites(taken: dict[str, Any]) -> None:
 
 
 COLUMNS = Limits(
+    metadata=replace(WIDEST.metadata, dynamic=False),
     declared={
         "s": ("string", True, None),
         "f": ("float32", True, None),
@@ -136,7 +141,6 @@ COLUMNS = Limits(
         "must": ("bool", False, None),
         "l": ("list", True, "int16"),
     },
-    dynamic=False,
 )
 
 
@@ -165,9 +169,9 @@ def test_typed_columns_take_only_what_they_hold(changes: dict[str, Any], code: s
 
 
 def test_a_whole_number_in_a_float_column_is_a_float_there_and_an_integer_again_afterwards() -> None:
-    result = Mapper(rules(limits=replace(COLUMNS, dynamic=True))).convert(one_batch([{"must": True, "d": 3, "f": 2}]))[
-        0
-    ]
+    result = Mapper(rules(limits=replace(COLUMNS, metadata=replace(COLUMNS.metadata, dynamic=True)))).convert(
+        one_batch([{"must": True, "d": 3, "f": 2}])
+    )[0]
     assert result.losses == {"int-type": 1}
     assert exact(result.batch.metadata[0]["d"]) == exact(3.0)
     assert exact(restore(result.batch).batch.metadata[0]) == exact({"must": True, "d": 3, "f": 2})

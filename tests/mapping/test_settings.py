@@ -15,7 +15,7 @@ from vectormigrate.model.plan import Outcome
 from vectormigrate.model.schema import CollectionSchema, Setting, Weight
 
 SETTINGS = tuple(Setting(name=f"{weight}-x", weight=weight, detail=f"has {weight}") for weight in Weight)
-CARRIES_ALL = replace(WIDE, settings=frozenset(item.name for item in SETTINGS))
+CARRIES_ALL = WIDE.changed(collection={"settings": frozenset(item.name for item in SETTINGS)})
 LOST = {f"{weight}:{weight}-x" for weight in Weight} - {"notice:notice-x"}
 HARD = LOST - {"setting:setting-x"}
 
@@ -35,7 +35,9 @@ def test_another_kind_of_database_has_none_of_them() -> None:
 
 
 def test_the_same_kind_has_what_it_can_carry() -> None:
-    found, _ = decide_twice(source(), "one", replace(WIDE, settings=CARRIES_ALL.settings - {"safety-x"}))
+    found, _ = decide_twice(
+        source(), "one", WIDE.changed(collection={"settings": CARRIES_ALL.collection.settings - {"safety-x"}})
+    )
     assert outcomes(found) == {"safety:safety-x": Outcome.LOSSY}
     assert found.warnings == ()
     assert outcomes(decide_twice(source(), "one", WIDE)[0]).keys() == LOST
@@ -43,12 +45,14 @@ def test_the_same_kind_has_what_it_can_carry() -> None:
 
 def test_a_part_after_a_colon_says_what_a_setting_concerns() -> None:
     item = Setting(name="idf:words", weight=Weight.BEHAVIOUR, detail="weighs words")
-    assert outcomes(decide_twice(source(item), "one", replace(WIDE, settings=frozenset({"idf"})))[0]) == {}
+    assert (
+        outcomes(decide_twice(source(item), "one", WIDE.changed(collection={"settings": frozenset({"idf"})}))[0]) == {}
+    )
     assert outcomes(decide_twice(source(item), "two", WIDE)[0]) == {"behaviour:idf:words": Outcome.LOSSY}
 
 
 def test_another_adapter_of_the_same_engine_carries_them_too() -> None:
-    sibling = replace(CARRIES_ALL, settings_from=frozenset({"one"}))
+    sibling = CARRIES_ALL.changed(collection={"settings_from": frozenset({"one"})})
     assert outcomes(decide_twice(source(), "two", sibling)[0]) == {}
     assert outcomes(decide_twice(source(adapter="three"), "two", sibling)[0]).keys() == LOST
 
@@ -60,7 +64,7 @@ def test_the_way_home_tells_what_the_origin_had(stations: int) -> None:
     for number in range(stations):
         there = migrate(there, f"far{number}", COSINE_JSON).target
         assert there.schema.settings == ()
-    caps = replace(WIDE, settings=frozenset({"setting-x", "safety-x"}))
+    caps = WIDE.changed(collection={"settings": frozenset({"setting-x", "safety-x"})})
     home, _ = decide_twice(there, "one", caps)
     assert outcomes(home) == dict.fromkeys(LOST - {"setting:setting-x", "safety:safety-x"}, Outcome.LOSSY)
     assert "has notice" in home.warnings
@@ -69,7 +73,7 @@ def test_the_way_home_tells_what_the_origin_had(stations: int) -> None:
 
 
 def test_what_a_new_collection_gets_unasked_is_said_unless_the_origin_chose() -> None:
-    caps = replace(WIDE, defaults=("made in a far country",))
+    caps = WIDE.changed(collection={"defaults": ("made in a far country",)})
     there = source()
     assert "made in a far country" in decide_twice(there, "two", caps)[0].warnings
     chosen = replace(there, schema=replace(there.schema, extras={"one": {"place": "here"}}))
@@ -82,7 +86,7 @@ def test_what_a_database_on_the_way_does_to_records_answers_and_safety_counts_to
     there = migrate(source(Setting(name="a", weight=Weight.SETTING, detail="a")), "far", WIDE).target
     own = tuple(replace(item, name=f"far-{item.weight}") for item in SETTINGS)
     there = replace(there, schema=replace(there.schema, settings=own))
-    home, _ = decide_twice(there, "one", replace(WIDE, settings=frozenset({"a"})))
+    home, _ = decide_twice(there, "one", WIDE.changed(collection={"settings": frozenset({"a"})}))
     assert outcomes(home) == {f"{weight}:far-{weight}": Outcome.LOSSY for weight in ("safety", "behaviour", "records")}
 
 
@@ -132,7 +136,7 @@ def only_full(found: Collection) -> Collection:
 
 
 def test_namespaces_without_records_are_made_where_there_are_such_and_come_home() -> None:
-    holds = replace(WIDE, empty_namespaces=True)
+    holds = WIDE.changed(namespaces={"empty": True})
     found, _ = decide_twice(with_empty("b", "a"), "two", holds)
     assert found.target_schema.namespaces == ("a", "b")
     assert outcomes(found) == {}
@@ -149,24 +153,24 @@ def test_namespaces_without_records_are_made_where_there_are_such_and_come_home(
 
 def test_empty_namespaces_that_the_target_cannot_have_are_named() -> None:
     there = only_full(migrate(with_empty("a", "b c"), "far", WIDE).target)
-    narrow = replace(WIDE, empty_namespaces=True, namespace_names=r"[a-z]*")
+    narrow = WIDE.changed(namespaces={"empty": True, "names": r"[a-z]*"})
     found, _ = decide_twice(there, "two", narrow)
     assert found.target_schema.namespaces == ("a",)
     assert [loss.detail for loss in found.losses if "empty" in loss.name] == [
         "1 namespaces hold no record ('b c') and are not made"
     ]
-    merged, _ = decide_twice(with_empty("a", "b"), "two", replace(narrow, max_namespaces=1))
+    merged, _ = decide_twice(with_empty("a", "b"), "two", narrow.changed(namespaces={"max_count": 1}))
     assert merged.target_schema.namespaces == ()
     assert "setting:empty-namespaces" in outcomes(merged)
 
 
 def test_a_renamed_empty_namespace_goes_back_by_its_own_name_once() -> None:
-    narrow = replace(WIDE, empty_namespaces=True, namespace_names=r"[A-Za-z0-9_-]*")
+    narrow = WIDE.changed(namespaces={"empty": True, "names": r"[A-Za-z0-9_-]*"})
     there = migrate(with_empty("A B"), "far", narrow).target
     (made,) = there.schema.namespaces
     assert made != "A B"
     there = replace(there, store={**there.store, made: one_batch([], namespace=made)})
-    home, _ = decide_twice(there, "one", replace(WIDE, empty_namespaces=True))
+    home, _ = decide_twice(there, "one", WIDE.changed(namespaces={"empty": True}))
     assert home.target_schema.namespaces == ("A B",)
     farther, _ = decide_twice(there, "farther", WIDE)
     assert "1 namespaces hold no record ('A B')" in next(loss.detail for loss in farther.losses)

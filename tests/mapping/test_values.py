@@ -20,12 +20,14 @@ WHEN = datetime(2024, 2, 29, 23, 59, 59, 123456, tzinfo=timezone(timedelta(hours
 
 
 def without(*kinds: ValueKind, **changes: Any) -> Limits:
-    return Limits(value_kinds=ALL - set(kinds), **changes)
+    return Limits.of(metadata={"value_kinds": ALL - set(kinds), **changes})
 
 
-FLAT = Limits(
-    value_kinds=frozenset({ValueKind.BOOL, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}),
-    int_range=(-(2**53), 2**53),
+FLAT = Limits.of(
+    metadata={
+        "value_kinds": frozenset({ValueKind.BOOL, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}),
+        "int_range": (-(2**53), 2**53),
+    },
 )
 
 
@@ -44,9 +46,9 @@ TABLE: list[tuple[str, Limits, Any, Any, str | None]] = [
     ("null in an object is left out", without(ValueKind.NULL), {"x": None, "y": 1}, {"y": 1}, "null-values"),
     ("null in a list makes it JSON text", without(ValueKind.NULL), [1, None], "[1,null]", "list-values"),
     ("bool becomes text", without(ValueKind.BOOL), True, "true", "bool-type"),
-    ("int in range is kept", Limits(int_range=(-5, 5)), 5, 5, None),
-    ("int out of range becomes text", Limits(int_range=(-5, 5)), 6, "6", "int-precision"),
-    ("int below range becomes text", Limits(int_range=(-5, 5)), -6, "-6", "int-precision"),
+    ("int in range is kept", Limits.of(metadata={"int_range": (-5, 5)}), 5, 5, None),
+    ("int out of range becomes text", Limits.of(metadata={"int_range": (-5, 5)}), 6, "6", "int-precision"),
+    ("int below range becomes text", Limits.of(metadata={"int_range": (-5, 5)}), -6, "-6", "int-precision"),
     ("int becomes an exact float", without(ValueKind.INT), 7, 7.0, "int-type"),
     ("int that no float holds becomes text", without(ValueKind.INT), 2**53 + 1, str(2**53 + 1), "int-precision"),
     ("int becomes text without numbers", without(ValueKind.INT, ValueKind.FLOAT), 7, "7", "int-type"),
@@ -110,8 +112,11 @@ def test_flattening_never_merges_two_fields() -> None:
 
 @pytest.mark.parametrize("key", ["$x", "", "with space", "é", "_vm_origin", "_vm_id", "_vm_namespace", "id", "x" * 300])
 def test_an_illegal_key_gets_a_legal_name_and_comes_back(key: str) -> None:
-    limits = Limits(
-        field_names=r"[_a-z][_0-9A-Za-z]{0,99}", reserved=frozenset({"id", "_vm_origin", "_vm_id", "_vm_namespace"})
+    limits = Limits.of(
+        metadata={
+            "names": r"[_a-z][_0-9A-Za-z]{0,99}",
+            "reserved": frozenset({"id", "_vm_origin", "_vm_id", "_vm_namespace"}),
+        }
     )
     result = mapped({key: "v", "fine": 1}, limits)
     names = written(result).keys() - {"fine"}
@@ -121,7 +126,7 @@ def test_an_illegal_key_gets_a_legal_name_and_comes_back(key: str) -> None:
 
 
 def test_different_illegal_keys_get_different_names() -> None:
-    limits = Limits(field_names=r"[a-z][0-9a-z_]{0,30}")
+    limits = Limits.of(metadata={"names": r"[a-z][0-9a-z_]{0,30}"})
     keys = ["a b", "a-b", "a.b", "a$b", "A b", "$", "-", "", "é", "è"]
     result = mapped({key: position for position, key in enumerate(keys)}, limits)
     assert len(written(result)) == len(keys)
@@ -137,7 +142,7 @@ def test_different_illegal_keys_get_different_names() -> None:
         (without(ValueKind.DATETIME), {"k": WHEN}, "k", "tomorrow"),
         (without(ValueKind.BYTES), {"k": b"\x00"}, "k", "AQ=="),
         (without(ValueKind.INT), {"k": 7}, "k", 8.0),
-        (Limits(int_range=(0, 5)), {"k": 6}, "k", "7"),
+        (Limits.of(metadata={"int_range": (0, 5)}), {"k": 6}, "k", "7"),
         (without(ValueKind.NULL), {"k": None}, "k", "set now"),
         (FLAT, {"k": [1]}, "k", "[2]"),
         (FLAT, {"k": [1]}, "k", "not json"),
@@ -227,7 +232,7 @@ def test_nesting_is_bounded() -> None:
 
 
 def test_a_record_larger_than_the_target_takes_is_a_reject() -> None:
-    limits = Limits(max_metadata_bytes=20)
+    limits = Limits.of(metadata={"max_bytes": 20})
     assert not mapped({"k": "x" * 10}, limits).rejects
     assert [reject.code for reject in mapped({"k": "x" * 20}, limits).rejects] == ["size"]
 

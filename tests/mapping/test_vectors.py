@@ -135,7 +135,7 @@ def test_a_missing_vector_is_filled_with_zeros_and_missing_again_after_restoring
 
 def test_an_empty_sparse_vector_is_filled_where_the_target_holds_none_and_empty_again_after_restoring() -> None:
     column = replace(sparse([{1: 1.0}, {}, {}]), valid=np.array([True, True, False]))
-    result = apply(column, Limits(empty_sparse=False))
+    result = apply(column, Limits.of(vectors={"empty_sparse": False}))
     written = result.batch.vectors["w"]
     assert isinstance(written, SparseColumn)
     assert np.diff(written.offsets).tolist() == [1, 1, 0]
@@ -171,7 +171,7 @@ def test_a_vector_that_is_not_finite_is_a_reject(bad: float, normal: bool) -> No
 
 
 def test_a_vector_of_another_size_is_a_reject() -> None:
-    limits = Limits(dims={"w": 3})
+    limits = Limits.of(dims={"w": 3})
     result = apply(dense([[1, 2], [0, 0]], [True, False]), limits)
     assert [(reject.id, reject.code) for reject in result.rejects] == [("r0", "dimension")]
 

@@ -11,7 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from vectormigrate.adapter import Capabilities, Reject, ValueKind
+from vectormigrate.adapter import (
+    Capabilities,
+    IdCapabilities,
+    MetadataCapabilities,
+    NamespaceCapabilities,
+    Reject,
+    ValueKind,
+    VectorCapabilities,
+    WriteCapabilities,
+)
 from vectormigrate.adapters.memory.limits import check_schema, normalised, rejects
 from vectormigrate.engine.round_trip import lost_on_the_round_trip
 from vectormigrate.mapping.convert.keys import TargetKeys
@@ -26,100 +35,116 @@ from vectormigrate.model.plan import EndpointRef, MappingRules, MigrationSpec
 from vectormigrate.model.schema import CollectionSchema, DType, FieldType, Metric, VectorField, VectorKind
 
 WIDE = Capabilities(
-    id_kinds=frozenset(IdKind),
-    ids_per_namespace=True,
-    vector_kinds=frozenset(VectorKind),
-    dtypes=frozenset(DType),
-    metrics=frozenset(Metric),
-    max_dim=10_000,
-    unnamed_vector=True,
-    value_kinds=frozenset(ValueKind),
-    int_range=(-(10**31), 10**31),
-    namespaces=True,
-    rows_per_write=10_000,
-    bytes_per_write=2**26,
+    ids=IdCapabilities(kinds=frozenset(IdKind), per_namespace=True),
+    vectors=VectorCapabilities(
+        kinds=frozenset(VectorKind),
+        dtypes=frozenset(DType),
+        metrics=frozenset(Metric),
+        max_dim=10_000,
+        unnamed=True,
+    ),
+    metadata=MetadataCapabilities(
+        value_kinds=frozenset(ValueKind),
+        int_range=(-(10**31), 10**31),
+    ),
+    namespaces=NamespaceCapabilities(supported=True),
+    writes=WriteCapabilities(rows=10_000, bytes=2**26),
 )
-STRING_IDS = replace(WIDE, id_kinds=frozenset({IdKind.STRING}), int_range=(-(2**63), 2**63 - 1))
+STRING_IDS = WIDE.changed(
+    ids={"kinds": frozenset({IdKind.STRING})},
+    metadata={"int_range": (-(2**63), 2**63 - 1)},
+)
 JSON_KINDS = frozenset(ValueKind) - {ValueKind.BYTES, ValueKind.DATETIME, ValueKind.NONFINITE}
-COSINE_JSON = replace(
-    WIDE,
-    id_kinds=frozenset({IdKind.UUID, IdKind.UINT64}),
-    ids_per_namespace=False,
-    normalises_cosine=True,
-    value_kinds=JSON_KINDS,
-    int_range=(-(2**63), 2**63 - 1),
-    namespaces=False,
-    dtypes=frozenset({DType.FLOAT32, DType.FLOAT16, DType.UINT8}),
-    metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.L1}),
+COSINE_JSON = WIDE.changed(
+    ids={"kinds": frozenset({IdKind.UUID, IdKind.UINT64}), "per_namespace": False},
+    vectors={
+        "normalises_cosine": True,
+        "dtypes": frozenset({DType.FLOAT32, DType.FLOAT16, DType.UINT8}),
+        "metrics": frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.L1}),
+    },
+    metadata={"value_kinds": JSON_KINDS, "int_range": (-(2**63), 2**63 - 1)},
+    namespaces={"supported": False},
 )
-FLAT = replace(
-    WIDE,
-    id_kinds=frozenset({IdKind.STRING}),
-    id_max_bytes=512,
-    unnamed_vector=False,
-    vector_kinds=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
-    vector_names=r"[a-z]+[a-z0-9_]*",
-    max_of_kind={VectorKind.DENSE: 1, VectorKind.SPARSE: 1},
-    fixed_names={VectorKind.DENSE: "values", VectorKind.SPARSE: "sparse_values"},
-    vectors_required=frozenset({VectorKind.DENSE}),
-    zero_vectors=False,
-    sparse_beside=frozenset({Metric.DOT}),
-    max_sparse=1000,
-    metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
-    dtypes=frozenset({DType.FLOAT32}),
-    value_kinds=frozenset(
-        {ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}
-    ),
-    int_range=(-(2**53), 2**53),
-    index_types=frozenset({FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.LIST}),
-    field_names=r"(?s)(?!\$).+",
-    namespace_names=r"[\x21-\x7e]*",
+FLAT = WIDE.changed(
+    ids={"kinds": frozenset({IdKind.STRING}), "max_bytes": 512},
+    vectors={
+        "unnamed": False,
+        "kinds": frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
+        "names": r"[a-z]+[a-z0-9_]*",
+        "max_of_kind": {VectorKind.DENSE: 1, VectorKind.SPARSE: 1},
+        "fixed_names": {VectorKind.DENSE: "values", VectorKind.SPARSE: "sparse_values"},
+        "required": frozenset({VectorKind.DENSE}),
+        "zeros": False,
+        "metrics_with_sparse": frozenset({Metric.DOT}),
+        "max_sparse": 1000,
+        "metrics": frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
+        "dtypes": frozenset({DType.FLOAT32}),
+    },
+    metadata={
+        "value_kinds": frozenset(
+            {ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}
+        ),
+        "int_range": (-(2**53), 2**53),
+        "index_types": frozenset(
+            {FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.LIST}
+        ),
+        "names": r"(?s)(?!\$).+",
+    },
+    namespaces={"names": r"[\x21-\x7e]*"},
 )
-FLOATS = replace(
-    FLAT,
-    value_kinds=frozenset({ValueKind.BOOL, ValueKind.FLOAT, ValueKind.WHOLE, ValueKind.STRING})
-    | {ValueKind.LIST_OF_STRINGS},
+FLOATS = FLAT.changed(
+    metadata={
+        "value_kinds": frozenset({ValueKind.BOOL, ValueKind.FLOAT, ValueKind.WHOLE, ValueKind.STRING})
+        | {ValueKind.LIST_OF_STRINGS}
+    },
 )
-TYPED = replace(
-    WIDE,
-    id_kinds=frozenset({IdKind.UUID}),
-    vector_kinds=frozenset({VectorKind.DENSE, VectorKind.MULTI}),
-    unnamed_alone=True,
-    value_kinds=frozenset(
-        {
-            *(ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.WHOLE, ValueKind.STRING),
-            *(ValueKind.LIST_OF_STRINGS, ValueKind.DATETIME),
-        }
-    ),
-    dynamic=False,
-    fold_case=True,
-    column_types=frozenset(
-        {
-            *(FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.TEXT),
-            *(FieldType.DATETIME, FieldType.UUID, FieldType.GEO, FieldType.BYTES, FieldType.LIST),
-        }
-    ),
-    namespaces_declared=True,
-    int_range=(-(2**53), 2**53),
-    field_names=r"[_a-z][_0-9A-Za-z]{0,230}",
-    reserved_fields=frozenset({"id", "_id", "vector"}),
-    namespace_names=r"[A-Za-z0-9_-]{0,64}",
-    vector_names=r"[_A-Za-z][_0-9A-Za-z]{0,63}",
-    dtypes=frozenset({DType.FLOAT32}),
+TYPED = WIDE.changed(
+    ids={"kinds": frozenset({IdKind.UUID})},
+    vectors={
+        "kinds": frozenset({VectorKind.DENSE, VectorKind.MULTI}),
+        "unnamed_alone": True,
+        "names": r"[_A-Za-z][_0-9A-Za-z]{0,63}",
+        "dtypes": frozenset({DType.FLOAT32}),
+    },
+    metadata={
+        "value_kinds": frozenset(
+            {
+                *(ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.WHOLE, ValueKind.STRING),
+                *(ValueKind.LIST_OF_STRINGS, ValueKind.DATETIME),
+            }
+        ),
+        "dynamic": False,
+        "fold_case": True,
+        "column_types": frozenset(
+            {
+                *(FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.TEXT),
+                *(FieldType.DATETIME, FieldType.UUID, FieldType.GEO, FieldType.BYTES, FieldType.LIST),
+            }
+        ),
+        "int_range": (-(2**53), 2**53),
+        "names": r"[_a-z][_0-9A-Za-z]{0,230}",
+        "reserved": frozenset({"id", "_id", "vector"}),
+    },
+    namespaces={"declared": True, "names": r"[A-Za-z0-9_-]{0,64}"},
 )
-COLUMNS = replace(
-    WIDE,
-    id_kinds=frozenset({IdKind.INT64, IdKind.STRING}),
-    mixed_ids=False,
-    ids_per_namespace=False,
-    unnamed_vector=False,
-    shared_names=True,
-    value_kinds=JSON_KINDS,
-    int_range=(-(2**63), 2**63 - 1),
-    vector_names=r"[_A-Za-z][_0-9A-Za-z]{0,254}",
-    namespace_names=r"[_A-Za-z][_0-9A-Za-z]{0,254}",
-    reserved_fields=frozenset({"$meta"}),
-    vectors_required=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
+COLUMNS = WIDE.changed(
+    ids={
+        "kinds": frozenset({IdKind.INT64, IdKind.STRING}),
+        "mixed": False,
+        "per_namespace": False,
+    },
+    vectors={
+        "unnamed": False,
+        "names": r"[_A-Za-z][_0-9A-Za-z]{0,254}",
+        "required": frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
+    },
+    metadata={
+        "shared_names": True,
+        "value_kinds": JSON_KINDS,
+        "int_range": (-(2**63), 2**63 - 1),
+        "reserved": frozenset({"$meta"}),
+    },
+    namespaces={"names": r"[_A-Za-z][_0-9A-Za-z]{0,254}"},
 )
 TARGETS: dict[str, Capabilities] = {
     "wide": WIDE,
@@ -166,7 +191,7 @@ def spec(**changes: Any) -> MigrationSpec:
 def schema(*vectors: VectorField, caps: Capabilities = WIDE, **changes: Any) -> CollectionSchema:
     """A schema with these vector fields (default: one dense cosine field of 4)."""
     fields = vectors or (VectorField(name="v", kind=VectorKind.DENSE, dim=4, metric=Metric.COSINE),)
-    base: dict[str, Any] = {"name": "source", "id_kinds": caps.id_kinds, "vectors": fields}
+    base: dict[str, Any] = {"name": "source", "id_kinds": caps.ids.kinds, "vectors": fields}
     return CollectionSchema(**{**base, **changes})
 
 
@@ -206,7 +231,7 @@ def decide_twice(source: Collection, adapter: str, caps: Capabilities, **changes
     mapper = Mapper(decide(**common).rules)
     profile = Profile()
     counts: Counter[str] = Counter()
-    keys = TargetKeys(per_namespace=caps.ids_per_namespace)
+    keys = TargetKeys(per_namespace=caps.ids.per_namespace)
     for batch in source.store.values():
         bare = replace(batch, vectors={})
         profile.add(bare)
@@ -215,7 +240,7 @@ def decide_twice(source: Collection, adapter: str, caps: Capabilities, **changes
             counts.update(part.losses)
             counts.update(reject.code for reject in part.rejects)
     meet = bool(keys.doubles())
-    if not caps.dynamic:
+    if not caps.metadata.dynamic:
         counts = Counter[str]()
         mapper = Mapper(replace(decide(**common, profile=profile, ids_meet=meet).rules, accepted_losses=(ALL,)))
         for batch in source.store.values():
@@ -243,7 +268,7 @@ def migrate(source: Collection, adapter: str, caps: Capabilities, *, via_json: b
     store = {name: RecordBatch.concat(batches) for name, batches in groups.items()}
     for batch in store.values():
         assert len(set(map(id_key, batch.ids))) == len(batch), "two records became one"
-    if not caps.ids_per_namespace:
+    if not caps.ids.per_namespace:
         every = [id_key(record_id) for batch in store.values() for record_id in batch.ids]
         assert len(set(every)) == len(every), "two records of different namespaces became one"
     target = Collection(adapter, caps, decision.target_schema, store)
@@ -253,7 +278,7 @@ def migrate(source: Collection, adapter: str, caps: Capabilities, *, via_json: b
 def _stored(batch: RecordBatch, shape: CollectionSchema, caps: Capabilities, via_json: bool) -> RecordBatch:
     """What a read returns after the write."""
     columns: dict[str, VectorColumn] = dict(batch.vectors)
-    if caps.normalises_cosine:
+    if caps.vectors.normalises_cosine:
         for name, column in columns.items():
             item = shape.vector(name)
             assert item is not None

@@ -87,27 +87,33 @@ def schema(harness: Harness, metric: Metric) -> CollectionSchema:
     """A dense field, and beside it a sparse one where the source takes both with this metric."""
     caps = harness.capabilities
     vectors = [harness.vector("dense", dim=DIM, metric=metric)]
-    if harness.supports(VectorKind.SPARSE) and (caps.sparse_beside is None or metric in caps.sparse_beside):
+    if harness.supports(VectorKind.SPARSE) and (
+        caps.vectors.metrics_with_sparse is None or metric in caps.vectors.metrics_with_sparse
+    ):
         vectors = harness.together(*vectors, harness.vector("terms", VectorKind.SPARSE))
-    kind = next(kind for kind in (IdKind.STRING, IdKind.INT64, IdKind.UINT64, IdKind.UUID) if kind in caps.id_kinds)
-    kinds = {kind, IdKind.UUID} if caps.id_kinds >= {kind, IdKind.UUID} and kind is not IdKind.STRING else {kind}
+    kind = next(kind for kind in (IdKind.STRING, IdKind.INT64, IdKind.UINT64, IdKind.UUID) if kind in caps.ids.kinds)
+    kinds = {kind, IdKind.UUID} if caps.ids.kinds >= {kind, IdKind.UUID} and kind is not IdKind.STRING else {kind}
     return replace(
         harness.schema(*vectors, samples=[_everything(caps), {"row": 0}]),
         name="nasty",
         id_kinds=frozenset(kinds),
-        divided=caps.namespaces_declared,
+        divided=caps.namespaces.declared,
     )
 
 
 def batches(harness: Harness, wanted: CollectionSchema) -> list[RecordBatch]:
     """One batch per namespace. Ids repeat between namespaces where the source allows that."""
     caps = harness.capabilities
-    names = [name for name in NAMESPACES if re.fullmatch(caps.namespace_names, name)] if caps.namespaces else [""]
-    names = [name for name in names if name or not caps.namespaces_declared][: caps.max_namespaces or len(names)]
+    names = (
+        [name for name in NAMESPACES if re.fullmatch(caps.namespaces.names, name)]
+        if caps.namespaces.supported
+        else [""]
+    )
+    names = [name for name in names if name or not caps.namespaces.declared][: caps.namespaces.max_count or len(names)]
     found: list[RecordBatch] = []
     for number, name in enumerate(names):
-        ids = _ids(caps, wanted, 0 if caps.ids_per_namespace else number)
-        if number and not caps.ids_per_namespace:
+        ids = _ids(caps, wanted, 0 if caps.ids.per_namespace else number)
+        if number and not caps.ids.per_namespace:
             ids = ids[-BULK:]
         rows = [_metadata(caps, wanted, row) for row in range(len(ids))]
         vectors = {item.name: _column(harness, item, len(ids), number) for item in wanted.vectors}
@@ -118,8 +124,8 @@ def batches(harness: Harness, wanted: CollectionSchema) -> list[RecordBatch]:
 def _ids(caps: Capabilities, wanted: CollectionSchema, salt: int) -> list[RecordId]:
     found: list[RecordId] = []
     if IdKind.STRING in wanted.id_kinds:
-        most = caps.id_max_bytes or 10**6
-        found += [item for item in STRING_IDS if len(item.encode()) <= most and (is_plain(item) or not caps.id_ascii)]
+        most = caps.ids.max_bytes or 10**6
+        found += [item for item in STRING_IDS if len(item.encode()) <= most and (is_plain(item) or not caps.ids.ascii)]
         found += [f"bulk-{salt}-{n}" for n in range(BULK)]
     if IdKind.UUID in wanted.id_kinds:
         found += UUIDS
@@ -139,19 +145,19 @@ def _everything(caps: Capabilities) -> Metadata:
     return {
         name: value
         for kind, name, value in VALUES
-        if _held(caps, kind, value) and re.fullmatch(caps.field_names, name) and name not in caps.reserved_fields
+        if _held(caps, kind, value) and re.fullmatch(caps.metadata.names, name) and name not in caps.metadata.reserved
     }
 
 
 def _held(caps: Capabilities, kind: ValueKind, value: Value) -> bool:
-    if isinstance(value, int) and not caps.int_range[0] <= value <= caps.int_range[1]:
+    if isinstance(value, int) and not caps.metadata.int_range[0] <= value <= caps.metadata.int_range[1]:
         return False
-    if isinstance(value, float) and value.is_integer() and ValueKind.WHOLE not in caps.value_kinds:
+    if isinstance(value, float) and value.is_integer() and ValueKind.WHOLE not in caps.metadata.value_kinds:
         return False
-    if caps.dynamic:
-        return kind in caps.value_kinds
+    if caps.metadata.dynamic:
+        return kind in caps.metadata.value_kinds
     column = column_type(value)
-    return column is not None and column[0] in caps.column_types and kind is not ValueKind.NONFINITE
+    return column is not None and column[0] in caps.metadata.column_types and kind is not ValueKind.NONFINITE
 
 
 def _metadata(caps: Capabilities, wanted: CollectionSchema, row: int) -> Metadata:
@@ -159,15 +165,15 @@ def _metadata(caps: Capabilities, wanted: CollectionSchema, row: int) -> Metadat
     if row == 0:
         return {}
     everything = _everything(caps)
-    if not caps.dynamic:
+    if not caps.metadata.dynamic:
         everything = {name: value for name, value in everything.items() if wanted.column(name) is not None}
     if row == 1:
         return everything
     legal = list(everything.items())
     picked: Metadata = dict(legal[row % len(legal) :: 5])
     picked["row"] = row
-    if caps.dynamic:
-        mixed: list[Value] = [1, 1.0 if ValueKind.WHOLE in caps.value_kinds else 1.5, "1", True]
+    if caps.metadata.dynamic:
+        mixed: list[Value] = [1, 1.0 if ValueKind.WHOLE in caps.metadata.value_kinds else 1.5, "1", True]
         picked["mixed_type"] = mixed[row % 4]
     return picked
 
@@ -176,7 +182,7 @@ def _column(harness: Harness, item: VectorField, count: int, seed: int) -> Vecto
     """Zero, tiny, huge and ordinary vectors; where vectors are optional, every seventh record lacks one, and the second
     holds an empty sparse one."""
     caps = harness.capabilities
-    optional = item.kind not in caps.vectors_required
+    optional = item.kind not in caps.vectors.required
     generator = np.random.default_rng([seed, count])
     valid = np.ones(count, np.bool_)
     if item.kind is VectorKind.SPARSE:
@@ -189,7 +195,7 @@ def _column(harness: Harness, item: VectorField, count: int, seed: int) -> Vecto
         indices = np.array([index for row in rows for index in row], np.uint32)
         return SparseColumn(offsets, indices, generator.random(len(indices), np.float32) + np.float32(0.5), valid)
     values = generator.standard_normal((count, item.dim or 0), dtype=np.float32)
-    if caps.zero_vectors:
+    if caps.vectors.zeros:
         values[1] = 0
     values[2] *= np.float32(1e-20)
     values[3] *= np.float32(1e15)

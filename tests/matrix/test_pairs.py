@@ -40,7 +40,7 @@ async def test_a_nasty_collection_comes_home_unchanged(
             there = await natively(ends[1])
             if there is not None:
                 names = {item.source: item.target for item in plan.rules.vectors}
-                units = caps.normalises_cosine and metric is Metric.COSINE
+                units = caps.vectors.normalises_cosine and metric is Metric.COSINE
                 assert check(data, there, names, units=units) == []
             await copy(service, "back", ends[1], ends[2])
         home = await natively(ends[2])
@@ -50,7 +50,7 @@ async def test_a_nasty_collection_comes_home_unchanged(
             after, back = await read_all(collection), await collection.describe()
     gone = {loss.partition(":")[2] for loss in lost if loss.startswith("vector-field:")}
     kinds = {item.name: item.kind for item in shape.vectors}
-    unmade = {name for name in gone if kinds[name] in caps.vectors_required}
+    unmade = {name for name in gone if kinds[name] in caps.vectors.required}
     before = {
         key: (metadata, {field: None if field in gone else value for field, value in vectors.items()})
         for key, (metadata, vectors) in before.items()

@@ -51,8 +51,8 @@ async def test_a_record_over_the_targets_limit_is_a_reject_with_its_id(
     pair: tuple[Harness, Harness], tmp_path: Path
 ) -> None:
     source, target = pair
-    most = target.capabilities.max_metadata_bytes
-    held = source.capabilities.max_metadata_bytes
+    most = target.capabilities.metadata.max_bytes
+    held = source.capabilities.metadata.max_bytes
     if most is None or (held is not None and held <= most):
         pytest.skip("the target holds whatever the source can hold")
     schema = source.schema(samples=[{"text": ""}])
@@ -75,11 +75,13 @@ async def test_every_kind_of_vector_comes_home_or_is_a_named_loss(
     pair: tuple[Harness, Harness], kind: VectorKind, dtype: DType, metric: Metric | None, tmp_path: Path
 ) -> None:
     source, target = pair
-    if not source.supports(kind, dtype) or (kind is VectorKind.MULTI and dtype not in source.capabilities.dtypes):
+    if not source.supports(kind, dtype) or (
+        kind is VectorKind.MULTI and dtype not in source.capabilities.vectors.dtypes
+    ):
         pytest.skip("the source holds none")
-    if metric is not None and metric not in source.capabilities.metrics:
+    if metric is not None and metric not in source.capabilities.vectors.metrics:
         pytest.skip("the source has no such metric")
-    if kind not in target.capabilities.vector_kinds:
+    if kind not in target.capabilities.vectors.kinds:
         pytest.skip("the target holds no such field, which is a refusal of its own")
     schema = source.schema(source.vector(kind=kind, dtype=dtype, dim=16, metric=metric))
     async with three_ends(source, target) as ends, open_service(state=tmp_path / "state.db") as service:
@@ -98,7 +100,7 @@ async def test_a_target_without_such_vectors_refuses_by_name_and_leaves_nothing(
     pair: tuple[Harness, Harness], tmp_path: Path
 ) -> None:
     source, target = pair
-    missing = [kind for kind in VectorKind if source.supports(kind) and kind not in target.capabilities.vector_kinds]
+    missing = [kind for kind in VectorKind if source.supports(kind) and kind not in target.capabilities.vectors.kinds]
     if not missing:
         pytest.skip("the target holds every kind of vector that the source holds")
     schema = source.schema(*source.together(source.vector("only", missing[0])))

@@ -70,7 +70,7 @@ async def wide(world: World) -> World:
     spec = registry.load("memory")
     async with spec.open(spec.config(url=world.url("here"), collection="docs-wide")) as collection:
         vector = VectorField(name="text", kind=VectorKind.DENSE, dim=2, metric=Metric.L2)
-        schema = CollectionSchema(name="docs-wide", id_kinds=spec.capabilities.id_kinds, vectors=(vector,))
+        schema = CollectionSchema(name="docs-wide", id_kinds=spec.capabilities.ids.kinds, vectors=(vector,))
         await collection.create(schema)
         row: dict[str, Any] = {f"field_{number}": {"inner": number} for number in range(400)}
         batch = RecordBatch(

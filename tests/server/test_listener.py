@@ -23,7 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tests.server.support import ALICE, audit_lines, operations
 from tests.server.toy import bearer, serving
-from vectormigrate.adapter.vendor_errors import translator
+from vectormigrate.adapter.vendor_errors import translated
 from vectormigrate.errors import AdapterError, ConfigError, TransientError
 from vectormigrate.server.http.listener import Caps, Listener
 from vectormigrate.server.http.peers import Proxies
@@ -202,9 +202,9 @@ def test_a_lack_of_descriptors_is_tried_again_by_the_engine_however_deep_it_is_t
         except RuntimeError as outer:
             raise ValueError("the client says") from outer
 
-    with pytest.raises(TransientError, match="too many files open"), translator(unknown)("scan"):
+    with pytest.raises(TransientError, match="too many files open"), translated(unknown, "scan"):
         deep()
-    with pytest.raises(ValueError, match="other"), translator(unknown)("scan"):
+    with pytest.raises(ValueError, match="other"), translated(unknown, "scan"):
         raise ValueError("other")
 
 

@@ -30,7 +30,7 @@ async def hostile(world: World) -> World:
     spec = registry.load("memory")
     async with spec.open(spec.config(url=world.url("here"), collection="docs-evil")) as collection:
         vector = VectorField(name="text", kind=VectorKind.DENSE, dim=2, metric=Metric.L2)
-        schema = CollectionSchema(name="docs-evil", id_kinds=spec.capabilities.id_kinds, vectors=(vector,))
+        schema = CollectionSchema(name="docs-evil", id_kinds=spec.capabilities.ids.kinds, vectors=(vector,))
         await collection.create(schema)
         row: Metadata = {f"{number}{NASTY[:-1]}" + "y" * 20_000: "value" for number in range(40)}
         for namespace in ("", *(f"{number}{NASTY[:-1]}" + "z" * 5000 for number in range(20))):

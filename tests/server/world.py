@@ -103,7 +103,9 @@ class World:
         spec = registry.load(self.engine)
         async with spec.open(spec.config(url=self.url("here"), collection=name)) as collection:
             vector = VectorField(name="text", kind=VectorKind.DENSE, dim=8, metric=Metric.L2)
-            await collection.create(CollectionSchema(name=name, id_kinds=spec.capabilities.id_kinds, vectors=(vector,)))
+            await collection.create(
+                CollectionSchema(name=name, id_kinds=spec.capabilities.ids.kinds, vectors=(vector,))
+            )
             values = np.random.default_rng(7).normal(size=(records, 8)).astype(np.float32)
             metadata: list[dict[str, Any]] = [{"title": f"t{row}", "deep": {"n": row}} for row in range(records)]
             ids: list[Any] = list(range(records))

@@ -97,7 +97,7 @@ def rules_of(*vectors: VectorMapping, **changes: Any) -> MappingRules:
         excludes=(),
         sidecar=True,
         accepted_losses=(),
-        target_limits=Limits(int_range=(-(2**63), 2**64 - 1)).to_json(),
+        target_limits=Limits.of(metadata={"int_range": (-(2**63), 2**64 - 1)}).to_json(),
     )
     return replace(plain, **changes)
 

@@ -64,7 +64,10 @@ async def test_a_namespace_that_only_the_target_has_fails_the_counts() -> None:
 
 
 async def test_merged_namespaces_share_one_count() -> None:
-    merged = Limits(namespaces=False, int_range=(-(2**63), 2**64 - 1)).to_json()
+    merged = Limits.of(
+        metadata={"int_range": (-(2**63), 2**64 - 1)},
+        namespaces={"supported": False},
+    ).to_json()
     rules = rules_of(target_limits=merged, id_strategy="uuid5")
     async with pair(rows=5, rules=rules) as both:
         assert await counts(both) == (CountCheck(namespace=" (2 merged)", source=10, target=10, rejected=0),)
@@ -72,7 +75,10 @@ async def test_merged_namespaces_share_one_count() -> None:
 
 
 async def test_records_that_sidecars_send_back_to_other_namespaces_are_counted_and_compared_as_one() -> None:
-    merged = Limits(namespaces=False, int_range=(-(2**63), 2**64 - 1)).to_json()
+    merged = Limits.of(
+        metadata={"int_range": (-(2**63), 2**64 - 1)},
+        namespaces={"supported": False},
+    ).to_json()
     rules = rules_of(target_limits=merged, id_strategy="uuid5")
     async with pair(rows=8, rules=rules) as there, pair(namespaces=(), rules=rules_of()) as back:
         back.source = there.target
@@ -266,7 +272,7 @@ async def test_repair_gives_up_when_nothing_gets_better() -> None:
 
 
 async def test_repair_tells_the_journal_first_and_names_what_the_target_refuses() -> None:
-    short_ids = replace(CAPABILITIES, id_max_bytes=1)
+    short_ids = CAPABILITIES.changed(ids={"max_bytes": 1})
     announced: list[tuple[str, list[RecordId]]] = []
 
     async def announce(namespace: str, ids: Sequence[RecordId]) -> None:

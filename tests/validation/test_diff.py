@@ -226,7 +226,10 @@ async def test_known_rejects_are_neither_missing_nor_expected() -> None:
 
 
 async def test_a_source_record_that_cannot_be_mapped_and_is_no_known_reject_is_missing() -> None:
-    short_ids = Limits(int_range=(-(2**63), 2**64 - 1), id_max_bytes=10).to_json()
+    short_ids = Limits.of(
+        ids={"max_bytes": 10},
+        metadata={"int_range": (-(2**63), 2**64 - 1)},
+    ).to_json()
     async with pair(rows=20, rules=rules_of(target_limits=short_ids)) as both:
         assert not await both.source.upsert(replace(batch_of([1], "a"), ids=["x" * 11]))
         found = only(await both.diff())

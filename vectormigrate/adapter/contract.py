@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -47,112 +47,169 @@ class ValueKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
-    """What a collection of this database can hold and take. Every field is read by the planner, mapping or batcher.
+class IdCapabilities:
+    """The ids that a collection can hold."""
 
-    Instances may be narrower than `AdapterSpec.capabilities` once a server was asked for its version.
-    """
-
-    id_kinds: frozenset[IdKind]
-    id_max_bytes: int | None = None
-    """Longest string id in UTF-8 bytes."""
-    id_ascii: bool = False
-    """String ids are ASCII text without NUL, at least one character."""
-    mixed_ids: bool = True
-    """One collection may hold ids of several of these kinds; False: a collection is made for exactly one kind."""
-    ids_per_namespace: bool
+    kinds: frozenset[IdKind]
+    per_namespace: bool
     """True: (namespace, id) is the key. False: an id is unique in the whole collection."""
+    mixed: bool = True
+    """One collection may hold ids of several of these kinds; False: a collection is made for exactly one kind."""
+    max_bytes: int | None = None
+    """Longest string id in UTF-8 bytes."""
+    ascii: bool = False
+    """String ids are ASCII text without NUL, at least one character."""
 
-    vector_kinds: frozenset[VectorKind]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorCapabilities:
+    """The vector fields that a collection can have, the vectors in them, and their indexes."""
+
+    kinds: frozenset[VectorKind]
     dtypes: frozenset[DType]
     metrics: frozenset[Metric]
     max_dim: int
-    max_vectors: int | None = None
+    max_fields: int | None = None
     """Most vector fields in one collection."""
-    unnamed_vector: bool = False
+    max_of_kind: Mapping[VectorKind, int] = field(default_factory=dict[VectorKind, int])
+    """Most vector fields of one kind; a kind left out is only bounded by `max_fields`."""
+    names: str = r"(?s).*"
+    fixed_names: Mapping[VectorKind, str] = field(default_factory=dict[VectorKind, str])
+    """Kinds whose (only) field must have this name."""
+    unnamed: bool = False
     """A vector field may have the empty name."""
     unnamed_alone: bool = False
     """A field with the empty name is the only dense or multi-vector field."""
-    max_of_kind: Mapping[VectorKind, int] = field(default_factory=dict[VectorKind, int])
-    """Most vector fields of one kind; a kind left out is only bounded by `max_vectors`."""
-    fixed_names: Mapping[VectorKind, str] = field(default_factory=dict[VectorKind, str])
-    """Kinds whose (only) field must have this name."""
-    vectors_required: frozenset[VectorKind] = frozenset()
-    """Kinds (dense, sparse) of which every record must hold a value in every field; an empty sparse vector is none."""
-    zero_vectors: bool = True
-    """A dense vector may be all zeros."""
-    sparse_beside: frozenset[Metric] | None = None
+    metrics_with_sparse: frozenset[Metric] | None = None
     """Metrics that a dense field may have while the collection has a sparse field; None = all."""
+    required: frozenset[VectorKind] = frozenset()
+    """Kinds (dense, sparse) of which every record must hold a value in every field; an empty sparse vector is none."""
+    zeros: bool = True
+    """A dense vector may be all zeros."""
     max_sparse: int | None = None
     """Most components of one sparse vector."""
     empty_sparse: bool = True
     """A sparse vector may have no component at all, which is not the same as none."""
     normalises_cosine: bool = False
     """Cosine vectors are stored at unit length, so the original length must be kept elsewhere."""
-
-    value_kinds: frozenset[ValueKind]
-    int_range: tuple[int, int] = (-(2**63), 2**63 - 1)
-    """Inclusive range of integers that come back exactly."""
-    field_names: str = r"(?s).*"
-    """Regex (fullmatch) of legal top-level metadata keys."""
-    fold_case: bool = False
-    """Metadata keys and vector names that differ only in case are the same name."""
-    dynamic: bool = True
-    """A collection may hold metadata fields that its schema does not declare; False: each needs a typed column."""
-    index_types: frozenset[FieldType] = frozenset(FieldType) - {FieldType.JSON, FieldType.BYTES}
-    """Types of metadata fields that can be indexed (LIST: a list of elements of another type among these). A DATETIME
-    or UUID index also serves a field whose values are the texts of such."""
-    filters_all: bool = False
-    """Every metadata field is indexed, whether the schema names it or not."""
-    list_paths: bool = False
-    """An index may reach into the objects of a list: `a[].b`."""
+    indexes: Mapping[str, Mapping[str, tuple[float, ...]]] | None = None
+    """Types of vector indexes by their neutral name, each with the quantizers that it may have (model/quantization.py);
+    None: any."""
     index_params: frozenset[str] = frozenset({"type", "m", "ef_construct"})
     """Neutral parameters of a vector index (VectorField.index) that the database takes."""
     index_ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """Inclusive ranges of those that are numbers; one left out is not bounded."""
-    vector_indexes: Mapping[str, Mapping[str, tuple[float, ...]]] | None = None
-    """Types of vector indexes by their neutral name, each with the quantizers that it may have (model/quantization.py);
-    None: any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataCapabilities:
+    """The keys and values that records can hold, and what can be filtered by."""
+
+    value_kinds: frozenset[ValueKind]
+    int_range: tuple[int, int] = (-(2**63), 2**63 - 1)
+    """Inclusive range of integers that come back exactly."""
+    max_bytes: int | None = None
+    """Most metadata of one record."""
+    names: str = r"(?s).*"
+    """Regex (fullmatch) of legal top-level keys."""
+    reserved: frozenset[str] = frozenset()
+    """Keys that no record may have."""
+    fold_case: bool = False
+    """Keys, and vector names, that differ only in case are the same name."""
+    shared_names: bool = False
+    """The id field, vector fields and metadata keys share one set of names."""
+    dynamic: bool = True
+    """A collection may hold metadata fields that its schema does not declare; False: each needs a typed column."""
+    column_types: frozenset[FieldType] = frozenset()
+    """Types that the planner may declare for a column where `dynamic` is False. A declared column holds its own type
+    whatever `value_kinds` say; those speak for columns of foreign values."""
+    index_types: frozenset[FieldType] = frozenset(FieldType) - {FieldType.JSON, FieldType.BYTES}
+    """Types of fields that can be indexed (LIST: a list of elements of another type among these). A DATETIME or UUID
+    index also serves a field whose values are the texts of such."""
+    filters_all: bool = False
+    """Every field is indexed, whether the schema names it or not."""
+    list_paths: bool = False
+    """An index may reach into the objects of a list: `a[].b`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceCapabilities:
+    """How a collection is divided."""
+
+    supported: bool
+    """Whether a collection is divided into namespaces at all."""
+    declared: bool = False
+    """A collection is made either with namespaces or without (CollectionSchema.divided); with them, "" is none."""
+    empty: bool = False
+    """A new collection gets the namespaces in CollectionSchema.namespaces, which hold no record."""
+    max_count: int | None = None
+    names: str = r"(?s).*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteCapabilities:
+    """What one write takes, and what writing does to reading."""
+
+    rows: int
+    bytes: int
+    writers: int = 4
+    """Most concurrent writes that help; the engine adapts below it."""
+    readable_before_finalize: bool = True
+    """Records can be fetched while the collection is being filled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionCapabilities:
+    """The collection as a whole: its name, its settings, and how it is read."""
+
+    names: str = r"(?s).+"
+    readers: int = 4
+    """Most partitions worth scanning at once."""
+    keeps_note: bool = True
+    """The collection can carry the origin note (model/note.py)."""
     settings: frozenset[str] = frozenset()
     """Names (without the part after a colon) of the settings (CollectionSchema.settings) of this kind of database with
     which a new collection is made when the schema brings them in its extras."""
+    settings_from: frozenset[str] = frozenset()
+    """Other adapters (of the same engine) whose extras it reads as its own."""
     known_settings: Mapping[str, Weight] = field(default_factory=dict[str, Weight])
     """Names (without the part after a colon) of the settings that a collection may have; for the table of outcomes."""
     defaults: tuple[str, ...] = ()
     """What a new collection gets where nobody chose, in sentences for the plan; extras of this kind of database in the
     schema have chosen."""
-    settings_from: frozenset[str] = frozenset()
-    """Other adapters (of the same engine) whose extras it reads as its own."""
-    column_types: frozenset[FieldType] = frozenset()
-    """Types that the planner may declare for a column where `dynamic` is False. A declared column holds its own type
-    whatever `value_kinds` say; those speak for columns of foreign values."""
-    reserved_fields: frozenset[str] = frozenset()
-    shared_names: bool = False
-    """The id field, vector fields and metadata keys share one set of names."""
-    max_metadata_bytes: int | None = None
 
-    namespaces: bool
-    """Whether a collection is divided into namespaces at all."""
-    namespaces_declared: bool = False
-    """A collection is made either with namespaces or without (CollectionSchema.divided); with them, "" is none."""
-    empty_namespaces: bool = False
-    """A new collection gets the namespaces in CollectionSchema.namespaces, which hold no record."""
-    max_namespaces: int | None = None
-    namespace_names: str = r"(?s).*"
-    collection_names: str = r"(?s).+"
-    vector_names: str = r"(?s).*"
 
-    rows_per_write: int
-    bytes_per_write: int
-    writers: int = 4
-    """Most concurrent writes that help; the engine adapts below it."""
-    readers: int = 4
-    """Most partitions worth scanning at once."""
-    readable_before_finalize: bool = True
-    """Records can be fetched while the collection is being filled."""
-    keeps_note: bool = True
-    """The collection can carry the origin note (model/note.py)."""
-    creates_collections: bool = True
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a collection of this database can hold and take, in groups. The planner reads nothing else about a database,
+    and every field is read by the planner, the mapping or the batcher (tests/test_architecture.py).
+
+    Instances may be narrower than `AdapterSpec.capabilities` once a server was asked for its version::
+
+        Capabilities(
+            ids=IdCapabilities(kinds=frozenset({IdKind.STRING}), per_namespace=True, max_bytes=512),
+            vectors=VectorCapabilities(
+                kinds=frozenset({VectorKind.DENSE}),
+                dtypes=frozenset({DType.FLOAT32}),
+                metrics=frozenset({Metric.COSINE}),
+                max_dim=4096,
+            ),
+            metadata=MetadataCapabilities(value_kinds=frozenset({ValueKind.STRING, ValueKind.INT})),
+            namespaces=NamespaceCapabilities(supported=False),
+            writes=WriteCapabilities(rows=1000, bytes=2**24),
+        )
+    """
+
+    ids: IdCapabilities
+    vectors: VectorCapabilities
+    metadata: MetadataCapabilities
+    namespaces: NamespaceCapabilities
+    writes: WriteCapabilities
+    collection: CollectionCapabilities = CollectionCapabilities()
+
+    def changed(self, **groups: Mapping[str, Any]) -> Capabilities:
+        """The same with these fields of these groups: `caps.changed(writes={"rows": 100}, ids={"ascii": True})`."""
+        return replace(self, **{name: replace(getattr(self, name), **fields) for name, fields in groups.items()})
 
 
 class ConnectionConfig(BaseModel, ABC):

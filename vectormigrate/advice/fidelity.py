@@ -65,7 +65,7 @@ def _losses(source: Side, target: Side, made: Collection) -> tuple[Sequence[Loss
     profile = Profile()
     for batch in made.batches:
         profile.add(batch)
-    known = None if target[1].dynamic else profile
+    known = None if target[1].metadata.dynamic else profile
     rules = replace(_decide(source, target, made, known, None).rules, accepted_losses=(ALL,))
     mapped = [part for batch in made.batches for part in Mapper(rules).convert(batch)]
     counts = sum((part.losses for part in mapped), Counter[str]())

@@ -76,9 +76,9 @@ class Probe:
 
 def _ids(caps: Capabilities) -> list[RecordId]:
     """Two ids that any target with such ids takes."""
-    if IdKind.STRING in caps.id_kinds:
+    if IdKind.STRING in caps.ids.kinds:
         return ["one", "two"]
-    return [UUID(int=1), UUID(int=2)] if IdKind.UUID in caps.id_kinds else [1, 2]
+    return [UUID(int=1), UUID(int=2)] if IdKind.UUID in caps.ids.kinds else [1, 2]
 
 
 def _kinds(caps: Capabilities, ids: Sequence[RecordId]) -> frozenset[IdKind]:
@@ -87,14 +87,14 @@ def _kinds(caps: Capabilities, ids: Sequence[RecordId]) -> frozenset[IdKind]:
     if isinstance(ids[0], UUID):
         return frozenset({IdKind.UUID})
     large = any(isinstance(item, int) and item >= 2**63 for item in ids)
-    signed = IdKind.INT64 in caps.id_kinds and not large
+    signed = IdKind.INT64 in caps.ids.kinds and not large
     return frozenset({IdKind.INT64 if signed else IdKind.UINT64})
 
 
 def _vector(caps: Capabilities, name: str, metric: Metric | None = None, dtype: DType = DType.FLOAT32) -> VectorField:
     order = [Metric.DOT, Metric.L2, Metric.COSINE] if dtype is not DType.BITS else [Metric.HAMMING, Metric.JACCARD]
-    chosen = metric or next((item for item in order if item in caps.metrics), order[0])
-    name = caps.fixed_names.get(VectorKind.DENSE, name)
+    chosen = metric or next((item for item in order if item in caps.vectors.metrics), order[0])
+    name = caps.vectors.fixed_names.get(VectorKind.DENSE, name)
     return VectorField(name=name, kind=VectorKind.DENSE, dim=DIM, metric=chosen, dtype=dtype)
 
 
@@ -125,22 +125,22 @@ def _collection(
         id_kinds=_kinds(caps, chosen),
         vectors=tuple(item for item, _ in vectors.values()),
         fields=() if field is None else (field,),
-        dynamic=caps.dynamic,
-        divided=caps.namespaces_declared and any(namespaces),
+        dynamic=caps.metadata.dynamic,
+        divided=caps.namespaces.declared and any(namespaces),
     )
     return Collection(schema=schema, batches=tuple(RecordBatch(name, chosen, columns, rows) for name in namespaces))
 
 
 def _with_ids(kind: IdKind, *ids: RecordId) -> Callable[[Capabilities], Collection | None]:
     def make(caps: Capabilities) -> Collection | None:
-        return _collection(caps, ids=ids) if kind in caps.id_kinds else None
+        return _collection(caps, ids=ids) if kind in caps.ids.kinds else None
 
     return make
 
 
 def _two_namespaces(*, shared_ids: bool) -> Callable[[Capabilities], Collection | None]:
     def make(caps: Capabilities) -> Collection | None:
-        if not caps.namespaces or (shared_ids and not caps.ids_per_namespace):
+        if not caps.namespaces.supported or (shared_ids and not caps.ids.per_namespace):
             return None
         made = _collection(caps, namespaces=("a", "b"))
         if shared_ids:
@@ -153,7 +153,7 @@ def _two_namespaces(*, shared_ids: bool) -> Callable[[Capabilities], Collection 
 
 def _with_dtype(dtype: DType) -> Callable[[Capabilities], Collection | None]:
     def make(caps: Capabilities) -> Collection | None:
-        if dtype not in caps.dtypes or VectorKind.DENSE not in caps.vector_kinds:
+        if dtype not in caps.vectors.dtypes or VectorKind.DENSE not in caps.vectors.kinds:
             return None
         item = _vector(caps, "v", dtype=dtype)
         return _collection(caps, vectors={item.name: (item, _dense(item, 2))})
@@ -164,11 +164,11 @@ def _with_dtype(dtype: DType) -> Callable[[Capabilities], Collection | None]:
 def _with_metric(metric: Metric, stored: DType = DType.FLOAT32) -> Callable[[Capabilities], Collection | None]:
     def make(caps: Capabilities) -> Collection | None:
         dtype = DType.BITS if metric in (Metric.HAMMING, Metric.JACCARD) else stored
-        if metric not in caps.metrics or dtype not in caps.dtypes:
+        if metric not in caps.vectors.metrics or dtype not in caps.vectors.dtypes:
             return None
         item = _vector(caps, "v", metric, dtype)
         column = _dense(item, 2)
-        if metric is Metric.COSINE and caps.normalises_cosine and dtype in (DType.FLOAT32, DType.FLOAT16):
+        if metric is Metric.COSINE and caps.vectors.normalises_cosine and dtype in (DType.FLOAT32, DType.FLOAT16):
             # Only unit vectors come out of such a source.
             column = replace(column, values=np.eye(2, DIM, dtype=NUMPY_DTYPE[dtype]))
         return _collection(caps, vectors={item.name: (item, column)})
@@ -177,15 +177,15 @@ def _with_metric(metric: Metric, stored: DType = DType.FLOAT32) -> Callable[[Cap
 
 
 def _two_dense(caps: Capabilities) -> Collection | None:
-    most = caps.max_of_kind.get(VectorKind.DENSE, caps.max_vectors)
-    if VectorKind.DENSE in caps.fixed_names or (most is not None and most < 2):
+    most = caps.vectors.max_of_kind.get(VectorKind.DENSE, caps.vectors.max_fields)
+    if VectorKind.DENSE in caps.vectors.fixed_names or (most is not None and most < 2):
         return None
     items = [_vector(caps, name) for name in ("v", "w")]
     return _collection(caps, vectors={item.name: (item, _dense(item, 2)) for item in items})
 
 
 def _named(caps: Capabilities) -> Collection | None:
-    return None if VectorKind.DENSE in caps.fixed_names else _collection(caps)
+    return None if VectorKind.DENSE in caps.vectors.fixed_names else _collection(caps)
 
 
 def _with_vector_index(
@@ -194,9 +194,9 @@ def _with_vector_index(
     """A vector index of this type, quantized with as many bits as the source has next to 8 (BINARY: 1)."""
 
     def make(caps: Capabilities) -> Collection | None:
-        offers = caps.vector_indexes
+        offers = caps.vectors.indexes
         index: dict[str, Json] = {"type": kind, **numbers}
-        if not numbers.keys() <= caps.index_params or (offers is not None and kind not in offers):
+        if not numbers.keys() <= caps.vectors.index_params or (offers is not None and kind not in offers):
             return None
         if quantizer is not None:
             bits = 1.0 if quantizer is Quantizer.BINARY else 8.0
@@ -218,12 +218,12 @@ def _sparse_column(rows: int) -> SparseColumn:
 
 def _sparse(*, alone: bool) -> Callable[[Capabilities], Collection | None]:
     def make(caps: Capabilities) -> Collection | None:
-        several = caps.max_vectors is None or caps.max_vectors > 1
-        if VectorKind.SPARSE not in caps.vector_kinds or not (alone or several):
+        several = caps.vectors.max_fields is None or caps.vectors.max_fields > 1
+        if VectorKind.SPARSE not in caps.vectors.kinds or not (alone or several):
             return None
-        name = caps.fixed_names.get(VectorKind.SPARSE, "s")
+        name = caps.vectors.fixed_names.get(VectorKind.SPARSE, "s")
         sparse = VectorField(name=name, kind=VectorKind.SPARSE, dim=None, metric=Metric.DOT)
-        beside = caps.sparse_beside
+        beside = caps.vectors.metrics_with_sparse
         metric = None if beside is None else next(iter(sorted(beside)), None)
         item = _vector(caps, "v", metric)
         both: dict[str, tuple[VectorField, VectorColumn]] = {} if alone else {item.name: (item, _dense(item, 2))}
@@ -233,23 +233,23 @@ def _sparse(*, alone: bool) -> Callable[[Capabilities], Collection | None]:
 
 
 def _multi(caps: Capabilities) -> Collection | None:
-    if VectorKind.MULTI not in caps.vector_kinds:
+    if VectorKind.MULTI not in caps.vectors.kinds:
         return None
-    metric = next((item for item in (Metric.DOT, Metric.COSINE) if item in caps.metrics), Metric.COSINE)
+    metric = next((item for item in (Metric.DOT, Metric.COSINE) if item in caps.vectors.metrics), Metric.COSINE)
     item = VectorField(name="m", kind=VectorKind.MULTI, dim=DIM, metric=metric)
     column = MultiColumn(np.array([0, 2, 3]), np.ones((3, DIM), np.float32))
     return _collection(caps, vectors={"m": (item, column)})
 
 
 def _missing_vector(caps: Capabilities) -> Collection | None:
-    if VectorKind.DENSE in caps.vectors_required:
+    if VectorKind.DENSE in caps.vectors.required:
         return None
     item = _vector(caps, "v")
     return _collection(caps, vectors={item.name: (item, _dense(item, 2, valid=[True, False]))})
 
 
 def _zero_vector(caps: Capabilities) -> Collection | None:
-    if not caps.zero_vectors:
+    if not caps.vectors.zeros:
         return None
     item = _vector(caps, "v")
     return _collection(caps, vectors={item.name: (item, _dense(item, 2, zero=True))})
@@ -263,14 +263,16 @@ def _with_values(
     def make(caps: Capabilities) -> Collection | None:
         # A typed column holds values of its own type; these kinds are more than that.
         beyond = {ValueKind.NULL, ValueKind.WHOLE, ValueKind.NONFINITE}
-        held = (set(needs) if caps.dynamic else set(needs) & beyond) <= caps.value_kinds
-        legal = (caps.dynamic or kind in caps.column_types) and bool(re.fullmatch(caps.field_names, key))
-        low, high = caps.int_range
+        held = (set(needs) if caps.metadata.dynamic else set(needs) & beyond) <= caps.metadata.value_kinds
+        legal = (caps.metadata.dynamic or kind in caps.metadata.column_types) and bool(
+            re.fullmatch(caps.metadata.names, key)
+        )
+        low, high = caps.metadata.int_range
         inside = all(low <= value <= high for value in values if type(value) is int)
         if not (legal and held and inside):
             return None
         column = MetadataField(name=key, type=kind, element=element, declared=True)
-        return _collection(caps, values=values, field=None if caps.dynamic else column, key=key)
+        return _collection(caps, values=values, field=None if caps.metadata.dynamic else column, key=key)
 
     return make
 
@@ -279,13 +281,17 @@ def _with_index(
     kind: FieldType, needs: Sequence[ValueKind], *values: Value, element: FieldType | None = None
 ) -> Callable[[Capabilities], Collection | None]:
     def make(caps: Capabilities) -> Collection | None:
-        if kind not in caps.index_types or (caps.dynamic and not set(needs) <= caps.value_kinds):
+        if kind not in caps.metadata.index_types or (
+            caps.metadata.dynamic and not set(needs) <= caps.metadata.value_kinds
+        ):
             return None
-        field = MetadataField(name="f", type=kind, element=element, indexed=True, declared=not caps.dynamic)
-        low, high = caps.int_range
+        field = MetadataField(name="f", type=kind, element=element, indexed=True, declared=not caps.metadata.dynamic)
+        low, high = caps.metadata.int_range
         if any(type(value) is int and not low <= value <= high for value in values):
             return None
-        texts = kind is FieldType.DATETIME and caps.dynamic and ValueKind.DATETIME not in caps.value_kinds
+        texts = (
+            kind is FieldType.DATETIME and caps.metadata.dynamic and ValueKind.DATETIME not in caps.metadata.value_kinds
+        )
         return _collection(caps, values=[_DAY_TEXT] * 2 if texts else values, field=field)
 
     return make
@@ -293,7 +299,7 @@ def _with_index(
 
 def _with_setting(name: str) -> Callable[[Capabilities], Collection | None]:
     def make(caps: Capabilities) -> Collection | None:
-        weight = caps.known_settings.get(name)
+        weight = caps.collection.known_settings.get(name)
         if weight is None:
             return None
         made = _collection(caps)
@@ -304,10 +310,10 @@ def _with_setting(name: str) -> Callable[[Capabilities], Collection | None]:
 
 
 def _empty_namespace(caps: Capabilities) -> Collection | None:
-    if not caps.empty_namespaces:
+    if not caps.namespaces.empty:
         return None
     full, empty = _collection(caps, namespaces=("a", "b")).batches
-    schema = replace(_collection(caps).schema, divided=caps.namespaces_declared)
+    schema = replace(_collection(caps).schema, divided=caps.namespaces.declared)
     return Collection(schema=schema, batches=(full, empty.take([])))
 
 

@@ -42,15 +42,20 @@ class Advice(Protocol):
 def index_type(caps: Capabilities, kind: Inferred) -> FieldType | None:
     """The target's best index for values of this type (for a list: of its elements), None when it has none."""
     held = kind.element if kind.type is FieldType.LIST else kind.type
-    if held is None or (kind.type is FieldType.LIST and FieldType.LIST not in caps.index_types):
+    if held is None or (kind.type is FieldType.LIST and FieldType.LIST not in caps.metadata.index_types):
         return None
     texts = held in (FieldType.STRING, FieldType.TEXT, FieldType.DATETIME, FieldType.UUID)
-    if kind.type is FieldType.LIST and caps.dynamic and ValueKind.LIST not in caps.value_kinds and not texts:
+    if (
+        kind.type is FieldType.LIST
+        and caps.metadata.dynamic
+        and ValueKind.LIST not in caps.metadata.value_kinds
+        and not texts
+    ):
         return None
     for option in _SERVES.get(held, ()):
-        if option is FieldType.INT64 and ValueKind.INT not in caps.value_kinds:
+        if option is FieldType.INT64 and ValueKind.INT not in caps.metadata.value_kinds:
             continue
-        if option in caps.index_types:
+        if option in caps.metadata.index_types:
             return option
     return None
 
@@ -85,14 +90,14 @@ def _name_of(
     or a field of that name is there."""
     plain = ".".join(parse_path(path))
     name = names.get(path) or names.get(plain)
-    if name is None and (ValueKind.OBJECT in caps.value_kinds or plain in fields):
+    if name is None and (ValueKind.OBJECT in caps.metadata.value_kinds or plain in fields):
         return plain
     return name
 
 
 def _can_be(item: MetadataField, caps: Capabilities) -> bool:
     kinds = {item.type, item.element} - {None}
-    return kinds <= caps.index_types
+    return kinds <= caps.metadata.index_types
 
 
 def with_vector_indexes(schema: CollectionSchema, caps: Capabilities, records: int) -> CollectionSchema:
@@ -100,7 +105,7 @@ def with_vector_indexes(schema: CollectionSchema, caps: Capabilities, records: i
     records on, and eight times as many candidates while it is built. Only what the target takes."""
     links = 32 if records >= MANY else 16
     graph: dict[str, Json] = {"type": "hnsw", "m": links, "ef_construct": 8 * links}
-    wanted = {key: value for key, value in graph.items() if key in caps.index_params}
+    wanted = {key: value for key, value in graph.items() if key in caps.vectors.index_params}
     vectors = tuple(
         item if item.index or item.kind is VectorKind.SPARSE else replace(item, index=wanted) for item in schema.vectors
     )

@@ -80,7 +80,7 @@ def recommend_fields(source_type: str, target_type: str, fields: Mapping[str, st
     kinds = {name: field_kind(source_type, _word(name, text)) for name, text in fields.items()}
     if not fields:
         kinds = {"vector": FieldKind(word=TypeWord(vector=VectorKind.DENSE))}
-    ids = source.capabilities.id_kinds
+    ids = source.capabilities.ids.kinds
     if ID in kinds and kinds[ID].word.vector is None and kinds[ID].word.type in _ID_TYPES:
         ids = (ids & _ID_TYPES[kinds.pop(ID).word.type]) or ids
     schema = CollectionSchema(
@@ -88,7 +88,7 @@ def recommend_fields(source_type: str, target_type: str, fields: Mapping[str, st
         id_kinds=ids,
         vectors=tuple(_vector(name, kind, source.capabilities) for name, kind in kinds.items() if kind.word.vector),
         fields=tuple(_field(name, kind) for name, kind in kinds.items() if kind.word.vector is None),
-        dynamic=source.capabilities.dynamic,
+        dynamic=source.capabilities.metadata.dynamic,
     )
     batch = _batch(schema, source.capabilities)
     namespaces = {"": len(batch)}
@@ -129,7 +129,7 @@ def _vector(name: str, kind: FieldKind, caps: Capabilities) -> VectorField:
         order = [Metric.DOT]
     elif kind.word.dtype is DType.BITS:
         order = [Metric.HAMMING, Metric.JACCARD]
-    metric = next((item for item in order if item in caps.metrics), order[0])
+    metric = next((item for item in order if item in caps.vectors.metrics), order[0])
     dim = None if kind.word.vector is VectorKind.SPARSE else kind.size
     return VectorField(name=name, kind=kind.word.vector, dim=dim, metric=metric, dtype=kind.word.dtype)
 
@@ -160,7 +160,7 @@ def _id(kind: IdKind, number: int) -> RecordId:
 
 def _examples(item: MetadataField, caps: Capabilities) -> list[Value]:
     kind = item.element if item.type is FieldType.LIST and item.element is not None else item.type
-    low, high = caps.int_range
+    low, high = caps.metadata.int_range
     legal = [value for value in EXAMPLES[kind] if type(value) is not int or low <= value <= high]
     values = [_held(value, caps) for value in legal]
     return values if kind is item.type else [values, values[:1]]
@@ -168,7 +168,7 @@ def _examples(item: MetadataField, caps: Capabilities) -> list[Value]:
 
 def _held(value: Value, caps: Capabilities) -> Value:
     """The value as the source holds it: dates and bytes as text, whole numbers as floats, where it has nothing else."""
-    held = caps.value_kinds
+    held = caps.metadata.value_kinds
     if isinstance(value, datetime) and ValueKind.DATETIME not in held:
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, bytes) and ValueKind.BYTES not in held:
@@ -176,5 +176,5 @@ def _held(value: Value, caps: Capabilities) -> Value:
     if type(value) is int and ValueKind.INT not in held:
         return float(value)
     if isinstance(value, float) and value.is_integer() and ValueKind.WHOLE not in held and ValueKind.INT in held:
-        return int(value) if caps.int_range[0] <= value <= caps.int_range[1] else value / 3e300
+        return int(value) if caps.metadata.int_range[0] <= value <= caps.metadata.int_range[1] else value / 3e300
     return value

@@ -116,7 +116,7 @@ def column_rules(
 ) -> MappingRules | None:
     """The rules to count losses with once more, where a target declares a column per field: which values do not fit
     theirs is known only when the fields are. None for other targets."""
-    if registry.load(target_type).capabilities.dynamic:
+    if registry.load(target_type).capabilities.metadata.dynamic:
         return None
     decision = decide_for(source_type, target_type, schema, namespaces, sample, counted=False)
     return replace(decision.rules, accepted_losses=(ALL,))

@@ -74,7 +74,7 @@ async def refuse_doubles(pages: SourcePages, mapper: Mapper, target: Capabilitie
 
 
 async def _keys(pages: SourcePages, mapper: Mapper, target: Capabilities) -> TargetKeys:
-    keys = TargetKeys(per_namespace=target.ids_per_namespace)
+    keys = TargetKeys(per_namespace=target.ids.per_namespace)
 
     async def add(batch: RecordBatch) -> None:
         for part in mapper.convert(batch):

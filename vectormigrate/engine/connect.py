@@ -91,7 +91,7 @@ async def open_collection(
     async with AsyncExitStack() as stack:
         with located(end), translated(spec.classify, "open"):
             collection = await stack.enter_async_context(spec.open(config))
-        most = collection.capabilities.writers
+        most = collection.capabilities.writes.writers
         limiter = AdaptiveLimiter(min(writers or most, most))
         yield RetryingTarget(collection, spec.classify, policy, limiter, end)
 

@@ -19,7 +19,7 @@ class TakenIds:
     async def among(self, ids: Sequence[RecordId], namespace: str) -> list[RecordId]:
         """Those of the ids which a write to this namespace would replace."""
         found = (await self._target.fetch(ids, namespace, vectors=False)).ids
-        if self._target.capabilities.ids_per_namespace:
+        if self._target.capabilities.ids.per_namespace:
             return found
         if self._namespaces is None:
             self._namespaces = await self._target.namespaces()

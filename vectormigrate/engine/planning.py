@@ -132,7 +132,7 @@ async def _look_at_ends(spec: MigrationSpec, ends: Ends, source_note: Json, targ
             _check_dimensions(schema)
     elif existing.note is None and target_note is not None:
         existing = replace(existing, note=target_note)
-    wanted = spec.partitions or ends.source.capabilities.readers
+    wanted = spec.partitions or ends.source.capabilities.collection.readers
     partitions = await ends.source.partitions(wanted, namespaces)
     return _Seen(spec=spec, ends=ends, schema=schema, existing=existing, namespaces=namespaces, partitions=partitions)
 
@@ -142,14 +142,14 @@ async def _decide(seen: _Seen, looks: _Looks, memory: Memory | None, key: str) -
     caps = seen.ends.target.capabilities
     first = seen.decide(None, None).rules
     # Only of a copy the ids may meet that were apart at the origin.
-    keys = TargetKeys(per_namespace=caps.ids_per_namespace) if seen.schema.note is not None else None
+    keys = TargetKeys(per_namespace=caps.ids.per_namespace) if seen.schema.note is not None else None
     if memory is not None and keys is None:
         looks.remembered = await memory.recall(key)
     losses = await looks.first(first, keys)
     profile = looks.profile
     whole = profile.records >= seen.total
     ids_meet = bool(keys.doubles()) if keys is not None and whole else None
-    if not caps.dynamic:
+    if not caps.metadata.dynamic:
         # Only now is it known which columns there are, and so which values do not fit theirs.
         columns = replace(seen.decide(profile, None, ids_meet).rules, accepted_losses=(ALL,))
         losses = await looks.losses(columns)
@@ -194,7 +194,7 @@ async def _existing_target(target: RetryingTarget, spec: MigrationSpec) -> Colle
 
 def _check_collection_name(target: RetryingTarget, spec: MigrationSpec) -> None:
     name = spec.target.collection
-    rule = target.capabilities.collection_names
+    rule = target.capabilities.collection.names
     if not re.fullmatch(rule, name):
         legal = re.sub(r"\W", "_", name, flags=re.ASCII)
         legal = legal if re.fullmatch(rule, legal) else f"c_{legal}"

@@ -48,7 +48,7 @@ async def find_removal(stored: StoredMigration, target: RetryingTarget, store: S
         return Removal()
     owner = (found.note or {}).get("migration_id")
     # Without a note of ours (--no-sidecar, or a target that cannot keep one) our own progress is the evidence.
-    noted = plan.target_schema.note is not None and target.capabilities.keeps_note
+    noted = plan.target_schema.note is not None and target.capabilities.collection.keeps_note
     ours = is_ours(found.note, plan) if noted else owner is None and stored.counters.read > 0
     if not ours:
         held = await target.count()
@@ -66,7 +66,7 @@ async def find_removal(stored: StoredMigration, target: RetryingTarget, store: S
 
 async def _foreign(stored: StoredMigration, target: RetryingTarget, store: Store) -> Foreign:
     try:
-        if not target.capabilities.readable_before_finalize and stored.status is not Status.COMPLETED:
+        if not target.capabilities.writes.readable_before_finalize and stored.status is not Status.COMPLETED:
             await target.finalize()
         return await foreign_records(store, stored.id, target)
     except TerminalError as error:

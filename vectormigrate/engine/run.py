@@ -134,7 +134,7 @@ class Run:
             if is_ours(found.note, self.plan):
                 return
             # Where no note can tell who made it (--no-sidecar), an empty one is taken for that of our interrupted run.
-            noted = schema.note is not None and self.target.capabilities.keeps_note
+            noted = schema.note is not None and self.target.capabilities.collection.keeps_note
             if noted or not self.begun_before or await self.target.count():
                 raise TargetNotEmpty(
                     f"the target collection {schema.name!r} appeared since the plan was made; choose another "
@@ -178,9 +178,9 @@ class Run:
         so there as many as the source takes."""
         rows = sum(task.partition.rows for task in tasks)
         small = len(tasks) > MANY_PARTITIONS and rows < len(tasks) * self.options.batch_size
-        few = self.source.capabilities.readers if small else max(1, (os.cpu_count() or 1) // 2)
+        few = self.source.capabilities.collection.readers if small else max(1, (os.cpu_count() or 1) // 2)
         wanted = self.plan.spec.partitions or few
-        return min(self.source.capabilities.readers, wanted)
+        return min(self.source.capabilities.collection.readers, wanted)
 
     async def _check_target(self) -> None:
         """The target must still have the vector fields that the plan writes to."""
@@ -202,7 +202,7 @@ class Run:
 
     def _context(self) -> CopyContext:
         capabilities = self.target.capabilities
-        batch_rows = min(self.options.batch_size, capabilities.rows_per_write)
+        batch_rows = min(self.options.batch_size, capabilities.writes.rows)
         page_rows = min(10 * batch_rows, 2000, PAGE_BYTES // max(1, self.plan.bytes_per_record))
         if self.options.rate_limit:
             page_rows = min(page_rows, int(self.options.rate_limit))
@@ -216,7 +216,7 @@ class Run:
             pacer=Pacer(self.options.rate_limit),
             page_rows=page_rows,
             batch_rows=batch_rows,
-            batch_bytes=capabilities.bytes_per_write,
+            batch_bytes=capabilities.writes.bytes,
             stopping=self.stopping,
             take_retries=self.source.policy.take,
         )

@@ -60,7 +60,7 @@ class SourcePages:
             for stream in itertools.chain.from_iterable(streams):
                 opened.enter_context(stream)
             async with task_group() as tasks:
-                for _ in range(min(self._source.capabilities.readers, len(waiting))):
+                for _ in range(min(self._source.capabilities.collection.readers, len(waiting))):
                     tasks.start_soon(reader)
                 for _, receive in streams:
                     async for batch in receive:

@@ -200,7 +200,7 @@ class BatchWriter:
         if not len(sample):
             return
         source_ids = [origin[id_key(record_id)] for record_id in sample.ids]
-        if not self.target.capabilities.readable_before_finalize:
+        if not self.target.capabilities.writes.readable_before_finalize:
             if len(self.deferred) < DEFERRED_LIMIT:
                 self.deferred.append(Deferred(partition_id=partition.id, batch=sample, source_ids=source_ids))
                 result.rechecks += source_ids

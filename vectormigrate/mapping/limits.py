@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.adapter import (
+    Capabilities,
+    IdCapabilities,
+    MetadataCapabilities,
+    NamespaceCapabilities,
+    ValueKind,
+    VectorCapabilities,
+    WriteCapabilities,
+)
 from vectormigrate.model.ids import IdKind
-from vectormigrate.model.schema import CollectionSchema, Json
+from vectormigrate.model.schema import CollectionSchema, DType, Json, Metric, VectorKind
 
 ORIGIN = "_vm_origin"
 """Metadata key of the origin sidecar."""
@@ -23,74 +32,102 @@ UNIT_TOLERANCE = 1e-6
 (Qdrant 1.19, lib/segment cosine_preprocess: f32::EPSILON and is_length_zero_or_normalized)."""
 
 
+WIDEST = Capabilities(
+    ids=IdCapabilities(kinds=frozenset(IdKind), per_namespace=True),
+    vectors=VectorCapabilities(
+        kinds=frozenset(VectorKind), dtypes=frozenset(DType), metrics=frozenset(Metric), max_dim=2**31
+    ),
+    metadata=MetadataCapabilities(value_kinds=frozenset(ValueKind)),
+    namespaces=NamespaceCapabilities(supported=True),
+    writes=WriteCapabilities(rows=2**31, bytes=2**63),
+)
+"""Where nothing is said, anything is legal."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a record must keep to on the target. `dims`: components per target vector field (absent: any number).
+    """What a record must keep to on the target: the groups of its Capabilities, narrowed to one collection.
 
-    `declared` are typed columns as `{name: [type, nullable, element]}`; with `dynamic` False nothing else is legal.
+    Of the groups, only the fields in STORED come back from JSON; encoding reads no others. `metadata.reserved` holds
+    everything that no key may be called, `namespaces.names` is `namespace_rule`. `dims`: components per target vector
+    field (absent: any number). `declared` are typed columns as `{name: [type, nullable, element]}`; with
+    `metadata.dynamic` False nothing else is legal.
     """
 
-    id_kinds: frozenset[IdKind] = frozenset(IdKind)
-    id_max_bytes: int | None = None
-    id_ascii: bool = False
-    value_kinds: frozenset[ValueKind] = frozenset(ValueKind)
-    int_range: tuple[int, int] = (-(2**63), 2**63 - 1)
-    field_names: str = r"(?s).*"
-    reserved: frozenset[str] = frozenset()
-    max_metadata_bytes: int | None = None
-    namespaces: bool = True
-    namespace_names: str = r"(?s).*"
+    ids: IdCapabilities = WIDEST.ids
+    vectors: VectorCapabilities = WIDEST.vectors
+    metadata: MetadataCapabilities = WIDEST.metadata
+    namespaces: NamespaceCapabilities = WIDEST.namespaces
     dims: Mapping[str, int] = field(default_factory=dict[str, int])
     small_square: float = SMALL_SQUARE
     unit_tolerance: float = UNIT_TOLERANCE
     declared: Mapping[str, tuple[str, bool, str | None]] = field(
         default_factory=dict[str, tuple[str, bool, str | None]]
     )
-    dynamic: bool = True
     typed: bool = False
     """The target is one of typed columns: what does not fit its column is kept in the sidecar."""
-    max_sparse: int | None = None
-    empty_sparse: bool = True
-    zero_vectors: bool = True
     int_origin_ids: bool = False
     """Original ids in the field `_vm_id` are integers; otherwise they are text, so that the field has one type."""
 
+    @staticmethod
+    def of(*, dims: Mapping[str, int] | None = None, **groups: Mapping[str, Any]) -> Limits:
+        """The widest limits, but for these fields of groups: `Limits.of(metadata={"int_range": (0, 9)})`."""
+        caps = WIDEST.changed(**groups)
+        return Limits(
+            ids=caps.ids, vectors=caps.vectors, metadata=caps.metadata, namespaces=caps.namespaces, dims=dims or {}
+        )
+
+    def reserving(self, names: Collection[str]) -> Limits:
+        """With further names that no metadata key may have."""
+        return replace(self, metadata=replace(self.metadata, reserved=self.metadata.reserved | set(names)))
+
     def to_json(self) -> dict[str, Json]:
         """A JSON object that `from_json` reads back; sets are sorted, so equal limits give equal JSON."""
-        return {
-            "id_kinds": sorted(self.id_kinds),
-            "id_max_bytes": self.id_max_bytes,
-            "id_ascii": self.id_ascii,
-            "value_kinds": sorted(self.value_kinds),
-            "int_range": list(self.int_range),
-            "field_names": self.field_names,
-            "reserved": sorted(self.reserved),
-            "max_metadata_bytes": self.max_metadata_bytes,
-            "namespaces": self.namespaces,
-            "namespace_names": self.namespace_names,
+        groups = {key: _plain(getattr(getattr(self, group), name)) for key, (group, name) in STORED.items()}
+        return groups | {
             "dims": dict(self.dims),
             "small_square": self.small_square,
             "unit_tolerance": self.unit_tolerance,
             "declared": {name: list(column) for name, column in self.declared.items()},
-            "dynamic": self.dynamic,
             "typed": self.typed,
-            "max_sparse": self.max_sparse,
-            "empty_sparse": self.empty_sparse,
-            "zero_vectors": self.zero_vectors,
             "int_origin_ids": self.int_origin_ids,
         }
 
     @staticmethod
     def from_json(data: Mapping[str, Json]) -> Limits:
         """The limits that `to_json` wrote. Keys left out keep their widest value."""
-        fixed: dict[str, Json] = dict(data)
-        for name, convert in _FROM_JSON.items():
-            if name in fixed:
-                fixed[name] = convert(fixed[name])
-        return Limits(**fixed)
+        own = {key: value for key, value in data.items() if key not in STORED}
+        if "declared" in own:
+            own["declared"] = {name: tuple(column) for name, column in own["declared"].items()}
+        groups: dict[str, dict[str, Any]] = {}
+        for key, (group, name) in STORED.items():
+            if key in data:
+                groups.setdefault(group, {})[name] = _READ[key](data[key]) if key in _READ else data[key]
+        widest = Limits()
+        changed = {group: replace(getattr(widest, group), **fields) for group, fields in groups.items()}
+        return Limits(**changed, **own)
 
 
-def _kinds(values: Json) -> frozenset[IdKind]:
+STORED: Mapping[str, tuple[str, str]] = {
+    "id_kinds": ("ids", "kinds"),
+    "id_max_bytes": ("ids", "max_bytes"),
+    "id_ascii": ("ids", "ascii"),
+    "value_kinds": ("metadata", "value_kinds"),
+    "int_range": ("metadata", "int_range"),
+    "field_names": ("metadata", "names"),
+    "reserved": ("metadata", "reserved"),
+    "max_metadata_bytes": ("metadata", "max_bytes"),
+    "dynamic": ("metadata", "dynamic"),
+    "namespaces": ("namespaces", "supported"),
+    "namespace_names": ("namespaces", "names"),
+    "max_sparse": ("vectors", "max_sparse"),
+    "empty_sparse": ("vectors", "empty_sparse"),
+    "zero_vectors": ("vectors", "zeros"),
+}
+"""The names in plans of the fields that encoding reads. They are part of the fingerprints of plans."""
+
+
+def _id_kinds(values: Json) -> frozenset[IdKind]:
     return frozenset(IdKind(value) for value in values)
 
 
@@ -98,23 +135,19 @@ def _value_kinds(values: Json) -> frozenset[ValueKind]:
     return frozenset(ValueKind(value) for value in values)
 
 
-def _columns(values: Json) -> dict[str, tuple[str, bool, str | None]]:
-    return {name: (column[0], column[1], column[2]) for name, column in values.items()}
+_READ = {"id_kinds": _id_kinds, "value_kinds": _value_kinds, "int_range": tuple[int, ...], "reserved": frozenset[str]}
 
 
-_FROM_JSON = {
-    "id_kinds": _kinds,
-    "value_kinds": _value_kinds,
-    "int_range": tuple,
-    "reserved": frozenset,
-    "declared": _columns,
-}
+def _plain(value: Any) -> Json:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def namespace_rule(capabilities: Capabilities, *, divided: bool) -> str:
     """Regex of the target's namespaces. `divided`: they are kept apart, so each may need a name."""
-    rule = capabilities.namespace_names
-    return rf"(?=(?s:.))(?:{rule})" if divided and capabilities.namespaces_declared else rule
+    rule = capabilities.namespaces.names
+    return rf"(?=(?s:.))(?:{rule})" if divided and capabilities.namespaces.declared else rule
 
 
 def limits_of(
@@ -128,32 +161,22 @@ def limits_of(
 ) -> Limits:
     """The limits of a collection with this shape. `home`: names that the shape itself holds are legal as they are, and
     so are keys like `_vm_id` that the records held there before (unless a record needs its own sidecar)."""
-    caps = capabilities
-    taken = {vector.name for vector in schema.vectors} if caps.shared_names else set[str]()
-    own = {item.name for item in schema.fields} | (OWN_FIELDS - caps.reserved_fields) if home else set[str]()
-    illegal = (caps.reserved_fields | taken | OWN_FIELDS | set(reserved)) - own
+    caps, never = capabilities, capabilities.metadata.reserved
+    taken = {vector.name for vector in schema.vectors} if caps.metadata.shared_names else set[str]()
+    own = {item.name for item in schema.fields} | (OWN_FIELDS - never) if home else set[str]()
+    illegal = (never | taken | OWN_FIELDS | set(reserved)) - own
     declared = {
         item.name: (str(item.type), item.nullable or "default_value" in item.params, item.element and str(item.element))
         for item in schema.fields
         if item.declared
     }
     return Limits(
-        id_kinds=schema.id_kinds,
-        id_max_bytes=caps.id_max_bytes,
-        id_ascii=caps.id_ascii,
-        value_kinds=caps.value_kinds,
-        int_range=caps.int_range,
-        field_names=caps.field_names,
-        reserved=illegal,
-        max_metadata_bytes=caps.max_metadata_bytes,
-        namespaces=namespaces,
-        namespace_names=namespace_rule(caps, divided=namespaces),
+        ids=replace(caps.ids, kinds=schema.id_kinds),
+        vectors=caps.vectors,
+        metadata=replace(caps.metadata, reserved=frozenset(illegal), dynamic=schema.dynamic),
+        namespaces=replace(caps.namespaces, supported=namespaces, names=namespace_rule(caps, divided=namespaces)),
         dims={vector.name: vector.dim for vector in schema.vectors if vector.dim is not None},
         declared=declared,
-        dynamic=schema.dynamic,
-        typed=not caps.dynamic,
-        max_sparse=caps.max_sparse,
-        empty_sparse=caps.empty_sparse,
-        zero_vectors=caps.zero_vectors,
+        typed=not caps.metadata.dynamic,
         int_origin_ids=int_origin_ids,
     )

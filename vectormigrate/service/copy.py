@@ -175,7 +175,7 @@ class CopyVerbs(Base):
     ) -> MigrationStatus:
         read_back = read_back_check(ends, plan.rules, plan.spec.min_similarity)
         complete = await run_migration(store, ends, plan, options, listener, read_back, lambda: self._stop_now)
-        if complete and not ends.target.capabilities.keeps_note:
+        if complete and not ends.target.capabilities.collection.keeps_note:
             await store.origin.remember(plan.spec.target.location, plan.target_schema.note)
         if not complete and self._stop_now:
             raise Interrupted(f"stopped; go on with: vectormigrate resume {plan.spec.id}")

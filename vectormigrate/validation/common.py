@@ -125,7 +125,7 @@ async def each_page(
 
 def readers_of(source: Source) -> int:
     """How many partitions of this collection to read at once."""
-    return max(1, min(READERS, source.capabilities.readers))
+    return max(1, min(READERS, source.capabilities.collection.readers))
 
 
 async def read_all(

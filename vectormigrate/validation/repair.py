@@ -163,7 +163,7 @@ class _Repairer:
         if self.before_write is not None:
             await self.before_write(part.batch.namespace, part.batch.ids)
         refused = await self.target.upsert(part.batch)
-        if not self.target.capabilities.readable_before_finalize:
+        if not self.target.capabilities.writes.readable_before_finalize:
             await self.target.finalize()
         bad = {item.id for item in refused}
         rows = [row for row, target_id in enumerate(part.batch.ids) if target_id not in bad]

@@ -38,7 +38,7 @@ async def opened(profile: Capabilities | str, schema: CollectionSchema | None = 
     config = MemoryConfig(url=f"memory://{uuid4().hex}", collection="c", profile=profile)
     async with SPEC.open(config) as target:
         if schema is not None:
-            await target.create(replace(schema, id_kinds=schema.id_kinds & target.capabilities.id_kinds))
+            await target.create(replace(schema, id_kinds=schema.id_kinds & target.capabilities.ids.kinds))
         yield target
 
 
@@ -52,35 +52,39 @@ def record(
 
 
 def limits(**changes: Any) -> Capabilities:
-    return replace(CAPABILITIES, **changes)
+    return CAPABILITIES.changed(**changes)
 
 
 STRINGS = frozenset({ValueKind.STRING, ValueKind.LIST_OF_STRINGS})
 
 REFUSED: list[tuple[str, dict[str, Any], RecordBatch]] = [
-    ("id", {"id_kinds": frozenset({IdKind.STRING})}, record(7)),
-    ("id", {"id_kinds": frozenset({IdKind.INT64, IdKind.UUID})}, record(2**63)),
-    ("id", {"id_kinds": frozenset({IdKind.UINT64})}, record(UUID(int=1))),
-    ("id_size", {"id_max_bytes": 3}, record("éé")),
-    ("value", {"value_kinds": STRINGS}, record(metadata={"a": 1})),
-    ("value", {"value_kinds": STRINGS}, record(metadata={"a": None})),
-    ("value", {"value_kinds": STRINGS}, record(metadata={"a": True})),
-    ("value", {"value_kinds": STRINGS}, record(metadata={"a": 1.5})),
-    ("value", {"value_kinds": STRINGS}, record(metadata={"a": b"x"})),
-    ("value", {"value_kinds": STRINGS}, record(metadata={"a": datetime(2024, 1, 1, tzinfo=UTC)})),
-    ("value", {"value_kinds": STRINGS}, record(metadata={"a": {}})),
-    ("value", {"value_kinds": STRINGS}, record(metadata={"a": ["x", 1]})),
-    ("value", {"value_kinds": STRINGS | {ValueKind.OBJECT}}, record(metadata={"a": {"b": {"c": 1}}})),
-    ("value", {"value_kinds": frozenset(ValueKind) - {ValueKind.NONFINITE}}, record(metadata={"a": float("nan")})),
-    ("value", {"int_range": (-(2**53), 2**53)}, record(metadata={"a": [2**53 + 1]})),
+    ("id", {"ids": {"kinds": frozenset({IdKind.STRING})}}, record(7)),
+    ("id", {"ids": {"kinds": frozenset({IdKind.INT64, IdKind.UUID})}}, record(2**63)),
+    ("id", {"ids": {"kinds": frozenset({IdKind.UINT64})}}, record(UUID(int=1))),
+    ("id_size", {"ids": {"max_bytes": 3}}, record("éé")),
+    ("value", {"metadata": {"value_kinds": STRINGS}}, record(metadata={"a": 1})),
+    ("value", {"metadata": {"value_kinds": STRINGS}}, record(metadata={"a": None})),
+    ("value", {"metadata": {"value_kinds": STRINGS}}, record(metadata={"a": True})),
+    ("value", {"metadata": {"value_kinds": STRINGS}}, record(metadata={"a": 1.5})),
+    ("value", {"metadata": {"value_kinds": STRINGS}}, record(metadata={"a": b"x"})),
+    ("value", {"metadata": {"value_kinds": STRINGS}}, record(metadata={"a": datetime(2024, 1, 1, tzinfo=UTC)})),
+    ("value", {"metadata": {"value_kinds": STRINGS}}, record(metadata={"a": {}})),
+    ("value", {"metadata": {"value_kinds": STRINGS}}, record(metadata={"a": ["x", 1]})),
+    ("value", {"metadata": {"value_kinds": STRINGS | {ValueKind.OBJECT}}}, record(metadata={"a": {"b": {"c": 1}}})),
+    (
+        "value",
+        {"metadata": {"value_kinds": frozenset(ValueKind) - {ValueKind.NONFINITE}}},
+        record(metadata={"a": float("nan")}),
+    ),
+    ("value", {"metadata": {"int_range": (-(2**53), 2**53)}}, record(metadata={"a": [2**53 + 1]})),
     ("value", {}, record(metadata={"a": datetime(2024, 1, 1)})),
-    ("field_name", {"field_names": "[a-z]+"}, record(metadata={"A": "x"})),
-    ("field_name", {"reserved_fields": frozenset({"id"})}, record(metadata={"id": "x"})),
-    ("field_name", {"shared_names": True}, record(metadata={"v": "x"})),
-    ("size", {"max_metadata_bytes": 20}, record(metadata={"a": "x" * 20})),
-    ("namespace", {"namespaces": False}, record(namespace="x")),
-    ("namespace", {"namespace_names": "[a-z]*"}, record(namespace="X")),
-    ("missing_vector", {"vectors_required": frozenset({VectorKind.DENSE})}, replace(record(), vectors={})),
+    ("field_name", {"metadata": {"names": "[a-z]+"}}, record(metadata={"A": "x"})),
+    ("field_name", {"metadata": {"reserved": frozenset({"id"})}}, record(metadata={"id": "x"})),
+    ("field_name", {"metadata": {"shared_names": True}}, record(metadata={"v": "x"})),
+    ("size", {"metadata": {"max_bytes": 20}}, record(metadata={"a": "x" * 20})),
+    ("namespace", {"namespaces": {"supported": False}}, record(namespace="x")),
+    ("namespace", {"namespaces": {"names": "[a-z]*"}}, record(namespace="X")),
+    ("missing_vector", {"vectors": {"required": frozenset({VectorKind.DENSE})}}, replace(record(), vectors={})),
     ("dimension", {}, record(v=[1, 2, 3])),
     ("nan", {}, record(v=[1, float("nan")])),
 ]
@@ -95,21 +99,21 @@ async def test_a_record_beyond_the_profile_is_rejected(code: str, changes: dict[
 
 
 async def test_namespaces_beyond_the_profile_are_rejected() -> None:
-    async with opened(limits(max_namespaces=2)) as target:
+    async with opened(limits(namespaces={"max_count": 2})) as target:
         for name in ("a", "b", "a"):
             assert await target.upsert(record(namespace=name)) == []
         assert [reject.code for reject in await target.upsert(record(namespace="c"))] == ["namespace"]
 
 
 async def test_an_id_unique_in_the_collection_moves_between_namespaces() -> None:
-    async with opened(limits(ids_per_namespace=False)) as target:
+    async with opened(limits(ids={"per_namespace": False})) as target:
         for name in ("a", "b"):
             await target.upsert(record(namespace=name))
         assert (await target.namespaces(), await target.count()) == (["b"], 1)
 
 
 async def test_a_normalising_profile_stores_unit_vectors_and_keeps_zeros() -> None:
-    async with opened(limits(normalises_cosine=True)) as target:
+    async with opened(limits(vectors={"normalises_cosine": True})) as target:
         values = np.array([[3, 4], [0, 0], [0.6, 0.8]], np.float32)
         await target.upsert(RecordBatch("", [1, 2, 3], {"v": DenseColumn(values)}, [{}, {}, {}]))
         found = (await target.fetch([1, 2, 3], "")).vectors["v"].values
@@ -119,16 +123,16 @@ async def test_a_normalising_profile_stores_unit_vectors_and_keeps_zeros() -> No
 @pytest.mark.parametrize(
     ("changes", "bad"),
     [
-        ({"id_kinds": frozenset({IdKind.UUID})}, {"id_kinds": frozenset({IdKind.STRING})}),
-        ({"vector_kinds": frozenset({VectorKind.SPARSE})}, {}),
-        ({"dtypes": frozenset({DType.INT8})}, {}),
-        ({"metrics": frozenset({Metric.L2})}, {}),
-        ({"max_dim": 1}, {}),
-        ({"max_vectors": 1}, {"vectors": (FIELD, replace(FIELD, name="w"))}),
-        ({"unnamed_vector": False}, {"vectors": (replace(FIELD, name=""),)}),
-        ({"vector_names": "[a-u]"}, {}),
-        ({"collection_names": "[a-b]"}, {}),
-        ({"field_names": "[a-z]+"}, {"fields": (MetadataField(name="A", type=FieldType.INT64),)}),
+        ({"ids": {"kinds": frozenset({IdKind.UUID})}}, {"id_kinds": frozenset({IdKind.STRING})}),
+        ({"vectors": {"kinds": frozenset({VectorKind.SPARSE})}}, {}),
+        ({"vectors": {"dtypes": frozenset({DType.INT8})}}, {}),
+        ({"vectors": {"metrics": frozenset({Metric.L2})}}, {}),
+        ({"vectors": {"max_dim": 1}}, {}),
+        ({"vectors": {"max_fields": 1}}, {"vectors": (FIELD, replace(FIELD, name="w"))}),
+        ({"vectors": {"unnamed": False}}, {"vectors": (replace(FIELD, name=""),)}),
+        ({"vectors": {"names": "[a-u]"}}, {}),
+        ({"collection": {"names": "[a-b]"}}, {}),
+        ({"metadata": {"names": "[a-z]+"}}, {"fields": (MetadataField(name="A", type=FieldType.INT64),)}),
         ({}, {"vectors": (FIELD, FIELD)}),
     ],
 )
@@ -138,7 +142,7 @@ async def test_a_schema_beyond_the_profile_is_refused(changes: dict[str, Any], b
             await target.create(replace(SCHEMA, **bad))
 
 
-@pytest.mark.parametrize("changes", [{"rows_per_write": 1}, {"bytes_per_write": 15}])
+@pytest.mark.parametrize("changes", [{"writes": {"rows": 1}}, {"writes": {"bytes": 15}}])
 async def test_a_write_beyond_the_profile_is_refused(changes: dict[str, int]) -> None:
     async with opened(limits(**changes)) as target:
         assert await target.upsert(record()) == []
@@ -163,9 +167,9 @@ async def test_a_column_of_another_storage_type_is_refused() -> None:
 
 
 async def test_a_profile_can_be_named() -> None:
-    register_profile("strings only", limits(id_kinds=frozenset({IdKind.STRING})))
+    register_profile("strings only", limits(ids={"kinds": frozenset({IdKind.STRING})}))
     async with opened("strings only") as target:
-        assert target.capabilities.id_kinds == {IdKind.STRING}
+        assert target.capabilities.ids.kinds == {IdKind.STRING}
     with pytest.raises(ConfigError, match="strings only"):
         async with opened("unknown"):
             pass

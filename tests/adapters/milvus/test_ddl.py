@@ -67,12 +67,12 @@ def test_capabilities_shrink_with_the_version() -> None:
     at = {
         version: narrowed(Server(label="", version=version, lite=False)) for version in ((2, 3), (2, 4), (2, 6), (3, 0))
     }
-    assert [caps.max_vectors for caps in at.values()] == [1, 4, 4, 10]
-    assert [VectorKind.SPARSE in caps.vector_kinds for caps in at.values()] == [False, True, True, True]
-    assert [DType.INT8 in caps.dtypes for caps in at.values()] == [False, False, True, True]
-    assert [DType.FLOAT16 in caps.dtypes for caps in at.values()] == [False, True, True, True]
+    assert [caps.vectors.max_fields for caps in at.values()] == [1, 4, 4, 10]
+    assert [VectorKind.SPARSE in caps.vectors.kinds for caps in at.values()] == [False, True, True, True]
+    assert [DType.INT8 in caps.vectors.dtypes for caps in at.values()] == [False, False, True, True]
+    assert [DType.FLOAT16 in caps.vectors.dtypes for caps in at.values()] == [False, True, True, True]
     lite = narrowed(Server(label="", version=(3, 2), lite=True))
-    assert (lite.dtypes, lite.ids_per_namespace, lite.writers) == ({DType.FLOAT32}, False, 1)
+    assert (lite.vectors.dtypes, lite.ids.per_namespace, lite.writes.writers) == ({DType.FLOAT32}, False, 1)
 
 
 def test_fields_of_other_databases_are_typed_only_when_every_record_has_a_value() -> None:

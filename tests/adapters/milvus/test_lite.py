@@ -266,7 +266,7 @@ async def test_declared_nullable_and_dynamic_fields_come_back_as_they_are(tmp_pa
             "doc": (FieldType.JSON, True, None),
             "tags": (FieldType.LIST, True, FieldType.STRING),
         }
-        assert target.capabilities.reserved_fields == {"$meta", "key"}
+        assert target.capabilities.metadata.reserved == {"$meta", "key"}
         async with connected(SPEC, lite(tmp_path, "copy")) as copy:
             await copy.create(schema)
             assert await copy.upsert(page) == []

@@ -159,7 +159,7 @@ async def test_a_collection_is_restored_from_its_description(config: MilvusConfi
         (notice,) = schema.warnings
         assert "expire (collection.ttl.seconds=999999)" in notice
         assert await target.namespaces() == [""]
-        assert (target.capabilities.namespaces, target.capabilities.ids_per_namespace) == (False, False)
+        assert (target.capabilities.namespaces.supported, target.capabilities.ids.per_namespace) == (False, False)
         await source.drop()
         await target.drop()
 
@@ -199,7 +199,7 @@ async def test_every_scalar_type_of_the_server_comes_back_exactly_and_is_made_ag
         schema = await source.describe()
         await target.create(schema)
         assert await target.upsert(records(ids, rows)) == []
-        if target.capabilities.max_vectors == 1:
+        if target.capabilities.vectors.max_fields == 1:
             for number, value in enumerate(([], "text", 7, 1.5, True)):
                 (reject,) = await target.upsert(records([number], [{**rows[0], "doc": value}]))
                 assert reject.code == "json_object"
@@ -298,13 +298,13 @@ async def test_what_would_break_an_old_server_is_not_even_sent(config: MilvusCon
 
 async def test_the_id_field_is_called_as_another_database_wished(config: MilvusConfig) -> None:
     async with connected(SPEC, config) as target:
-        assert target.capabilities.reserved_fields == {"$meta", "id"}
+        assert target.capabilities.metadata.reserved == {"$meta", "id"}
         await target.create(replace(SCHEMA, extras={"id_field": "doc_id"}))
         assert await target.upsert(records([1], [{"id": "mine"}])) == []
         (reject,) = await target.upsert(records([2], [{"doc_id": 2}]))
         assert reject.code == "reserved_field"
         assert (await target.fetch([1], "")).metadata == [{"id": "mine"}]
-        assert target.capabilities.reserved_fields == {"$meta", "doc_id"}
+        assert target.capabilities.metadata.reserved == {"$meta", "doc_id"}
         await target.drop()
 
 

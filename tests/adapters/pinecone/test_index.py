@@ -60,7 +60,7 @@ async def test_a_hybrid_index_declares_both_fields(emulator: Emulator) -> None:
         assert found["a"].sparse_values.indices == [7, 2**32 - 1]
         assert found["b"].sparse_values is None
         assert found["a"].metadata == batch.metadata[0]
-        assert index.capabilities.sparse_beside == {Metric.DOT}
+        assert index.capabilities.vectors.metrics_with_sparse == {Metric.DOT}
         hits = await index.search("sparse_values", [(np.array([7], np.uint32), np.array([1], np.float32))], 1, "")
         assert hits[0].ids == ["a"]
         assert await read_all(index) == rows_of(batch)

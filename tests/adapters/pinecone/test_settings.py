@@ -51,8 +51,10 @@ async def test_place_encryption_protection_and_capacity_are_those_of_the_origin(
         **dict.fromkeys(("read-capacity", "tags"), Weight.SETTING),
     }
     async with opened(emulator, "copy") as index:
-        assert index.capabilities.settings >= {item.name for item in shape.settings}
-        assert index.capabilities.known_settings.items() >= {(item.name, item.weight) for item in shape.settings}
+        assert index.capabilities.collection.settings >= {item.name for item in shape.settings}
+        assert index.capabilities.collection.known_settings.items() >= {
+            (item.name, item.weight) for item in shape.settings
+        }
         await index.create(shape)
         assert replace(await index.describe(), name="own") == shape
         await index.finalize()
@@ -80,7 +82,7 @@ async def test_what_the_operator_chose_otherwise_is_not_promised(
     async with opened(emulator, "own") as index:
         shape = await index.describe()
     async with opened(emulator, "copy", **options) as index:
-        assert {item.name for item in shape.settings} - index.capabilities.settings == {missing}
+        assert {item.name for item in shape.settings} - index.capabilities.collection.settings == {missing}
         await index.create(shape)
         await index.finalize()
         left = {item.name for item in (await index.describe()).settings}
@@ -91,16 +93,16 @@ async def test_what_the_operator_chose_otherwise_is_not_promised(
 
 async def test_a_place_that_nobody_chose_is_said(emulator: Emulator) -> None:
     async with opened(emulator, "copy") as index:
-        (told,) = index.capabilities.defaults
+        (told,) = index.capabilities.collection.defaults
         await index.create(schema())
         made = emulator.index("copy").deployment
         assert f"{made['cloud']} {made['region']}" in told
         await index.describe()
-        assert index.capabilities.defaults == ()
+        assert index.capabilities.collection.defaults == ()
         await index.drop()
     for options in ({"cloud": "gcp", "region": "us-central1"}, {"environment": "own"}):
         async with opened(emulator, "copy", **options) as index:
-            assert index.capabilities.defaults == ()
+            assert index.capabilities.collection.defaults == ()
 
 
 @pytest.mark.parametrize("options", [{"cloud": "gcp"}, {"region": "eu-west-1"}])
@@ -128,7 +130,7 @@ async def test_a_list_of_filterable_fields_cannot_be_made_again_and_is_named(emu
         (found,) = (await index.describe()).settings
         assert (found.name, found.weight) == ("filterable", Weight.BEHAVIOUR)
         assert "genre" in found.detail
-        assert "filterable" not in index.capabilities.settings
+        assert "filterable" not in index.capabilities.collection.settings
 
 
 @pytest.mark.parametrize("kind", ["vector", "document"])

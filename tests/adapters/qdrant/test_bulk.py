@@ -105,7 +105,7 @@ async def test_strict_mode_is_in_force_after_the_load_only(server: Emulator) -> 
         await target.finalize()
         assert settings(server, name)["strict_mode_config"] == strict
         await target.describe()
-        assert target.capabilities.rows_per_write == 7
+        assert target.capabilities.writes.rows == 7
         await target.upsert(records(list(range(100, 140))))
         found = await target.partitions(3)
         ids = [key for part in found async for page in target.scan(part, page_rows=90) for key in page.batch.ids]

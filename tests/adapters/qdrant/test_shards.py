@@ -39,7 +39,7 @@ def any_server(request: pytest.FixtureRequest) -> Emulator:
 async def test_one_id_under_several_shard_keys_is_several_records(any_server: Emulator, prefer_grpc: bool) -> None:
     name = sharded(any_server, ["eu", "us", 7])
     async with connected(SPEC, config(any_server, name, prefer_grpc=prefer_grpc)) as target:
-        assert target.capabilities.ids_per_namespace
+        assert target.capabilities.ids.per_namespace
         assert await target.namespaces() == ["7", "eu", "us"]
         assert await target.count() == 6
         found = await everything(target)
@@ -68,7 +68,7 @@ async def test_a_named_shard_key_is_the_whole_collection(server: Emulator, prefe
 async def test_shard_keys_are_made_for_namespaces_where_they_are_asked_for(server: Emulator) -> None:
     name = new_name()
     async with created(server, name=name, divide_by="shard_key") as target:
-        assert target.capabilities.ids_per_namespace
+        assert target.capabilities.ids.per_namespace
         for namespace in ("", "a", "b"):
             rows: list[Metadata] = [{"of": namespace}, {"of": namespace}]
             await target.upsert(records([1, 2], rows, namespace))
@@ -165,10 +165,10 @@ async def test_a_reader_that_opened_before_the_first_namespace_does_not_mix_them
 async def test_namespaces_without_records_are_shard_keys_where_those_are_asked_for(server: Emulator) -> None:
     shape = replace(SCHEMA, extras={"qdrant": {"shard_keys": [7, "a"]}}, namespaces=("7", "a", "b"))
     async with created(server, shape, divide_by="shard_key") as target:
-        assert target.capabilities.empty_namespaces
+        assert target.capabilities.namespaces.empty
         assert await target.namespaces() == ["7", "a", "b"]
     async with created(server, SCHEMA) as target:
-        assert not target.capabilities.empty_namespaces
+        assert not target.capabilities.namespaces.empty
 
 
 TENANT = {"type": "keyword", "is_tenant": True, "on_disk": True}
@@ -188,7 +188,7 @@ async def test_a_tenant_field_and_its_index_come_back_without_the_option(
         assert [item.name for item in shape.settings] == ["namespace-field"]
     copy = new_name()
     async with created(any_server, shape, copy, **options) as target:
-        assert "namespace-field" in target.capabilities.settings
+        assert "namespace-field" in target.capabilities.collection.settings
         await target.upsert(records([1], [{"n": 1}], "ann"))
         await target.upsert(records([2], [{"n": 2}]))
         await target.finalize()

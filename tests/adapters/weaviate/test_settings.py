@@ -41,7 +41,7 @@ async def test_empty_tenants_are_made_and_inactive_ones_are_so_again(place: Plac
         assert (left_out.name, left_out.weight) == ("tenants", Weight.RECORDS)
         assert "120 tenants are not active ('cold0' is COLD" in left_out.detail
         assert len(left_out.detail) < 300
-        assert "tenant-states" not in plain.capabilities.settings
+        assert "tenant-states" not in plain.capabilities.collection.settings
     async with place.open(name, activate_tenants=True) as source:
         shape = await source.describe()
         assert named(shape.settings)["tenant-states"] is Weight.SETTING
@@ -49,7 +49,7 @@ async def test_empty_tenants_are_made_and_inactive_ones_are_so_again(place: Plac
     assert len(empty) == 121
     copy = place.name()
     async with place.open(copy, activate_tenants=True) as target:
-        assert "tenant-states" in target.capabilities.settings
+        assert "tenant-states" in target.capabilities.collection.settings
         await target.create(replace(shape, name=copy, namespaces=empty))
         assert states(place, copy) == dict.fromkeys(empty, "HOT")
         await target.upsert(RecordBatch("full", [UUID(int=1)], {}, [{"t": "x"}]))

@@ -56,7 +56,7 @@ class MemoryCollection:
         if await self._find("create") is not None:
             raise AlreadyExists(f"collection {self._name!r} exists", adapter="memory", operation="create")
         limit.check_schema(schema, self._name, self._limits)
-        note = schema.note if self._limits.keeps_note else None
+        note = schema.note if self._limits.collection.keeps_note else None
         self._store[self._name] = Collection(replace(schema, name=self._name, note=note))
 
     async def describe(self) -> CollectionSchema:
@@ -128,16 +128,16 @@ class MemoryCollection:
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         collection = await self._enter("upsert")
         limit.check_batch(batch, collection.schema, self._limits)
-        most = self._limits.max_namespaces
+        most = self._limits.namespaces.max_count
         room = most is None or batch.namespace in collection.namespaces or len(collection.namespaces) < most
         refused = limit.rejects(batch, collection.schema, self._limits, room)
         rows = [row for row in range(len(batch)) if row not in refused]
         for row in split(self._stored_form(batch, collection.schema), rows):
-            collection.put(batch.namespace, row, ids_per_namespace=self._limits.ids_per_namespace)
+            collection.put(batch.namespace, row, ids_per_namespace=self._limits.ids.per_namespace)
         return list(refused.values())
 
     def _stored_form(self, batch: RecordBatch, schema: CollectionSchema) -> RecordBatch:
-        if not self._limits.normalises_cosine:
+        if not self._limits.vectors.normalises_cosine:
             return batch
         fields = {item.name: item for item in schema.vectors}
         columns = {name: limit.normalised(column, fields[name]) for name, column in batch.vectors.items()}

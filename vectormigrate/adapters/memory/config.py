@@ -6,25 +6,36 @@ import re
 
 from pydantic import field_validator
 
-from vectormigrate.adapter import Capabilities, ConnectionConfig, ValueKind
+from vectormigrate.adapter import (
+    Capabilities,
+    ConnectionConfig,
+    IdCapabilities,
+    MetadataCapabilities,
+    NamespaceCapabilities,
+    ValueKind,
+    VectorCapabilities,
+    WriteCapabilities,
+)
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind
 
 CAPABILITIES = Capabilities(
-    id_kinds=frozenset(IdKind),
-    list_paths=True,
-    ids_per_namespace=True,
-    vector_kinds=frozenset(VectorKind),
-    dtypes=frozenset(DType),
-    metrics=frozenset(Metric),
-    max_dim=1_000_000,
-    unnamed_vector=True,
-    value_kinds=frozenset(ValueKind),
-    int_range=(-(2**63), 2**64 - 1),
-    namespaces=True,
-    rows_per_write=10_000,
-    bytes_per_write=256 * 2**20,
+    ids=IdCapabilities(kinds=frozenset(IdKind), per_namespace=True),
+    vectors=VectorCapabilities(
+        kinds=frozenset(VectorKind),
+        dtypes=frozenset(DType),
+        metrics=frozenset(Metric),
+        max_dim=1_000_000,
+        unnamed=True,
+    ),
+    metadata=MetadataCapabilities(
+        list_paths=True,
+        value_kinds=frozenset(ValueKind),
+        int_range=(-(2**63), 2**64 - 1),
+    ),
+    namespaces=NamespaceCapabilities(supported=True),
+    writes=WriteCapabilities(rows=10_000, bytes=256 * 2**20),
 )
 """Everything that the data model can express."""
 

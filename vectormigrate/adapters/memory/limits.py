@@ -41,7 +41,7 @@ from vectormigrate.model.schema import (
 
 def check_schema(schema: CollectionSchema, name: str, limits: Capabilities) -> None:
     """Raises InvalidRequest for a shape that the limits do not allow."""
-    if not re.fullmatch(limits.collection_names, name):
+    if not re.fullmatch(limits.collection.names, name):
         raise InvalidRequest(f"collection name {name!r} is not allowed", adapter="memory", operation="create")
     problems = list(_schema_problems(schema, limits))
     if problems:
@@ -49,63 +49,64 @@ def check_schema(schema: CollectionSchema, name: str, limits: Capabilities) -> N
 
 
 def _schema_problems(schema: CollectionSchema, limits: Capabilities) -> Iterator[str]:
-    if not schema.id_kinds or not schema.id_kinds <= limits.id_kinds:
-        yield f"id kinds {sorted(schema.id_kinds)} are not all of {sorted(limits.id_kinds)}"
-    if limits.max_vectors is not None and len(schema.vectors) > limits.max_vectors:
-        yield f"{len(schema.vectors)} vector fields, at most {limits.max_vectors} are allowed"
-    if limits.dynamic is False and schema.dynamic:
+    if not schema.id_kinds or not schema.id_kinds <= limits.ids.kinds:
+        yield f"id kinds {sorted(schema.id_kinds)} are not all of {sorted(limits.ids.kinds)}"
+    if limits.vectors.max_fields is not None and len(schema.vectors) > limits.vectors.max_fields:
+        yield f"{len(schema.vectors)} vector fields, at most {limits.vectors.max_fields} are allowed"
+    if limits.metadata.dynamic is False and schema.dynamic:
         yield "every metadata field must be declared"
-    if schema.divided and not limits.namespaces_declared:
+    if schema.divided and not limits.namespaces.declared:
         yield "a collection is not made with or without namespaces here"
     yield from _vector_set_problems(schema, limits)
     for item in schema.vectors:
-        allowed_name = limits.unnamed_vector if item.name == "" else re.fullmatch(limits.vector_names, item.name)
+        allowed_name = limits.vectors.unnamed if item.name == "" else re.fullmatch(limits.vectors.names, item.name)
         if not allowed_name:
             yield f"vector name {item.name!r} is not allowed"
-        if item.kind not in limits.vector_kinds or item.metric not in limits.metrics:
+        if item.kind not in limits.vectors.kinds or item.metric not in limits.vectors.metrics:
             yield f"vector {item.name!r}: {item.kind} with metric {item.metric} is not supported"
         if item.kind is not VectorKind.SPARSE:
-            if item.dtype not in limits.dtypes:
+            if item.dtype not in limits.vectors.dtypes:
                 yield f"vector {item.name!r}: storage type {item.dtype} is not supported"
-            if item.dim is None or not 0 < item.dim <= limits.max_dim:
-                yield f"vector {item.name!r}: dimension {item.dim} is not in 1…{limits.max_dim}"
+            if item.dim is None or not 0 < item.dim <= limits.vectors.max_dim:
+                yield f"vector {item.name!r}: dimension {item.dim} is not in 1…{limits.vectors.max_dim}"
     names = [column.name if column.declared else column.name.split(".")[0] for column in schema.fields]
     for name in names:
         problem = _name_problem(name, schema, limits)
         if problem:
             yield problem
-    if limits.fold_case and len({name.casefold() for name in {*names}}) < len({*names}):
+    if limits.metadata.fold_case and len({name.casefold() for name in {*names}}) < len({*names}):
         yield "two field names differ only in case"
 
 
 def _vector_set_problems(schema: CollectionSchema, limits: Capabilities) -> Iterator[str]:
     """What is wrong with the vector fields taken together."""
-    names = [item.name.casefold() if limits.fold_case else item.name for item in schema.vectors]
+    names = [item.name.casefold() if limits.metadata.fold_case else item.name for item in schema.vectors]
     if len(set(names)) < len(names):
         yield "two vector fields have the same name"
-    for kind, most in limits.max_of_kind.items():
+    for kind, most in limits.vectors.max_of_kind.items():
         if sum(item.kind is kind for item in schema.vectors) > most:
             yield f"at most {most} {kind} vector fields are allowed"
     for item in schema.vectors:
-        if limits.fixed_names.get(item.kind, item.name) != item.name:
-            yield f"the {item.kind} vector field must be called {limits.fixed_names[item.kind]!r}"
+        if limits.vectors.fixed_names.get(item.kind, item.name) != item.name:
+            yield f"the {item.kind} vector field must be called {limits.vectors.fixed_names[item.kind]!r}"
     others = [item for item in schema.vectors if item.kind is not VectorKind.SPARSE]
-    if limits.unnamed_alone and "" in [item.name for item in others] and len(others) > 1:
+    if limits.vectors.unnamed_alone and "" in [item.name for item in others] and len(others) > 1:
         yield "a vector field without a name must be the only one"
-    if limits.sparse_beside is not None and len(others) < len(schema.vectors):
+    if limits.vectors.metrics_with_sparse is not None and len(others) < len(schema.vectors):
         for item in others:
-            if item.metric not in limits.sparse_beside:
-                yield f"vector {item.name!r}: beside a sparse field the metric must be {sorted(limits.sparse_beside)}"
+            if item.metric not in limits.vectors.metrics_with_sparse:
+                allowed = sorted(limits.vectors.metrics_with_sparse)
+                yield f"vector {item.name!r}: beside a sparse field the metric must be {allowed}"
 
 
 def check_batch(batch: RecordBatch, schema: CollectionSchema, limits: Capabilities) -> None:
     """Raises InvalidRequest for what is wrong with the whole request, whatever the records are."""
     wrong = ""
-    if len(batch) > limits.rows_per_write:
-        wrong = f"{counted(len(batch))} records in one write, at most {counted(limits.rows_per_write)} are allowed"
-    elif batch.vector_nbytes > limits.bytes_per_write:
+    if len(batch) > limits.writes.rows:
+        wrong = f"{counted(len(batch))} records in one write, at most {counted(limits.writes.rows)} are allowed"
+    elif batch.vector_nbytes > limits.writes.bytes:
         wrong = (
-            f"{plural(batch.vector_nbytes, 'byte')} in one write, at most {counted(limits.bytes_per_write)} are allowed"
+            f"{plural(batch.vector_nbytes, 'byte')} in one write, at most {counted(limits.writes.bytes)} are allowed"
         )
     if wrong:
         raise InvalidRequest(wrong, adapter="memory", operation="upsert")
@@ -136,11 +137,11 @@ def rejects(
 
 
 def _namespace_problem(namespace: str, schema: CollectionSchema, limits: Capabilities, room: bool) -> Problem | None:
-    if limits.namespaces_declared and bool(namespace) is not schema.divided:
+    if limits.namespaces.declared and bool(namespace) is not schema.divided:
         return "namespace", f"namespace {namespace!r}: the collection is made {'with' if schema.divided else 'without'}"
-    if namespace and not (limits.namespaces and re.fullmatch(limits.namespace_names, namespace)):
+    if namespace and not (limits.namespaces.supported and re.fullmatch(limits.namespaces.names, namespace)):
         return "namespace", f"namespace {namespace!r} is not allowed"
-    return None if room else ("namespace", f"at most {counted(limits.max_namespaces)} namespaces are allowed")
+    return None if room else ("namespace", f"at most {counted(limits.namespaces.max_count)} namespaces are allowed")
 
 
 def id_problem(record_id: RecordId, schema: CollectionSchema, limits: Capabilities) -> Problem | None:
@@ -150,9 +151,9 @@ def id_problem(record_id: RecordId, schema: CollectionSchema, limits: Capabiliti
     if isinstance(record_id, str):
         if not is_utf8(record_id):
             return "id", "the id is not valid Unicode text"
-        if limits.id_max_bytes is not None and len(record_id.encode()) > limits.id_max_bytes:
-            return "id_size", f"the id is longer than {plural(limits.id_max_bytes, 'byte')}"
-        if limits.id_ascii and not is_plain(record_id):
+        if limits.ids.max_bytes is not None and len(record_id.encode()) > limits.ids.max_bytes:
+            return "id_size", f"the id is longer than {plural(limits.ids.max_bytes, 'byte')}"
+        if limits.ids.ascii and not is_plain(record_id):
             return "id", f"id {record_id!r} is not of ASCII characters without NUL, at least one"
     return None
 
@@ -175,28 +176,28 @@ def metadata_problem(metadata: Metadata, schema: CollectionSchema, limits: Capab
         column = schema.column(key)
         if column is None and not schema.dynamic:
             return "field", f"the field {key!r} is not declared"
-        if column is not None and not limits.dynamic:
+        if column is not None and not limits.metadata.dynamic:
             problem = column_problem(value, column)
         else:
             problem = _value_problem(value, limits)
         if problem:
             return problem[0], f"field {key!r}: {problem[1]}"
-    if limits.max_metadata_bytes is not None:
+    if limits.metadata.max_bytes is not None:
         size = len(json.dumps(metadata, default=str, ensure_ascii=False, separators=(",", ":")).encode())
-        if size > limits.max_metadata_bytes:
+        if size > limits.metadata.max_bytes:
             return (
                 "size",
-                f"metadata of {plural(size, 'byte')}, at most {counted(limits.max_metadata_bytes)} are allowed",
+                f"metadata of {plural(size, 'byte')}, at most {counted(limits.metadata.max_bytes)} are allowed",
             )
     return None
 
 
 def _name_problem(name: str, schema: CollectionSchema, limits: Capabilities) -> str | None:
-    if not is_utf8(name) or not re.fullmatch(limits.field_names, name):
+    if not is_utf8(name) or not re.fullmatch(limits.metadata.names, name):
         return f"field name {name!r} is not allowed"
-    if name in limits.reserved_fields:
+    if name in limits.metadata.reserved:
         return f"field name {name!r} is reserved"
-    if limits.shared_names and schema.vector(name) is not None:
+    if limits.metadata.shared_names and schema.vector(name) is not None:
         return f"field name {name!r} is the name of a vector field"
     return None
 
@@ -237,18 +238,18 @@ def column_problem(value: Value, column: MetadataField) -> Problem | None:
 
 def _value_problem(value: Value, limits: Capabilities) -> Problem | None:
     kind = kind_of(value)
-    string_list = kind is ValueKind.LIST_OF_STRINGS and ValueKind.LIST in limits.value_kinds
-    if kind not in limits.value_kinds and not string_list:
+    string_list = kind is ValueKind.LIST_OF_STRINGS and ValueKind.LIST in limits.metadata.value_kinds
+    if kind not in limits.metadata.value_kinds and not string_list:
         return "value", f"a value of kind {kind} is not supported"
     if (
         kind is ValueKind.FLOAT
-        and ValueKind.WHOLE not in limits.value_kinds
+        and ValueKind.WHOLE not in limits.metadata.value_kinds
         and isinstance(value, float)
         and value.is_integer()
     ):
         return "value", f"the float {value} would come back as an integer"
     if kind is ValueKind.INT and isinstance(value, int):
-        low, high = limits.int_range
+        low, high = limits.metadata.int_range
         return None if low <= value <= high else ("value", f"integer {value} is not in {low}…{high}")
     if isinstance(value, str) and not is_utf8(value):
         return "value", "not valid Unicode text"
@@ -288,7 +289,7 @@ def _vector_problems(
     column: VectorColumn | None, item: VectorField, count: int, limits: Capabilities
 ) -> Iterator[tuple[BoolMask, str, str]]:
     everything = np.ones(count, np.bool_)
-    required = item.kind in limits.vectors_required
+    required = item.kind in limits.vectors.required
     if column is None:
         if required:
             yield everything, "missing_vector", f"vector {item.name!r} is required"
@@ -300,13 +301,17 @@ def _vector_problems(
     if item.kind is not VectorKind.SPARSE and column.values.shape[1] != width(item):
         yield present, "dimension", f"vector {item.name!r} has not {counted(item.dim)} components"
         return
-    if isinstance(column, DenseColumn) and not limits.zero_vectors:
+    if isinstance(column, DenseColumn) and not limits.vectors.zeros:
         yield present & ~np.logical_or.reduce(column.values != 0, axis=1), "zero", f"vector {item.name!r} is all zeros"
-    if isinstance(column, SparseColumn) and not limits.empty_sparse:
+    if isinstance(column, SparseColumn) and not limits.vectors.empty_sparse:
         yield present & (np.diff(column.offsets) == 0), "empty_vector", f"vector {item.name!r} has no component"
-    if isinstance(column, SparseColumn) and limits.max_sparse is not None:
-        too_long = np.diff(column.offsets) > limits.max_sparse
-        yield present & too_long, "size", f"vector {item.name!r} has more than {counted(limits.max_sparse)} components"
+    if isinstance(column, SparseColumn) and limits.vectors.max_sparse is not None:
+        too_long = np.diff(column.offsets) > limits.vectors.max_sparse
+        yield (
+            present & too_long,
+            "size",
+            f"vector {item.name!r} has more than {counted(limits.vectors.max_sparse)} components",
+        )
     if item.dtype in (DType.FLOAT32, DType.FLOAT16) or item.kind is VectorKind.SPARSE:
         yield present & ~_finite_rows(column), "nan", f"vector {item.name!r} holds NaN or an infinity"
 

@@ -6,9 +6,18 @@ Measured with Milvus 2.3.5 and Milvus Lite 3.2.2; the numbers for other versions
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.adapter import (
+    Capabilities,
+    CollectionCapabilities,
+    IdCapabilities,
+    MetadataCapabilities,
+    NamespaceCapabilities,
+    ValueKind,
+    VectorCapabilities,
+    WriteCapabilities,
+)
 from vectormigrate.adapters.milvus.index_types import RANGES, vector_indexes
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind, Weight
@@ -37,40 +46,52 @@ CARRIED = frozenset({"ttl", "function", "partition-key", "properties", "descript
 """Settings with which a collection is made again."""
 
 CAPABILITIES = Capabilities(
-    id_kinds=frozenset({IdKind.INT64, IdKind.STRING}),
-    id_max_bytes=VARCHAR_MAX,
-    ids_per_namespace=True,
-    mixed_ids=False,
-    vector_kinds=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
-    dtypes=frozenset({DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16, DType.INT8, DType.BITS}),
-    metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.HAMMING, Metric.JACCARD}),
-    max_dim=32_768,
-    max_vectors=10,
-    vectors_required=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
-    value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
-    int_range=(-(2**63), 2**64 - 1),
-    reserved_fields=frozenset({META, PK}),
-    shared_names=True,
-    index_types=INDEXED,
-    known_settings={
-        **dict.fromkeys(("ttl", "function"), Weight.BEHAVIOUR),
-        **dict.fromkeys(CARRIED - {"ttl", "function"}, Weight.SETTING),
-        **dict.fromkeys(("auto-id", "aliases"), Weight.NOTICE),
-    },
-    settings=CARRIED,
-    index_ranges=RANGES,
-    vector_indexes=vector_indexes((99, 0), lite=False),
-    max_metadata_bytes=META_MAX,
-    namespaces=True,
-    empty_namespaces=True,
-    max_namespaces=1024,
-    # "" is the partition `_default`, which therefore is no name of its own.
-    namespace_names=r"(?!_default$)[A-Za-z0-9_]{0,255}",
-    collection_names=NAME,
-    vector_names=NAME,
-    rows_per_write=5_000,
-    bytes_per_write=32 * 2**20,
-    readable_before_finalize=False,
+    ids=IdCapabilities(
+        kinds=frozenset({IdKind.INT64, IdKind.STRING}),
+        max_bytes=VARCHAR_MAX,
+        per_namespace=True,
+        mixed=False,
+    ),
+    vectors=VectorCapabilities(
+        kinds=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
+        dtypes=frozenset({DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16, DType.INT8, DType.BITS}),
+        metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.HAMMING, Metric.JACCARD}),
+        max_dim=32_768,
+        max_fields=10,
+        required=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
+        index_ranges=RANGES,
+        indexes=vector_indexes((99, 0), lite=False),
+        names=NAME,
+    ),
+    metadata=MetadataCapabilities(
+        value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
+        int_range=(-(2**63), 2**64 - 1),
+        reserved=frozenset({META, PK}),
+        shared_names=True,
+        index_types=INDEXED,
+        max_bytes=META_MAX,
+    ),
+    namespaces=NamespaceCapabilities(
+        supported=True,
+        empty=True,
+        max_count=1024,
+        # "" is the partition `_default`, which therefore is no name of its own.
+        names=r"(?!_default$)[A-Za-z0-9_]{0,255}",
+    ),
+    writes=WriteCapabilities(
+        rows=5_000,
+        bytes=32 * 2**20,
+        readable_before_finalize=False,
+    ),
+    collection=CollectionCapabilities(
+        known_settings={
+            **dict.fromkeys(("ttl", "function"), Weight.BEHAVIOUR),
+            **dict.fromkeys(CARRIED - {"ttl", "function"}, Weight.SETTING),
+            **dict.fromkeys(("auto-id", "aliases"), Weight.NOTICE),
+        },
+        settings=CARRIED,
+        names=NAME,
+    ),
 )
 
 
@@ -109,32 +130,35 @@ def narrowed(server: Server) -> Capabilities:
     """The capabilities of this server."""
     indexes = vector_indexes(server.version, lite=server.lite)
     if server.lite:
-        return replace(
-            CAPABILITIES,
-            vector_indexes=indexes,
-            settings=CAPABILITIES.settings - {"shards", "consistency", "description"},
-            ids_per_namespace=False,
-            dtypes=frozenset({DType.FLOAT32}),
-            metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
-            writers=1,
-            readers=1,
-            readable_before_finalize=True,
+        return CAPABILITIES.changed(
+            ids={"per_namespace": False},
+            vectors={
+                "indexes": indexes,
+                "dtypes": frozenset({DType.FLOAT32}),
+                "metrics": frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
+            },
+            writes={"writers": 1, "readable_before_finalize": True},
+            collection={
+                "settings": CAPABILITIES.collection.settings - {"shards", "consistency", "description"},
+                "readers": 1,
+            },
         )
-    caps = replace(CAPABILITIES, vector_indexes=indexes)
+    caps = CAPABILITIES.changed(vectors={"indexes": indexes})
     if server.version < (3, 0):
-        caps = replace(caps, max_vectors=4)
+        caps = caps.changed(vectors={"max_fields": 4})
     if server.version < (2, 5):
-        caps = replace(caps, settings=caps.settings - {"function"})
+        caps = caps.changed(collection={"settings": caps.collection.settings - {"function"}})
     if server.version < (2, 6):
-        caps = replace(caps, dtypes=caps.dtypes - {DType.INT8})
+        caps = caps.changed(vectors={"dtypes": caps.vectors.dtypes - {DType.INT8}})
     if server.version < (2, 4):
-        caps = replace(
-            caps,
-            max_vectors=1,
-            max_namespaces=4096,
-            vector_kinds=frozenset({VectorKind.DENSE}),
-            # 2.3 takes FLOAT16, but its query node dies when two inserts reach it together (MergeFieldData).
-            dtypes=caps.dtypes - {DType.BFLOAT16, DType.FLOAT16},
+        caps = caps.changed(
+            vectors={
+                "max_fields": 1,
+                "kinds": frozenset({VectorKind.DENSE}),
+                # 2.3 takes FLOAT16, but its query node dies when two inserts reach it together (MergeFieldData).
+                "dtypes": caps.vectors.dtypes - {DType.BFLOAT16, DType.FLOAT16},
+            },
+            namespaces={"max_count": 4096},
         )
     return caps
 

@@ -92,27 +92,29 @@ def creation(name: str, schema: CollectionSchema, server: Server, caps: Capabili
 
 
 def _check(name: str, schema: CollectionSchema, caps: Capabilities) -> None:
-    if re.fullmatch(caps.collection_names, name) is None:
+    if re.fullmatch(caps.collection.names, name) is None:
         raise _impossible(f"{name!r} is no legal collection name (letters, digits and _, at most 255)")
     if not schema.vectors:
         raise _impossible("a collection needs a vector field")
-    if caps.max_vectors is not None and len(schema.vectors) > caps.max_vectors:
-        raise _impossible(f"{len(schema.vectors)} vector fields; this server takes {caps.max_vectors}")
+    if caps.vectors.max_fields is not None and len(schema.vectors) > caps.vectors.max_fields:
+        raise _impossible(f"{len(schema.vectors)} vector fields; this server takes {caps.vectors.max_fields}")
     for item in schema.vectors:
         _check_vector(item, caps)
 
 
 def _check_vector(item: VectorField, caps: Capabilities) -> None:
-    if re.fullmatch(caps.vector_names, item.name) is None:
+    if re.fullmatch(caps.vectors.names, item.name) is None:
         raise _impossible(f"{item.name!r} is no legal name of a vector field")
-    if item.kind not in caps.vector_kinds or item.dtype not in caps.dtypes:
+    if item.kind not in caps.vectors.kinds or item.dtype not in caps.vectors.dtypes:
         raise _impossible(f"vector field {item.name!r}: this server has no {item.kind} vectors of {item.dtype}")
-    if item.metric not in caps.metrics or (item.metric in BINARY_METRICS) != (item.dtype is DType.BITS):
+    if item.metric not in caps.vectors.metrics or (item.metric in BINARY_METRICS) != (item.dtype is DType.BITS):
         raise _impossible(f"vector field {item.name!r}: no {item.metric} distance for vectors of {item.dtype}")
     if item.kind is VectorKind.SPARSE:
         return
-    if item.dim is None or not 1 <= item.dim <= caps.max_dim or (item.dtype is DType.BITS and item.dim % 8):
-        raise _impossible(f"vector field {item.name!r}: dimension {item.dim} is not possible (1 … {caps.max_dim})")
+    if item.dim is None or not 1 <= item.dim <= caps.vectors.max_dim or (item.dtype is DType.BITS and item.dim % 8):
+        raise _impossible(
+            f"vector field {item.name!r}: dimension {item.dim} is not possible (1 … {caps.vectors.max_dim})"
+        )
 
 
 def pk_name(schema: CollectionSchema) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 import anyio
 import grpc
@@ -62,9 +61,10 @@ class Session:
         """Those of the server, and of the collection as far as it is known: its id field's name is reserved, and one
         with a partition key has no namespaces, because its physical partitions belong to Milvus."""
         if self._layout is None:
-            return replace(self._caps, reserved_fields=frozenset({META, PK}))
-        caps = replace(self._caps, reserved_fields=frozenset({META, self._layout.pk.name}))
-        return replace(caps, namespaces=False, ids_per_namespace=False) if self._layout.partition_key else caps
+            return self._caps.changed(metadata={"reserved": frozenset({META, PK})})
+        caps = self._caps.changed(metadata={"reserved": frozenset({META, self._layout.pk.name})})
+        keyed = self._layout.partition_key
+        return caps.changed(ids={"per_namespace": False}, namespaces={"supported": False}) if keyed else caps
 
     def forget(self) -> None:
         """The collection changed: ask again."""
@@ -128,7 +128,7 @@ class Session:
 
     def partition_name(self, namespace: str) -> str | None:
         """The partition that a namespace has or would have; None when no partition can be called so."""
-        if re.fullmatch(self._caps.namespace_names, namespace) is None:
+        if re.fullmatch(self._caps.namespaces.names, namespace) is None:
             return None
         return namespace or DEFAULT_PARTITION
 

@@ -5,9 +5,16 @@ Limits: Pinecone's documentation and OpenAPI files (API 2026-07); see errors.py 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.adapter import (
+    Capabilities,
+    CollectionCapabilities,
+    IdCapabilities,
+    MetadataCapabilities,
+    NamespaceCapabilities,
+    ValueKind,
+    VectorCapabilities,
+    WriteCapabilities,
+)
 from vectormigrate.adapters.pinecone.config import CLOUD, NO_KEY, REGION, PineconeConfig
 from vectormigrate.adapters.pinecone.layout import DENSE, SPARSE, Layout
 from vectormigrate.model.ids import IdKind
@@ -31,61 +38,76 @@ MAX_ID = 512
 NAMESPACES = rf"(?s)(?!(?:{DEFAULT_NAMESPACE}|{NOTE_NAMESPACE})\Z)[\x01-\x7f]{{0,512}}"
 
 CAPABILITIES = Capabilities(
-    id_kinds=frozenset({IdKind.STRING}),
-    id_max_bytes=MAX_ID,
-    id_ascii=True,
-    ids_per_namespace=True,
-    vector_kinds=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
-    dtypes=frozenset({DType.FLOAT32}),
-    metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
-    max_dim=MAX_DIM,
-    max_vectors=2,
-    max_of_kind={VectorKind.DENSE: 1, VectorKind.SPARSE: 1},
-    fixed_names={VectorKind.DENSE: DENSE, VectorKind.SPARSE: SPARSE},
-    vectors_required=frozenset({VectorKind.DENSE}),
-    zero_vectors=False,
-    sparse_beside=frozenset({Metric.DOT}),
-    max_sparse=MAX_SPARSE,
-    empty_sparse=False,
-    value_kinds=frozenset(
-        {ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}
+    ids=IdCapabilities(
+        kinds=frozenset({IdKind.STRING}),
+        max_bytes=MAX_ID,
+        ascii=True,
+        per_namespace=True,
     ),
-    int_range=(-INT_MAX, INT_MAX),
-    index_types=frozenset({FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.LIST}),
-    filters_all=True,
-    # The service chooses its own index.
-    index_params=frozenset(),
-    vector_indexes={},
-    field_names=r"(?s)(?!\$).*",
-    max_metadata_bytes=MAX_METADATA,
-    namespaces=True,
-    empty_namespaces=True,
-    namespace_names=NAMESPACES,
-    collection_names=r"[a-z0-9](?:[a-z0-9-]{0,43}[a-z0-9])?",
-    rows_per_write=MAX_RECORDS,
-    # float32 components are about three times as long in JSON.
-    bytes_per_write=MAX_REQUEST // 3,
-    writers=16,
-    readers=8,
-    readable_before_finalize=False,
-    known_settings={
-        **dict.fromkeys(("byoc", "cmek", "deletion-protection"), Weight.SAFETY),
-        **dict.fromkeys(("filterable", "embedding"), Weight.BEHAVIOUR),
-        **dict.fromkeys(("read-capacity", "tags"), Weight.SETTING),
-        "text": Weight.RECORDS,
-    },
-    settings=frozenset({"byoc", "cmek", "deletion-protection", "read-capacity", "tags"}),
+    vectors=VectorCapabilities(
+        kinds=frozenset({VectorKind.DENSE, VectorKind.SPARSE}),
+        dtypes=frozenset({DType.FLOAT32}),
+        metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2}),
+        max_dim=MAX_DIM,
+        max_fields=2,
+        max_of_kind={VectorKind.DENSE: 1, VectorKind.SPARSE: 1},
+        fixed_names={VectorKind.DENSE: DENSE, VectorKind.SPARSE: SPARSE},
+        required=frozenset({VectorKind.DENSE}),
+        zeros=False,
+        metrics_with_sparse=frozenset({Metric.DOT}),
+        max_sparse=MAX_SPARSE,
+        empty_sparse=False,
+        # The service chooses its own index.
+        index_params=frozenset(),
+        indexes={},
+    ),
+    metadata=MetadataCapabilities(
+        value_kinds=frozenset(
+            {ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.STRING, ValueKind.LIST_OF_STRINGS}
+        ),
+        int_range=(-INT_MAX, INT_MAX),
+        index_types=frozenset({FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.LIST}),
+        filters_all=True,
+        names=r"(?s)(?!\$).*",
+        max_bytes=MAX_METADATA,
+    ),
+    namespaces=NamespaceCapabilities(
+        supported=True,
+        empty=True,
+        names=NAMESPACES,
+    ),
+    writes=WriteCapabilities(
+        rows=MAX_RECORDS,
+        # float32 components are about three times as long in JSON.
+        bytes=MAX_REQUEST // 3,
+        writers=16,
+        readable_before_finalize=False,
+    ),
+    collection=CollectionCapabilities(
+        names=r"[a-z0-9](?:[a-z0-9-]{0,43}[a-z0-9])?",
+        readers=8,
+        known_settings={
+            **dict.fromkeys(("byoc", "cmek", "deletion-protection"), Weight.SAFETY),
+            **dict.fromkeys(("filterable", "embedding"), Weight.BEHAVIOUR),
+            **dict.fromkeys(("read-capacity", "tags"), Weight.SETTING),
+            "text": Weight.RECORDS,
+        },
+        settings=frozenset({"byoc", "cmek", "deletion-protection", "read-capacity", "tags"}),
+    ),
 )
 
-DOCUMENTS = replace(
-    CAPABILITIES,
-    fixed_names={},
-    sparse_beside=None,
-    # Of at most 64 bytes; the sidecar's own names are spelled without the underscore there (see codec).
-    vector_names=r"(?![_$])(?:[\x20-\x7e]{1,64}|.{1,16})",
-    field_names=r"(?s)(?:(?![_$]).+|_vm_origin|_vm_id)",
-    reserved_fields=frozenset({"vm_origin", "vm_id"}),
-    shared_names=True,
+DOCUMENTS = CAPABILITIES.changed(
+    vectors={
+        "fixed_names": {},
+        "metrics_with_sparse": None,
+        # Of at most 64 bytes; the sidecar's own names are spelled without the underscore there (see codec).
+        "names": r"(?![_$])(?:[\x20-\x7e]{1,64}|.{1,16})",
+    },
+    metadata={
+        "names": r"(?s)(?:(?![_$]).+|_vm_origin|_vm_id)",
+        "reserved": frozenset({"vm_origin", "vm_id"}),
+        "shared_names": True,
+    },
 )
 
 EDITIONS = {"a Pinecone document index": DOCUMENTS}
@@ -100,8 +122,8 @@ def chosen(caps: Capabilities, config: PineconeConfig) -> Capabilities:
         "deletion-protection": config.deletion_protection is False,
         "read-capacity": not config.dedicated_reads,
     }
-    settings = caps.settings - {name for name, left_out in without.items() if left_out}
-    return replace(caps, settings=settings, defaults=_place(config))
+    settings = caps.collection.settings - {name for name, left_out in without.items() if left_out}
+    return caps.changed(collection={"settings": settings, "defaults": _place(config)})
 
 
 def _place(config: PineconeConfig) -> tuple[str, ...]:
@@ -118,14 +140,16 @@ def narrowed(layout: Layout) -> Capabilities:
     kinds |= {VectorKind.SPARSE} if layout.sparse is not None else set[VectorKind]()
     base = DOCUMENTS if layout.documents else CAPABILITIES
     required = VectorKind.DENSE if VectorKind.DENSE in kinds else VectorKind.SPARSE
-    return replace(
-        base,
-        vector_kinds=frozenset(kinds),
-        max_vectors=len(kinds),
-        max_of_kind=dict.fromkeys(kinds, 1),
-        fixed_names={kind: name for kind, name in base.fixed_names.items() if kind in kinds},
-        vectors_required=frozenset({required} & kinds),
-        keeps_note=bool(kinds),
-        # With a list of filterable fields, made by an older interface, the others are not indexed.
-        filters_all=all(config.get("type") for config in layout.fields.values()),
+    # With a list of filterable fields, made by an older interface, the others are not indexed.
+    filters_all = all(config.get("type") for config in layout.fields.values())
+    return base.changed(
+        vectors={
+            "kinds": frozenset(kinds),
+            "max_fields": len(kinds),
+            "max_of_kind": dict.fromkeys(kinds, 1),
+            "fixed_names": {kind: name for kind, name in base.vectors.fixed_names.items() if kind in kinds},
+            "required": frozenset({required} & kinds),
+        },
+        metadata={"filters_all": filters_all},
+        collection={"keeps_note": bool(kinds)},
     )

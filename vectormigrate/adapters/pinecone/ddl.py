@@ -89,33 +89,35 @@ def _deployment(config: PineconeConfig, kept: Mapping[str, Json]) -> dict[str, A
 
 
 def _check(name: str, schema: CollectionSchema, caps: Capabilities) -> None:
-    if re.fullmatch(caps.collection_names, name) is None:
+    if re.fullmatch(caps.collection.names, name) is None:
         raise _impossible(f"{name!r} is no legal index name (a-z, 0-9 and - inside, at most 45)")
     if schema.id_kinds != frozenset({IdKind.STRING}):
         raise _impossible("ids are strings")
     if not schema.vectors:
         raise _impossible("an index needs a vector field")
     for kind in VectorKind:
-        if sum(item.kind is kind for item in schema.vectors) > caps.max_of_kind.get(kind, 0):
-            raise _impossible(f"an index has at most {caps.max_of_kind.get(kind, 0)} {kind} vector field")
+        if sum(item.kind is kind for item in schema.vectors) > caps.vectors.max_of_kind.get(kind, 0):
+            raise _impossible(f"an index has at most {caps.vectors.max_of_kind.get(kind, 0)} {kind} vector field")
     beside = len(schema.vectors) > 1
     for item in schema.vectors:
         _check_vector(item, caps, beside=beside)
 
 
 def _check_vector(item: VectorField, caps: Capabilities, *, beside: bool) -> None:
-    fixed = caps.fixed_names.get(item.kind)
+    fixed = caps.vectors.fixed_names.get(item.kind)
     if fixed is not None and item.name != fixed:
         raise _impossible(f"the {item.kind} vector field of a vector index is called {fixed!r}, not {item.name!r}")
-    if re.fullmatch(caps.vector_names, item.name) is None or len(item.name.encode()) > 64:
+    if re.fullmatch(caps.vectors.names, item.name) is None or len(item.name.encode()) > 64:
         raise _impossible(f"{item.name!r} is no legal field name (at most 64 bytes, not starting with _ or $)")
     if item.kind is VectorKind.SPARSE:
         return
-    if item.dtype not in caps.dtypes or item.metric not in caps.metrics:
+    if item.dtype not in caps.vectors.dtypes or item.metric not in caps.vectors.metrics:
         raise _impossible(f"vector field {item.name!r}: no {item.metric} distance for vectors of {item.dtype}")
-    if item.dim is None or not 1 <= item.dim <= caps.max_dim:
-        raise _impossible(f"vector field {item.name!r}: dimension {item.dim} is not possible (1 … {caps.max_dim})")
-    if beside and caps.sparse_beside is not None and item.metric not in caps.sparse_beside:
+    if item.dim is None or not 1 <= item.dim <= caps.vectors.max_dim:
+        raise _impossible(
+            f"vector field {item.name!r}: dimension {item.dim} is not possible (1 … {caps.vectors.max_dim})"
+        )
+    if beside and caps.vectors.metrics_with_sparse is not None and item.metric not in caps.vectors.metrics_with_sparse:
         raise _impossible("beside a sparse field the dense one needs the metric dotproduct")
 
 

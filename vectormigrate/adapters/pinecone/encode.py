@@ -81,7 +81,7 @@ def _column(batch: RecordBatch, item: VectorField) -> DenseColumn | SparseColumn
 def _problems(batch: RecordBatch, layout: Layout, caps: Capabilities, columns: dict[str, Any]) -> dict[int, Problem]:
     """The first problem of each row that has one with its namespace or its vectors."""
     found: dict[int, Problem] = {}
-    if re.fullmatch(caps.namespace_names, batch.namespace) is None:
+    if re.fullmatch(caps.namespaces.names, batch.namespace) is None:
         problem = ("namespace", f"{batch.namespace!r} is no legal namespace (1 to 512 ASCII characters, not reserved)")
         return dict.fromkeys(range(len(batch)), problem)
     for item in layout.vectors:
@@ -103,7 +103,7 @@ Checks = Iterator[tuple[NDArray[np.int64], str, str]]
 def _dense_problems(column: DenseColumn | None, item: VectorField, count: int, caps: Capabilities) -> Checks:
     every = np.arange(count)
     present = np.zeros(count, np.bool_) if column is None else _present(column)
-    if item.kind in caps.vectors_required:
+    if item.kind in caps.vectors.required:
         yield every[~present], "missing_vector", f"every record needs the vector {item.name!r}"
     if column is None or not count:
         return
@@ -122,13 +122,13 @@ def _dense_problems(column: DenseColumn | None, item: VectorField, count: int, c
 def _sparse_problems(column: SparseColumn | None, item: VectorField, count: int, caps: Capabilities) -> Checks:
     every = np.arange(count)
     present = np.zeros(count, np.bool_) if column is None else _present(column)
-    if item.kind in caps.vectors_required:
+    if item.kind in caps.vectors.required:
         yield every[~present], "missing_vector", f"every record needs the vector {item.name!r}"
     if column is None or not count:
         return
     lengths = np.diff(column.offsets)
     yield every[present & (lengths == 0)], "empty_vector", f"the sparse vector {item.name!r} has no entries"
-    most = caps.max_sparse or 0
+    most = caps.vectors.max_sparse or 0
     yield every[lengths > most], "vector_size", f"the sparse vector {item.name!r} has more than {counted(most)} entries"
     owners = np.repeat(every, lengths)
     yield np.unique(owners[~np.isfinite(column.values)]), "nan", f"the vector {item.name!r} holds NaN or infinity"
@@ -156,10 +156,10 @@ def legal_id(record_id: RecordId) -> bool:
 def _metadata(metadata: Metadata, layout: Layout, caps: Capabilities) -> tuple[bytes, Problem | None]:
     """The metadata as JSON, or why it cannot be stored exactly."""
     for key, value in metadata.items():
-        reserved = key in caps.reserved_fields or (
-            caps.shared_names and key in layout.fields and not _is_text(layout, key)
+        reserved = key in caps.metadata.reserved or (
+            caps.metadata.shared_names and key in layout.fields and not _is_text(layout, key)
         )
-        if reserved or re.fullmatch(caps.field_names, key) is None:
+        if reserved or re.fullmatch(caps.metadata.names, key) is None:
             return b"", ("field_name", f"the field name {key!r} is not allowed")
         reason = _value_problem(value)
         if reason is not None:
@@ -173,7 +173,7 @@ def _metadata(metadata: Metadata, layout: Layout, caps: Capabilities) -> tuple[b
         return b"", ("value", "a text is not valid Unicode")
     weighed = {key: value for key, value in renamed.items() if not _is_text(layout, key)} if layout.documents else None
     size = len(data if weighed is None else orjson.dumps(weighed))
-    most = caps.max_metadata_bytes or size
+    most = caps.metadata.max_bytes or size
     if size > most:
         return b"", ("size", f"metadata of {plural(size, 'byte')}, at most {counted(most)} are allowed")
     return data, None

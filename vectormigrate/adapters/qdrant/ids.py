@@ -20,7 +20,7 @@ _new, _set, _UNKNOWN = object.__new__, object.__setattr__, SafeUUID.unknown
 
 def holds_id(record_id: RecordId) -> bool:
     """Whether the server can hold this id unchanged."""
-    fits = any(kind_fits(kind, record_id) for kind in CAPABILITIES.id_kinds)
+    fits = any(kind_fits(kind, record_id) for kind in CAPABILITIES.ids.kinds)
     return fits and not isinstance(record_id, bool)
 
 

@@ -104,7 +104,7 @@ def schema_of(layout: Layout, aliases: list[str], *, everything: bool) -> Collec
     note = layout.texts.get(NOTE_KEY)
     return CollectionSchema(
         name=layout.name,
-        id_kinds=CAPABILITIES.id_kinds,
+        id_kinds=CAPABILITIES.ids.kinds,
         vectors=layout.vectors,
         fields=tuple(fields),
         extras={EXTRAS: extras} if extras else {},

@@ -35,7 +35,7 @@ MAX_UUID = UUID(int=2**128 - 1)
 
 def holds_id(record_id: RecordId) -> bool:
     """Whether the engine can hold this id unchanged."""
-    fits = any(kind_fits(kind, record_id) for kind in CAPABILITIES.id_kinds)
+    fits = any(kind_fits(kind, record_id) for kind in CAPABILITIES.ids.kinds)
     return fits and not isinstance(record_id, bool)
 
 

@@ -6,7 +6,17 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from vectormigrate.adapter import Capabilities, ConnectionConfig, ValueKind
+from vectormigrate.adapter import (
+    Capabilities,
+    CollectionCapabilities,
+    ConnectionConfig,
+    IdCapabilities,
+    MetadataCapabilities,
+    NamespaceCapabilities,
+    ValueKind,
+    VectorCapabilities,
+    WriteCapabilities,
+)
 from vectormigrate.adapter.json_floats import EXACT_FIELD
 from vectormigrate.adapter.qdrant_indexes import TURBO_OFFER
 from vectormigrate.adapter.qdrant_settings import KNOWN, SERVER_ONLY, carried
@@ -25,30 +35,37 @@ AUTO_OPTIMIZE_RECORDS = 200_000
 search that works without a graph takes under 20 ms."""
 
 CAPABILITIES = Capabilities(
-    id_kinds=frozenset({IdKind.UINT64, IdKind.UUID}),
-    list_paths=True,
-    ids_per_namespace=False,
-    vector_kinds=frozenset(VectorKind),
-    dtypes=frozenset({DType.FLOAT32, DType.FLOAT16, DType.UINT8}),
-    metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.L1}),
-    max_dim=65_536,
-    unnamed_vector=True,
-    normalises_cosine=True,
-    value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
-    int_range=(-(2**63), 2**64 - 1),
-    known_settings={name: weight for name, weight in KNOWN.items() if name not in SERVER_ONLY},
-    settings=carried(lambda minor: True) - SERVER_ONLY,
-    settings_from=frozenset({"qdrant"}),
-    vector_indexes={"hnsw": TURBO_OFFER, "flat": TURBO_OFFER},
-    reserved_fields=RESERVED,
-    namespaces=True,
-    # The server's rule, plus what Edge cannot turn into a file name.
-    vector_names=r'(?!\.{1,2}$)[^<>:"/\\|?*\x00-\x1f\x7f]{0,120}',
-    rows_per_write=2_000,
-    bytes_per_write=64 * 2**20,
-    # One batch is encoded while the engine works on the other.
-    writers=2,
-    readers=1,
+    ids=IdCapabilities(kinds=frozenset({IdKind.UINT64, IdKind.UUID}), per_namespace=False),
+    vectors=VectorCapabilities(
+        kinds=frozenset(VectorKind),
+        dtypes=frozenset({DType.FLOAT32, DType.FLOAT16, DType.UINT8}),
+        metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.L1}),
+        max_dim=65_536,
+        unnamed=True,
+        normalises_cosine=True,
+        indexes={"hnsw": TURBO_OFFER, "flat": TURBO_OFFER},
+        # The server's rule, plus what Edge cannot turn into a file name.
+        names=r'(?!\.{1,2}$)[^<>:"/\\|?*\x00-\x1f\x7f]{0,120}',
+    ),
+    metadata=MetadataCapabilities(
+        list_paths=True,
+        value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
+        int_range=(-(2**63), 2**64 - 1),
+        reserved=RESERVED,
+    ),
+    namespaces=NamespaceCapabilities(supported=True),
+    writes=WriteCapabilities(
+        rows=2_000,
+        bytes=64 * 2**20,
+        # One batch is encoded while the engine works on the other.
+        writers=2,
+    ),
+    collection=CollectionCapabilities(
+        known_settings={name: weight for name, weight in KNOWN.items() if name not in SERVER_ONLY},
+        settings=carried(lambda minor: True) - SERVER_ONLY,
+        settings_from=frozenset({"qdrant"}),
+        readers=1,
+    ),
 )
 
 

@@ -103,8 +103,8 @@ def _dense(item: VectorField, extras: Mapping[str, Any]) -> dict[str, Any]:
     own: Mapping[str, Any] = extras.get("vectors", {}).get(item.name, {})
     if item.metric not in DISTANCES or item.dtype not in DATATYPES:
         raise _refused(f"vector {item.name!r}: {item.dtype} with metric {item.metric} is not supported")
-    if item.dim is None or not 0 < item.dim <= CAPABILITIES.max_dim:
-        raise _refused(f"vector {item.name!r}: dimension {item.dim} is not in 1…{CAPABILITIES.max_dim}")
+    if item.dim is None or not 0 < item.dim <= CAPABILITIES.vectors.max_dim:
+        raise _refused(f"vector {item.name!r}: dimension {item.dim} is not in 1…{CAPABILITIES.vectors.max_dim}")
     config: dict[str, Any] = {**own, "size": item.dim, "distance": DISTANCES[item.metric]}
     if item.dtype is not DType.FLOAT32:
         config["datatype"] = DATATYPES[item.dtype]
@@ -170,7 +170,7 @@ def read_schema(name: str, description: Mapping[str, Any], config: Mapping[str, 
     kept = {key: value for key, value in extras.items() if value not in ({}, None)}
     return CollectionSchema(
         name=name,
-        id_kinds=CAPABILITIES.id_kinds,
+        id_kinds=CAPABILITIES.ids.kinds,
         vectors=tuple(vectors[key] for key in description["vectors"]),
         fields=fields,
         extras={EXTRAS: kept},

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from vectormigrate.adapter import Capabilities, ValueKind
+from vectormigrate.adapter import (
+    Capabilities,
+    CollectionCapabilities,
+    IdCapabilities,
+    MetadataCapabilities,
+    NamespaceCapabilities,
+    ValueKind,
+    VectorCapabilities,
+    WriteCapabilities,
+)
 from vectormigrate.adapters.weaviate.indexes import RANGES, vector_indexes
 from vectormigrate.adapters.weaviate.settings import CARRIED, KNOWN, TENANT_STATES
 from vectormigrate.model.ids import IdKind
@@ -24,43 +33,49 @@ PROPERTY_NAME = rf"(?!.*(?:{'|'.join(SUFFIXES)})$)[_a-z][_0-9A-Za-z]{{0,230}}"
 """Weaviate lowers the first letter of a property, so only such names come back as they were."""
 
 CAPABILITIES = Capabilities(
-    id_kinds=frozenset({IdKind.UUID}),
-    ids_per_namespace=True,
-    vector_kinds=frozenset({VectorKind.DENSE, VectorKind.MULTI}),
-    dtypes=frozenset({DType.FLOAT32}),
-    metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.L1, Metric.HAMMING}),
-    max_dim=65_535,
-    unnamed_vector=True,
-    value_kinds=frozenset(
-        {
-            *(ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.WHOLE),
-            *(ValueKind.STRING, ValueKind.LIST_OF_STRINGS, ValueKind.DATETIME),
-        }
+    ids=IdCapabilities(kinds=frozenset({IdKind.UUID}), per_namespace=True),
+    vectors=VectorCapabilities(
+        kinds=frozenset({VectorKind.DENSE, VectorKind.MULTI}),
+        dtypes=frozenset({DType.FLOAT32}),
+        metrics=frozenset({Metric.COSINE, Metric.DOT, Metric.L2, Metric.L1, Metric.HAMMING}),
+        max_dim=65_535,
+        unnamed=True,
+        index_ranges=RANGES,
+        indexes=vector_indexes((99, 0)),
+        names=rf"|{VECTOR_NAME}",
     ),
-    int_range=(-MAX_INT, MAX_INT),
-    field_names=PROPERTY_NAME,
-    fold_case=True,
-    dynamic=False,
-    column_types=frozenset(
-        {
-            *(FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.TEXT),
-            *(FieldType.DATETIME, FieldType.UUID, FieldType.GEO, FieldType.LIST),
-        }
+    metadata=MetadataCapabilities(
+        value_kinds=frozenset(
+            {
+                *(ValueKind.BOOL, ValueKind.INT, ValueKind.FLOAT, ValueKind.WHOLE),
+                *(ValueKind.STRING, ValueKind.LIST_OF_STRINGS, ValueKind.DATETIME),
+            }
+        ),
+        int_range=(-MAX_INT, MAX_INT),
+        names=PROPERTY_NAME,
+        fold_case=True,
+        dynamic=False,
+        column_types=frozenset(
+            {
+                *(FieldType.BOOL, FieldType.INT64, FieldType.FLOAT64, FieldType.STRING, FieldType.TEXT),
+                *(FieldType.DATETIME, FieldType.UUID, FieldType.GEO, FieldType.LIST),
+            }
+        ),
+        reserved=RESERVED,
     ),
-    reserved_fields=RESERVED,
-    known_settings=KNOWN,
-    settings=CARRIED,
-    index_ranges=RANGES,
-    vector_indexes=vector_indexes((99, 0)),
-    namespaces=True,
-    namespaces_declared=True,
-    empty_namespaces=True,
-    # "" is the one namespace of a collection without multi-tenancy.
-    namespace_names=r"[A-Za-z0-9_-]{0,64}",
-    collection_names=r"[A-Z][_0-9A-Za-z]{0,254}",
-    vector_names=rf"|{VECTOR_NAME}",
-    rows_per_write=1_000,
-    bytes_per_write=16 * 2**20,
+    namespaces=NamespaceCapabilities(
+        supported=True,
+        declared=True,
+        empty=True,
+        # "" is the one namespace of a collection without multi-tenancy.
+        names=r"[A-Za-z0-9_-]{0,64}",
+    ),
+    writes=WriteCapabilities(rows=1_000, bytes=16 * 2**20),
+    collection=CollectionCapabilities(
+        known_settings=KNOWN,
+        settings=CARRIED,
+        names=r"[A-Z][_0-9A-Za-z]{0,254}",
+    ),
 )
 
 
@@ -76,7 +91,10 @@ class Server:
 def narrowed(server: Server, *, activate_tenants: bool) -> Capabilities:
     """The capabilities of this server. Tenants can only be inactive where they can be activated to be read again."""
     states = {TENANT_STATES} if activate_tenants else set[str]()
-    return replace(CAPABILITIES, vector_indexes=vector_indexes(server.version), settings=CARRIED | states)
+    return CAPABILITIES.changed(
+        vectors={"indexes": vector_indexes(server.version)},
+        collection={"settings": CARRIED | states},
+    )
 
 
 DEFAULT_MESSAGE_BYTES = 104_858_000

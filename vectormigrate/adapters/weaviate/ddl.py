@@ -102,28 +102,30 @@ def creation(name: str, schema: CollectionSchema, caps: Capabilities, classes: C
 
 def _states(kept: Mapping[str, Any], caps: Capabilities) -> dict[str, str]:
     """The states that tenants get back. Offloading needs a store of the server's own, so it is left to people."""
-    if TENANT_STATES not in caps.settings:
+    if TENANT_STATES not in caps.collection.settings:
         return {}
     return {str(name): "COLD" for name in kept.get("tenants") or {}}
 
 
 def _check(name: str, schema: CollectionSchema, caps: Capabilities) -> None:
-    if re.fullmatch(caps.collection_names, name) is None:
+    if re.fullmatch(caps.collection.names, name) is None:
         raise _impossible(f"{name!r} is no legal class name (a capital, then letters, digits and _, at most 255)")
     for item in schema.vectors:
-        if re.fullmatch(caps.vector_names, item.name) is None:
+        if re.fullmatch(caps.vectors.names, item.name) is None:
             raise _impossible(f"{item.name!r} is no legal name of a vector (letters, digits and _, at most 230)")
-        if item.kind not in caps.vector_kinds or item.dtype is not DType.FLOAT32:
+        if item.kind not in caps.vectors.kinds or item.dtype is not DType.FLOAT32:
             raise _impossible(f"vector {item.name!r}: Weaviate has no {item.kind} vectors of {item.dtype}")
         if item.metric not in DISTANCES:
             raise _impossible(f"vector {item.name!r}: Weaviate has no {item.metric} distance")
-        if item.dim is not None and not 1 <= item.dim <= caps.max_dim:
-            raise _impossible(f"vector {item.name!r}: dimension {item.dim} is not possible (1 … {caps.max_dim})")
+        if item.dim is not None and not 1 <= item.dim <= caps.vectors.max_dim:
+            raise _impossible(
+                f"vector {item.name!r}: dimension {item.dim} is not possible (1 … {caps.vectors.max_dim})"
+            )
     seen: dict[str, str] = {}
     for field in schema.fields:
         if "." in field.name:
             continue
-        if re.fullmatch(caps.field_names, field.name) is None or field.name in caps.reserved_fields:
+        if re.fullmatch(caps.metadata.names, field.name) is None or field.name in caps.metadata.reserved:
             raise _impossible(f"{field.name!r} is no legal name of a property")
         if seen.setdefault(field.name.lower(), field.name) != field.name:
             raise _impossible(f"{field.name!r} and {seen[field.name.lower()]!r} differ only in case")

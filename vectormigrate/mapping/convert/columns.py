@@ -63,7 +63,7 @@ class ColumnCheck:
     """Checks and converts the top-level fields of one declared schema."""
 
     def __init__(self, limits: Limits) -> None:
-        self._dynamic = limits.dynamic
+        self._dynamic = limits.metadata.dynamic
         self._fits: dict[str, tuple[Callable[[Any], bool], str, bool]] = {}
         for name, (kind, nullable, element) in limits.declared.items():
             test = _FITS[FieldType(kind)]

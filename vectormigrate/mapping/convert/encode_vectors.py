@@ -57,7 +57,7 @@ class VectorEncoder:
                 for row in _present(column).tolist():
                     out.effects[row].add(f"vector-field:{name}")
             elif isinstance(column, SparseColumn):
-                _refuse_sparse(column, name, self._limits.max_sparse, out)
+                _refuse_sparse(column, name, self._limits.vectors.max_sparse, out)
                 out.columns[mapping.target] = self._sparse(column, mapping, out)
             elif isinstance(column, DenseColumn):
                 out.columns[mapping.target] = self._dense(column, mapping, out)
@@ -66,7 +66,7 @@ class VectorEncoder:
         return out
 
     def _sparse(self, column: SparseColumn, mapping: VectorMapping, out: EncodedVectors) -> SparseColumn:
-        if not mapping.fill and self._limits.empty_sparse:
+        if not mapping.fill and self._limits.vectors.empty_sparse:
             return column
         empty = np.diff(column.offsets) == 0
         if not mapping.fill and column.valid is not None:
@@ -94,7 +94,7 @@ class VectorEncoder:
             out.notes[row][mapping.target] = note
             out.effects[row].add("vector-length")
         valid = column.valid
-        if not self._limits.zero_vectors:
+        if not self._limits.vectors.zeros:
             values = self._fill_zeros(values, valid, mapping, out)
         if mapping.fill and valid is not None:
             for row in np.flatnonzero(~valid).tolist():

@@ -52,8 +52,8 @@ def id_map(strategy: str, salt: str) -> IdMap:
 
 def id_check(limits: Limits) -> Callable[[RecordId], None]:
     """A function that raises RecordRejected for an id that the target cannot hold."""
-    kinds = limits.id_kinds
-    max_bytes, ascii_only = limits.id_max_bytes, limits.id_ascii
+    kinds = limits.ids.kinds
+    max_bytes, ascii_only = limits.ids.max_bytes, limits.ids.ascii
     strings = IdKind.STRING in kinds
     unsigned_top = 2**64 if IdKind.UINT64 in kinds else 2**63
     low = -(2**63) if IdKind.INT64 in kinds else 0

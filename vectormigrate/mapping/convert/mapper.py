@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class Mapper:
     def __init__(self, rules: MappingRules) -> None:
         self.rules = rules
         limits = Limits.from_json(rules.target_limits)
-        limits = replace(limits, reserved=limits.reserved | set(rules.reserved_fields))
+        limits = limits.reserving(rules.reserved_fields)
         self._rows = RowEncoder(rules, limits)
         self._vectors = VectorEncoder(rules.vectors, limits)
         self._namespace = namespace_map(limits, rules.namespaces)

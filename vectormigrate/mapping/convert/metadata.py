@@ -41,14 +41,14 @@ class MetadataEncoder:
 
     def __init__(self, limits: Limits) -> None:
         self._values = ValueEncoder(limits)
-        self._matches = matcher(limits.field_names, limits.reserved)
-        self._columns = ColumnCheck(limits) if limits.declared or not limits.dynamic else None
+        self._matches = matcher(limits.metadata.names, limits.metadata.reserved)
+        self._columns = ColumnCheck(limits) if limits.declared or not limits.metadata.dynamic else None
         self._typed = TypedEncoder(limits, self._column_name) if limits.typed else None
         self._column_names: dict[Path, str] = {}
         self._legal: set[str] = set()
         self.flattens = not self._values.object
-        self._max_bytes = limits.max_metadata_bytes
-        self.limited = limits.max_metadata_bytes is not None
+        self._max_bytes = limits.metadata.max_bytes
+        self.limited = limits.metadata.max_bytes is not None
 
     def fits(self, metadata: Metadata) -> bool:
         """Whether the metadata goes over unchanged. The hot path: one pass, no allocation for flat records."""

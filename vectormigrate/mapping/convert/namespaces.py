@@ -11,7 +11,7 @@ from vectormigrate.mapping.names import has_surrogates, legal_name, matcher
 
 def default_namespace(limits: Limits) -> str:
     """The namespace that merged records go to."""
-    is_legal = matcher(limits.namespace_names)
+    is_legal = matcher(limits.namespaces.names)
     return next((name for name in ("", "default", "Default", "all") if is_legal(name)), "")
 
 
@@ -20,7 +20,7 @@ def namespace_map(limits: Limits, overrides: Mapping[str, str]) -> Callable[[str
 
     The function raises RecordRejected when no legal name can be made.
     """
-    is_legal = matcher(limits.namespace_names)
+    is_legal = matcher(limits.namespaces.names)
     merged = default_namespace(limits)
     known: dict[str, str] = dict(overrides)
 
@@ -28,7 +28,7 @@ def namespace_map(limits: Limits, overrides: Mapping[str, str]) -> Callable[[str
         found = known.get(namespace)
         if found is not None:
             return found
-        if not limits.namespaces:
+        if not limits.namespaces.supported:
             found = merged
         elif is_legal(namespace) and not has_surrogates(namespace):
             found = namespace

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from vectormigrate.mapping.convert.ids import id_check, id_map
@@ -23,7 +22,7 @@ class RowEncoder:
 
     def __init__(self, rules: MappingRules, limits: Limits) -> None:
         self.metadata = MetadataEncoder(limits)
-        self._beside_sidecar = MetadataEncoder(replace(limits, reserved=limits.reserved | OWN_FIELDS))
+        self._beside_sidecar = MetadataEncoder(limits.reserving(OWN_FIELDS))
         self.map_id = id_map(rules.id_strategy, rules.id_salt)
         self.check_id = id_check(limits)
         self.native = rules.id_strategy == "native"

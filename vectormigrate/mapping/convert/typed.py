@@ -41,7 +41,7 @@ _FLOATS = frozenset({FieldType.FLOAT32, FieldType.FLOAT64})
 _TEXTS = frozenset({FieldType.STRING, FieldType.TEXT})
 _EXACT_INT = 2**53
 
-_AS_TEXT = ValueEncoder(Limits(value_kinds=frozenset({ValueKind.STRING})))
+_AS_TEXT = ValueEncoder(Limits.of(metadata={"value_kinds": frozenset({ValueKind.STRING})}))
 
 
 def _is_float32(value: float) -> bool:
@@ -125,9 +125,9 @@ class TypedEncoder:
 
     def __init__(self, limits: Limits, name_of: Callable[[Path], str]) -> None:
         self._columns = {
-            name: _column(FieldType(kind), FieldType(element) if element else None, limits.int_range)
+            name: _column(FieldType(kind), FieldType(element) if element else None, limits.metadata.int_range)
             for name, (kind, _, element) in limits.declared.items()
-            if name not in limits.reserved
+            if name not in limits.metadata.reserved
         }
         self._tests = {name: column.test for name, column in self._columns.items()}
         self._name_of = name_of

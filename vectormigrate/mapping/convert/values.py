@@ -51,9 +51,11 @@ ABSENT: Final = _Absent()
 
 Encoded = Value | _Absent
 
-JSON_LIMITS = Limits(
-    value_kinds=frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
-    int_range=(-(10**4000), 10**4000),
+JSON_LIMITS = Limits.of(
+    metadata={
+        "value_kinds": frozenset(ValueKind) - {ValueKind.NONFINITE, ValueKind.BYTES, ValueKind.DATETIME},
+        "int_range": (-(10**4000), 10**4000),
+    },
 )
 """What JSON text holds exactly. Python refuses to read decimal integers of more than 4300 digits."""
 
@@ -101,7 +103,7 @@ class ValueEncoder:
     """Encodes values for one target. Raises RecordRejected for what has no encoding."""
 
     def __init__(self, limits: Limits) -> None:
-        kinds = limits.value_kinds
+        kinds = limits.metadata.value_kinds
         self.null = ValueKind.NULL in kinds
         self.bool = ValueKind.BOOL in kinds
         self.int = ValueKind.INT in kinds
@@ -113,7 +115,7 @@ class ValueEncoder:
         self.object = ValueKind.OBJECT in kinds
         self.list = ValueKind.LIST in kinds
         self.strings = self.list or ValueKind.LIST_OF_STRINGS in kinds
-        self.low, self.high = limits.int_range
+        self.low, self.high = limits.metadata.int_range
         self.always = frozenset(kind for kind, held in self._held_types() if held)
         """Python types of which every value fits."""
 

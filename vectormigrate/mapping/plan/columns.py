@@ -42,7 +42,7 @@ _ELEMENTS: Mapping[frozenset[str], FieldType] = {
 
 def case_doubles(context: PlanContext, renames: RenameChoice, encoder: MetadataEncoder) -> frozenset[str]:
     """The names that lose to an earlier one (in sorted order) that is the same without case."""
-    if not context.target_caps.fold_case:
+    if not context.target_caps.metadata.fold_case:
         return frozenset()
     first: dict[str, str] = {}
     doubles: set[str] = set()
@@ -62,7 +62,7 @@ def _paths(context: PlanContext, renames: RenameChoice) -> dict[str, FieldProfil
     found: dict[str, FieldProfile | None] = {}
     for item in source_fields(context):
         path = path_of(item)
-        reached = context.target_caps.list_paths or LIST_STEP not in item.name
+        reached = context.target_caps.metadata.list_paths or LIST_STEP not in item.name
         if reached and (item.declared or item.indexed) and not excluded(path, renames.excludes):
             found[renamed(path, renames.renames)] = None
     for path, profile in context.profile.fields.items() if context.profile else ():
@@ -114,10 +114,10 @@ def _type(
     group = max(sorted(groups), key=lambda name: groups[name])
     if group == "list":
         element = _ELEMENTS.get(frozenset(kind for kind, count in profile.elements.items() if count))
-        fits = element in caps.column_types and FieldType.LIST in caps.column_types
+        fits = element in caps.metadata.column_types and FieldType.LIST in caps.metadata.column_types
         return (FieldType.LIST, element) if fits else (FieldType.STRING, None)
     chosen = _scalar_type(group, profile, None if source is None else source.type)
-    return (chosen if chosen in caps.column_types else FieldType.STRING), None
+    return (chosen if chosen in caps.metadata.column_types else FieldType.STRING), None
 
 
 def _declared_type(
@@ -127,7 +127,7 @@ def _declared_type(
     if source is None:
         return None, None
     if profile is None:
-        usable = source.type in caps.column_types and source.type is not FieldType.JSON
+        usable = source.type in caps.metadata.column_types and source.type is not FieldType.JSON
     else:
         usable = source.type is FieldType.GEO and bool(profile.kinds["object"])
     if not usable:

@@ -45,7 +45,7 @@ class PlanContext:
         narrower than the source."""
         if self.note is not None or self.source_adapter != self.target_adapter:
             return self.home
-        wide = self.target_caps.value_kinds >= self.source_caps.value_kinds
+        wide = self.target_caps.metadata.value_kinds >= self.source_caps.metadata.value_kinds
         return wide and _can_hold(self.target_caps, self.source_schema)
 
     @property
@@ -84,17 +84,19 @@ class LossList:
 
 def _can_hold(caps: Capabilities, schema: CollectionSchema) -> bool:
     """Whether a collection of exactly this shape is legal."""
-    legal_field = re.compile(caps.field_names).fullmatch
+    legal_field = re.compile(caps.metadata.names).fullmatch
     return (
-        schema.id_kinds <= caps.id_kinds
-        and (caps.max_vectors is None or len(schema.vectors) <= caps.max_vectors)
+        schema.id_kinds <= caps.ids.kinds
+        and (caps.vectors.max_fields is None or len(schema.vectors) <= caps.vectors.max_fields)
         and all(_can_hold_vector(caps, vector) for vector in schema.vectors)
         and all(legal_field(item.name if item.declared else item.name.split(".")[0]) for item in schema.fields)
     )
 
 
 def _can_hold_vector(caps: Capabilities, vector: VectorField) -> bool:
-    named = re.fullmatch(caps.vector_names, vector.name) if vector.name else caps.unnamed_vector
-    typed = vector.kind is VectorKind.SPARSE or vector.dtype in caps.dtypes
-    fits = vector.dim is None or vector.dim <= caps.max_dim
-    return bool(named and typed and fits) and vector.kind in caps.vector_kinds and vector.metric in caps.metrics
+    named = re.fullmatch(caps.vectors.names, vector.name) if vector.name else caps.vectors.unnamed
+    typed = vector.kind is VectorKind.SPARSE or vector.dtype in caps.vectors.dtypes
+    fits = vector.dim is None or vector.dim <= caps.vectors.max_dim
+    return (
+        bool(named and typed and fits) and vector.kind in caps.vectors.kinds and vector.metric in caps.vectors.metrics
+    )

@@ -50,7 +50,7 @@ def _vector(context: PlanContext, source: VectorField) -> list[str]:
 
 def _unfilled(context: PlanContext, existing: CollectionSchema) -> list[str]:
     """Dense and sparse fields of the target that no source field fills, where the target requires a value."""
-    required = context.target_caps.vectors_required
+    required = context.target_caps.vectors.required
     sources = context.source_schema.vectors
     filled = {item.name for source in sources if (item := existing_vector(context, source, source)) is not None}
     return [
@@ -69,9 +69,9 @@ def _fields(context: PlanContext, existing: CollectionSchema, renames: RenameCho
     present = {renamed(path, renames.renames): found for path, found in profile.fields.items()}
     extra = sorted({path.split(".")[0] for path in present} - declared.keys())
     wrong = _unset(profile, declared, present)
-    if context.sidecar and not context.target_caps.dynamic and ORIGIN not in declared:
+    if context.sidecar and not context.target_caps.metadata.dynamic and ORIGIN not in declared:
         wrong += _unkept(profile, existing, extra)
-    if extra and context.target_caps.dynamic and not existing.dynamic:
+    if extra and context.target_caps.metadata.dynamic and not existing.dynamic:
         wrong.append(f"it has no field {', '.join(map(repr, extra))} and takes no undeclared ones (or use --exclude)")
     return wrong
 

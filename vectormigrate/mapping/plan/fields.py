@@ -123,7 +123,7 @@ def source_fields(context: PlanContext) -> tuple[MetadataField, ...]:
         name = item.name if item.name in held or context.home else new_name.get(item.name, item.name)
         found[name] = replace(item, name=name)
     # Columns that a typed database on the way had to make are no wish of the operator.
-    dynamic = context.source_caps.dynamic
+    dynamic = context.source_caps.metadata.dynamic
     for item in (item for item in context.source_schema.fields if dynamic or not item.declared):
         original = note.fields.get(item.name, item.name)
         if item.name not in found and original not in found and item.name not in OWN_FIELDS:
@@ -172,7 +172,7 @@ def _target_name(path: str, encoder: MetadataEncoder) -> str | None:
 def _indexed(caps: Capabilities, item: MetadataField, name: str) -> MetadataField | None:
     """The field as an index of the target; None when its values are not there in a form to filter on."""
     kind = _index_type(caps, item)
-    if kind is None or kind not in caps.index_types:
+    if kind is None or kind not in caps.metadata.index_types:
         return None
     element = item.element if kind is FieldType.LIST else None
     return MetadataField(name=name, type=kind, indexed=True, element=element)
@@ -196,12 +196,14 @@ _INDEX_BY_VALUE: Mapping[FieldType, tuple[ValueKind, FieldType, FieldType | None
 def _index_type(caps: Capabilities, item: MetadataField) -> FieldType | None:
     if item.type is FieldType.LIST:
         strings = item.element in (FieldType.STRING, FieldType.TEXT, FieldType.UUID, None)
-        fits = ValueKind.LIST in caps.value_kinds or (strings and ValueKind.LIST_OF_STRINGS in caps.value_kinds)
+        fits = ValueKind.LIST in caps.metadata.value_kinds or (
+            strings and ValueKind.LIST_OF_STRINGS in caps.metadata.value_kinds
+        )
         return FieldType.LIST if fits else None
     if item.type in _INDEX_BY_VALUE:
         kind, held, otherwise = _INDEX_BY_VALUE[item.type]
-        return held if kind in caps.value_kinds else otherwise
-    return item.type if item.type in caps.index_types else FieldType.STRING
+        return held if kind in caps.metadata.value_kinds else otherwise
+    return item.type if item.type in caps.metadata.index_types else FieldType.STRING
 
 
 def profiled_paths(profile: Profile | None) -> list[str]:

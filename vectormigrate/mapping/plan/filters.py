@@ -38,7 +38,7 @@ def found_of(context: PlanContext, item: MetadataField) -> FieldProfile | None:
 
 def unlisted(context: PlanContext, listed: tuple[MetadataField, ...]) -> Iterator[MetadataField]:
     """The fields of a source that filters on everything which its schema does not list, by what the profile saw."""
-    if context.profile is None or not context.source_caps.filters_all:
+    if context.profile is None or not context.source_caps.metadata.filters_all:
         return
     known = {path_of(item) for item in listed}
     for path, found in sorted(context.profile.fields.items()):
@@ -50,10 +50,10 @@ def unlisted(context: PlanContext, listed: tuple[MetadataField, ...]) -> Iterato
 
 def warn_of_odd_names(context: PlanContext, losses: LossList) -> None:
     """Warn which fields of a source that filters on everything get no index because of their names."""
-    if context.profile is None or not context.source_caps.filters_all:
+    if context.profile is None or not context.source_caps.metadata.filters_all:
         return
     odd = [repr(path) for path in sorted(context.profile.fields) if not _is_plain(path)]
-    if odd and not context.target_caps.filters_all:
+    if odd and not context.target_caps.metadata.filters_all:
         names = ", ".join(odd[:20]) + (", …" if len(odd) > 20 else "")
         losses.warnings.append(
             f"no index is made on fields whose names are no plain paths: {names}; filters scan there"
@@ -91,12 +91,12 @@ def name_losses(context: PlanContext, item: MetadataField, losses: LossList) -> 
     """Name what the target's filters on this field do not do as the source's did; False: there are none at all."""
     caps, found = context.target_caps, found_of(context, item)
     name = f"index:{item.name}"
-    if any(key.endswith(LIST_STEP) for key in item.name.split(".")) and not caps.list_paths:
+    if any(key.endswith(LIST_STEP) for key in item.name.split(".")) and not caps.metadata.list_paths:
         losses.add(name, detail=f"the target cannot filter on {item.name!r}, inside the objects of a list")
         return False
     if item.type is FieldType.TEXT and FieldType.TEXT not in _types(caps):
         losses.add(name, detail=f"the target has no full-text search in {item.name!r}: it compares whole texts only")
-    low, high = caps.int_range
+    low, high = caps.metadata.int_range
     if item.type in INTEGERS and found is not None and ((found.min_int or 0) < low or (found.max_int or 0) > high):
         detail = f"numbers of {item.name!r} beyond {low}…{high} become text or are left out: no ranges, no order"
         losses.add(name, found.wide_ints or None, detail=detail)
@@ -104,4 +104,4 @@ def name_losses(context: PlanContext, item: MetadataField, losses: LossList) -> 
 
 
 def _types(caps: Capabilities) -> frozenset[FieldType]:
-    return caps.index_types if caps.dynamic else caps.column_types
+    return caps.metadata.index_types if caps.metadata.dynamic else caps.metadata.column_types

@@ -80,14 +80,15 @@ def _original_names(context: PlanContext) -> dict[str, str]:
 def _divided(context: PlanContext, known: Sequence[str]) -> bool:
     """Whether the target keeps these namespaces apart; an existing collection has decided that already."""
     caps = context.target_caps
-    if caps.namespaces_declared and context.existing is not None:
+    if caps.namespaces.declared and context.existing is not None:
         return context.existing.divided
-    return caps.namespaces and (caps.max_namespaces is None or len(known) <= caps.max_namespaces)
+    return caps.namespaces.supported and (caps.namespaces.max_count is None or len(known) <= caps.namespaces.max_count)
 
 
 def _target_names(context: PlanContext, known: Sequence[str], divided: bool) -> dict[str, str]:
     """Each namespace's name on the target. Raises IncompatibleSchema for one that has none there."""
-    limits = Limits(namespaces=divided, namespace_names=namespace_rule(context.target_caps, divided=divided))
+    names = namespace_rule(context.target_caps, divided=divided)
+    limits = Limits.of(namespaces={"supported": divided, "names": names})
     must_have_name = context.existing is not None and context.existing.divided
     target = namespace_map(limits, {"": ""} if known == [""] and not must_have_name else {})
     try:
@@ -104,7 +105,7 @@ def changed_names(plan: NamespaceChoice, *, legal: bool) -> dict[str, str]:
 def plan_ids(context: PlanContext, namespaces: NamespaceChoice, losses: LossList) -> IdChoice:
     """Native where every id is legal and none can collide; text where that is injective; else derived UUIDs."""
     sources = _source_kinds(context)
-    allowed = context.existing.id_kinds if context.existing else context.target_caps.id_kinds
+    allowed = context.existing.id_kinds if context.existing else context.target_caps.ids.kinds
     integers = sources <= {IdKind.INT64}
     count = context.profile.records if context.profile else None
     if context.home and context.note is not None and not _may_meet(context, namespaces):
@@ -147,17 +148,17 @@ def _source_kinds(context: PlanContext) -> frozenset[IdKind]:
 def _may_meet(context: PlanContext, namespaces: NamespaceChoice) -> bool:
     """Whether original ids, each of which was a record of its own, may meet on a target of their own kind: its ids may
     count for the whole collection, the original's per namespace. Asked once the source was read."""
-    apart = context.target_caps.ids_per_namespace and namespaces.divided
+    apart = context.target_caps.ids.per_namespace and namespaces.divided
     return context.profile is not None and namespaces.several and not apart and context.ids_meet is not False
 
 
 def _needs_derived(context: PlanContext, namespaces: NamespaceChoice) -> bool:
     """Whether the same id in two namespaces would meet on the target."""
-    per_namespace = context.source_caps.ids_per_namespace or context.note is not None
-    apart = context.target_caps.ids_per_namespace and namespaces.divided
-    longest = context.target_caps.id_max_bytes
+    per_namespace = context.source_caps.ids.per_namespace or context.note is not None
+    apart = context.target_caps.ids.per_namespace and namespaces.divided
+    longest = context.target_caps.ids.max_bytes
     too_long = longest is not None and context.profile is not None and context.profile.max_id_bytes > longest
-    strange = context.target_caps.id_ascii and context.profile is not None and context.profile.strange_ids > 0
+    strange = context.target_caps.ids.ascii and context.profile is not None and context.profile.strange_ids > 0
     return too_long or strange or (namespaces.several and per_namespace and not apart)
 
 
@@ -178,6 +179,6 @@ def _native_kinds(
     if context.existing is not None:
         return allowed
     declared = context.source_schema.id_kinds & allowed
-    if context.target_caps.mixed_ids:
+    if context.target_caps.ids.mixed:
         return frozenset(chosen | declared)
     return frozenset(chosen) if len(chosen) == 1 else None

@@ -31,7 +31,7 @@ def _translated(caps: Capabilities, original: VectorField, *, own: bool) -> tupl
     index: dict[str, Json] = {}
     changes: list[str] = []
     kind = str(original.index.get("type") or "")
-    offers = caps.vector_indexes
+    offers = caps.vectors.indexes
     built = kind
     if kind not in _CHOSEN_BY_SERVER and offers is not None and kind not in offers:
         built = "hnsw" if "hnsw" in offers else ""
@@ -50,10 +50,10 @@ def _translate_graph(caps: Capabilities, original: VectorField, index: dict[str,
         value = original.index.get(key)
         if not isinstance(value, int):
             continue
-        if key not in caps.index_params:
+        if key not in caps.vectors.index_params:
             changes.append(f"{key} {value} is left to the target")
             continue
-        low, high = caps.index_ranges.get(key, (value, value))
+        low, high = caps.vectors.index_ranges.get(key, (value, value))
         index[key] = min(high, max(low, value))
         if index[key] != value:
             changes.append(f"{key} {value} becomes {index[key]}")
@@ -67,9 +67,9 @@ def _translate_quantization(
     if wanted is None:
         return
     got = wanted
-    if caps.vector_indexes is not None:
+    if caps.vectors.indexes is not None:
         # Where nobody chose a type, databases build graphs.
-        offer = caps.vector_indexes.get(built or "hnsw", {})
+        offer = caps.vectors.indexes.get(built or "hnsw", {})
         got = nearest(wanted, offer) if original.metric in _QUANTIZABLE else None
     if got is not None:
         index[KEY] = got.to_json()

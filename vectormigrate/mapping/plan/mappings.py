@@ -122,11 +122,11 @@ def _target(path: str, encoder: MetadataEncoder) -> tuple[str, str]:
 def _unchanged(kind: str, found: FieldProfile, caps: Capabilities) -> bool:
     """Whether the values of this kind go over as they are. Integers count as unchanged when all that were seen are in
     range; lists when the target has lists."""
-    held = caps.value_kinds
+    held = caps.metadata.value_kinds
     if kind == "list_of_strings":
         return bool(held & {ValueKind.LIST, ValueKind.LIST_OF_STRINGS})
     if kind == "int":
-        low, high = caps.int_range
+        low, high = caps.metadata.int_range
         inside = low <= (found.min_int or 0) and (found.max_int or 0) <= high
         return ValueKind.INT in held and inside
     return kind in {str(item) for item in held}
@@ -137,7 +137,9 @@ def _target_kind(kind: str, found: FieldProfile, caps: Capabilities) -> str:
         return kind
     if kind == "int":
         return (
-            "float" if ValueKind.INT not in caps.value_kinds and ValueKind.FLOAT in caps.value_kinds else "int | string"
+            "float"
+            if ValueKind.INT not in caps.metadata.value_kinds and ValueKind.FLOAT in caps.metadata.value_kinds
+            else "int | string"
         )
     return _EXAMPLES.get(kind, "string")
 

@@ -140,7 +140,7 @@ def _new_schema(
 ) -> tuple[CollectionSchema, frozenset[str]]:
     """The collection that will be created, and the names of fields that differ in case only."""
     keeps_shape = context.home or context.same_kind
-    typed = not context.target_caps.dynamic and not keeps_shape
+    typed = not context.target_caps.metadata.dynamic and not keeps_shape
     doubles: frozenset[str] = frozenset()
     encoder = MetadataEncoder(_limits(context, base, spaces, ids, named=False))
     if typed:
@@ -165,14 +165,16 @@ def _new_schema(
 
 def _declares_namespaces(context: PlanContext, spaces: NamespaceChoice, origin: CollectionSchema | None) -> bool:
     """Whether the collection is made for namespaces: because one has a name, or as the `origin` was that it follows."""
-    if not (context.target_caps.namespaces_declared and spaces.divided):
+    if not (context.target_caps.namespaces.declared and spaces.divided):
         return False
     return spaces.named or (origin is not None and origin.divided)
 
 
 def _int_origin_ids(context: PlanContext, ids: IdChoice) -> bool:
-    low, high = context.target_caps.int_range
-    return ids.all_integers and "int" in context.target_caps.value_kinds and low <= -(2**63) and high >= 2**63 - 1
+    low, high = context.target_caps.metadata.int_range
+    return (
+        ids.all_integers and "int" in context.target_caps.metadata.value_kinds and low <= -(2**63) and high >= 2**63 - 1
+    )
 
 
 def _limits(
@@ -254,7 +256,7 @@ def _rules(
         sidecar=context.sidecar,
         accepted_losses=accepted,
         target_limits=limits.to_json(),
-        reserved_fields=tuple(sorted(limits.reserved)),
+        reserved_fields=tuple(sorted(limits.metadata.reserved)),
         restore_vectors=dict(vectors.originals),
         original_namespaces=dict(spaces.restored),
         id_checks=True,

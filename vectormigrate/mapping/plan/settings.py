@@ -25,7 +25,7 @@ def plan_settings(context: PlanContext, losses: LossList) -> None:
     origin = context.note.schema if context.note else context.source_schema
     chosen = context.target_adapter in (context.source_schema.extras.keys() | origin.extras.keys())
     if context.existing is None and not chosen:
-        losses.warnings += context.target_caps.defaults
+        losses.warnings += context.target_caps.collection.defaults
 
 
 def empty_namespaces(context: PlanContext) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ def plan_empty(context: PlanContext, spaces: NamespaceChoice, losses: LossList) 
     empty = empty_namespaces(context)
     if context.existing is not None:
         return ()
-    holds = context.target_caps.empty_namespaces and spaces.divided
+    holds = context.target_caps.namespaces.empty and spaces.divided
     legal = matcher(namespace_rule(context.target_caps, divided=True))
     names = {name: spaces.names.get(name, name) for name in empty}
     made = {new for new in names.values() if holds and new and legal(new)}
@@ -72,5 +72,5 @@ def _held(context: PlanContext, item: Setting, adapter: str) -> bool:
     if context.existing is not None:
         chosen = item.weight in (Weight.SETTING, Weight.NOTICE)
         return chosen or item.name in {other.name for other in context.existing.settings}
-    own = adapter == context.target_adapter or adapter in context.target_caps.settings_from
-    return own and item.name.partition(":")[0] in context.target_caps.settings
+    own = adapter == context.target_adapter or adapter in context.target_caps.collection.settings_from
+    return own and item.name.partition(":")[0] in context.target_caps.collection.settings

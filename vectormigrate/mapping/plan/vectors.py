@@ -72,7 +72,7 @@ def plan_vectors(context: PlanContext, losses: LossList) -> VectorChoice:
         for item in context.note.schema.vectors:
             if item.name in held:
                 continue
-            if item.kind not in context.target_caps.vectors_required:
+            if item.kind not in context.target_caps.vectors.required:
                 fields.append(item)
                 continue
             losses.warnings.append(
@@ -120,11 +120,11 @@ def _target_field(
     if context.existing is not None:
         return existing_vector(context, source, original)
     caps = context.target_caps
-    most = caps.max_of_kind.get(source.kind)
-    full = caps.max_vectors is not None and len(taken) >= caps.max_vectors
+    most = caps.vectors.max_of_kind.get(source.kind)
+    full = caps.vectors.max_fields is not None and len(taken) >= caps.vectors.max_fields
     full = full or (most is not None and sum(item.kind is source.kind for item in taken) >= most)
-    too_big = source.dim is not None and source.dim > caps.max_dim
-    if full or too_big or source.kind not in caps.vector_kinds:
+    too_big = source.dim is not None and source.dim > caps.vectors.max_dim
+    if full or too_big or source.kind not in caps.vectors.kinds:
         return None
     metric, exact = _metric(caps, context, original)
     dtype = _dtype(context, original, metric) if source.kind is not VectorKind.SPARSE else original.dtype
@@ -132,7 +132,7 @@ def _target_field(
         return None
     if not exact:
         losses.add(f"metric:{source.name}", detail=f"the target has no metric {original.metric}; it gets {metric}")
-    name = caps.fixed_names.get(original.kind) or _name(context, original, [item.name for item in taken])
+    name = caps.vectors.fixed_names.get(original.kind) or _name(context, original, [item.name for item in taken])
     index = plan_index(context, source.name, original, losses)
     return replace(original, name=name, metric=metric, dtype=dtype, index=index)
 
@@ -154,15 +154,15 @@ def existing_vector(context: PlanContext, source: VectorField, original: VectorF
 
 def _name(context: PlanContext, original: VectorField, taken: list[str]) -> str:
     caps, wanted = context.target_caps, original.name
-    reserved = caps.reserved_fields if caps.shared_names else frozenset[str]()
-    legal = matcher(caps.vector_names, reserved)
+    reserved = caps.metadata.reserved if caps.metadata.shared_names else frozenset[str]()
+    legal = matcher(caps.vectors.names, reserved)
     if wanted == "":
         alone = sum(item.kind is not VectorKind.SPARSE for item in context.source_schema.vectors) == 1
-        if caps.unnamed_vector and (alone or not caps.unnamed_alone):
+        if caps.vectors.unnamed and (alone or not caps.vectors.unnamed_alone):
             return wanted
         wanted = "vector"
-    folded = {name.casefold() for name in taken} if caps.fold_case else set(taken)
-    if legal(wanted) and (wanted.casefold() if caps.fold_case else wanted) not in folded:
+    folded = {name.casefold() for name in taken} if caps.metadata.fold_case else set(taken)
+    if legal(wanted) and (wanted.casefold() if caps.metadata.fold_case else wanted) not in folded:
         return wanted
     found = legal_name(wanted, f"v:{wanted}", legal, taken)
     if found is None:
@@ -173,10 +173,10 @@ def _name(context: PlanContext, original: VectorField, taken: list[str]) -> str:
 def _metric(caps: Capabilities, context: PlanContext, original: VectorField) -> tuple[Metric, bool]:
     """The target's metric and whether it gives the same scores."""
     wanted = original.metric
-    allowed = caps.metrics
-    sparse = VectorKind.SPARSE in caps.vector_kinds and _carries_sparse(context)
-    if caps.sparse_beside is not None and sparse and original.kind is not VectorKind.SPARSE:
-        allowed &= caps.sparse_beside
+    allowed = caps.vectors.metrics
+    sparse = VectorKind.SPARSE in caps.vectors.kinds and _carries_sparse(context)
+    if caps.vectors.metrics_with_sparse is not None and sparse and original.kind is not VectorKind.SPARSE:
+        allowed &= caps.vectors.metrics_with_sparse
     if wanted in allowed:
         return wanted, True
     for metric in _NEXT_BEST[wanted]:
@@ -200,13 +200,13 @@ def _units_for_dot(original: VectorField, metric: Metric) -> bool:
 def _units_already(context: PlanContext) -> bool:
     """Whether the original cosine vectors are unit vectors, made so by the database that they first were in."""
     if context.note is None:
-        return context.source_caps.normalises_cosine
-    return context.home and context.target_caps.normalises_cosine
+        return context.source_caps.vectors.normalises_cosine
+    return context.home and context.target_caps.vectors.normalises_cosine
 
 
 def _makes_units(caps: Capabilities, original: VectorField, metric: Metric) -> bool:
     """Whether the vectors become unit vectors on the target, by its own doing or by ours."""
-    return (caps.normalises_cosine and metric is Metric.COSINE) or _units_for_dot(original, metric)
+    return (caps.vectors.normalises_cosine and metric is Metric.COSINE) or _units_for_dot(original, metric)
 
 
 def _dtype(context: PlanContext, original: VectorField, metric: Metric) -> DType | None:
@@ -215,12 +215,12 @@ def _dtype(context: PlanContext, original: VectorField, metric: Metric) -> DType
     # A vector of 16 bits that was a unit vector before it was rounded is stored as it is (half_units.py).
     kept = wanted is DType.FLOAT16 and metric is Metric.COSINE and _units_already(context)
     lengths = _makes_units(caps, original, metric) and not kept
-    if lengths and wanted in (DType.FLOAT16, DType.BFLOAT16) and DType.FLOAT32 in caps.dtypes:
+    if lengths and wanted in (DType.FLOAT16, DType.BFLOAT16) and DType.FLOAT32 in caps.vectors.dtypes:
         return DType.FLOAT32
-    if wanted in caps.dtypes:
+    if wanted in caps.vectors.dtypes:
         return wanted
     wider = (DType.FLOAT32,) if wanted is DType.BITS else WIDENS[wanted][::-1]
-    return next((dtype for dtype in (*wider, *_NARROWS.get(wanted, ())) if dtype in caps.dtypes), None)
+    return next((dtype for dtype in (*wider, *_NARROWS.get(wanted, ())) if dtype in caps.vectors.dtypes), None)
 
 
 def _mapping(
@@ -231,7 +231,7 @@ def _mapping(
     if source.kind is VectorKind.SPARSE:
         return replace(mapping, dtype=str(DType.FLOAT32), fill=fill)
     normalise = _normalises(context, original, target, losses)
-    units = context.target_caps.normalises_cosine and target.metric is Metric.COSINE and target.dtype in _FLOATS
+    units = context.target_caps.vectors.normalises_cosine and target.metric is Metric.COSINE and target.dtype in _FLOATS
     compare, tolerance = (CompareClass.UNIT, UNIT_BOUND) if units else (CompareClass.EXACT, 0.0)
     if target.dtype is not original.dtype:
         if target.dtype in WIDENS[original.dtype] or original.dtype is DType.BITS:
@@ -245,11 +245,11 @@ def _mapping(
 def _fills(context: PlanContext, source: VectorField, losses: LossList) -> bool:
     """Whether records without this vector get zeros, because the target requires one."""
     caps, own = context.target_caps, context.source_caps
-    fill = source.kind in caps.vectors_required
+    fill = source.kind in caps.vectors.required
     if fill:
-        changed = source.kind not in own.vectors_required
+        changed = source.kind not in own.vectors.required
     else:
-        changed = source.kind is VectorKind.SPARSE and own.empty_sparse and not caps.empty_sparse
+        changed = source.kind is VectorKind.SPARSE and own.vectors.empty_sparse and not caps.vectors.empty_sparse
     if changed:
         losses.add("vector-missing")
     return fill
