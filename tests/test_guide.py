@@ -274,3 +274,15 @@ def leaves(command: object, path: str = "") -> Iterator[str]:
         yield from leaves(inner, f"{path} {child}")
     if not children:
         yield path.strip()
+
+
+def test_every_file_of_an_adapter_has_its_role_on_the_page_and_every_role_is_some_file() -> None:
+    text = TEXTS[GUIDE / "adding-a-database.md"]
+    table = re.findall(r"^\| (`.*`) \| (.+) \|$", text, re.MULTILINE)
+    own = text[text.index("What only one database needs") : text.index("A folder in a folder")]
+    named = [name for names, _ in table for name in re.findall(r"`(\w+)`", names)]
+    named += re.findall(r"`(\w+)`", own)
+    adapters = ROOT / "vectormigrate" / "adapters"
+    files = {path.stem for path in adapters.rglob("*.py")} - {"__init__"}
+    assert sorted(named) == sorted(files)
+    assert len({role for _, role in table}) == len(table)

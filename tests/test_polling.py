@@ -48,4 +48,4 @@ async def test_without_time_there_is_no_further_question() -> None:
 def test_no_adapter_waits_in_another_way() -> None:
     waiting = {path.relative_to(ADAPTERS).as_posix() for path in ADAPTERS.rglob("*.py") if "sleep(" in path.read_text()}
     # Lite is a child process of ours and a file, the Edge engine is a lock: no database is asked.
-    assert waiting == {"milvus/lite.py", "qdrant_edge/engine.py"}
+    assert waiting == {"milvus/embedded.py", "qdrant/edge/embedded.py"}

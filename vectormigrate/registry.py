@@ -1,6 +1,7 @@
 """Finds adapters by name without importing any vendor package.
 
-Built-in adapters are the folders of `vectormigrate.adapters`; others announce themselves under the entry-point group
+Built-in adapters are the folders of `vectormigrate.adapters`, and the folders in them: `outer/inner` is the adapter
+`outer_inner`, which shares the code of its vendor. Others announce themselves under the entry-point group
 `vectormigrate.adapters`, each pointing at its SPEC.
 """
 
@@ -11,6 +12,7 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vectormigrate.adapters
@@ -29,8 +31,18 @@ def _announced() -> Mapping[str, EntryPoint]:
 
 
 @cache
-def _builtin() -> frozenset[str]:
-    return frozenset(module.name for module in pkgutil.iter_modules(vectormigrate.adapters.__path__) if module.ispkg)
+def _builtin() -> Mapping[str, str]:
+    """The modules of our own adapters by name."""
+    found: dict[str, str] = {}
+    for folder in map(Path, vectormigrate.adapters.__path__):
+        for outer in _packages(folder):
+            found[outer] = f"{vectormigrate.adapters.__name__}.{outer}"
+            found |= {f"{outer}_{inner}": f"{found[outer]}.{inner}" for inner in _packages(folder / outer)}
+    return found
+
+
+def _packages(folder: Path) -> list[str]:
+    return [module.name for module in pkgutil.iter_modules([str(folder)]) if module.ispkg]
 
 
 HIDDEN = frozenset({"memory"})
@@ -39,7 +51,7 @@ HIDDEN = frozenset({"memory"})
 
 def names() -> list[str]:
     """Every known adapter name, sorted."""
-    return sorted(_builtin() | set(_announced()))
+    return sorted({*_builtin(), *_announced()})
 
 
 def offered() -> list[str]:
@@ -64,4 +76,4 @@ def load(name: str) -> AnySpec:
         raise UnknownAdapter(name, offered(), _edition(wanted))
     if wanted in _announced():
         return _announced()[wanted].load()
-    return importlib.import_module(f"vectormigrate.adapters.{wanted}").SPEC
+    return importlib.import_module(_builtin()[wanted]).SPEC

@@ -20,7 +20,7 @@ from vectormigrate.adapters import milvus
 from vectormigrate.adapters import pinecone as pinecone_adapter
 from vectormigrate.adapters import qdrant as qdrant_adapter
 from vectormigrate.adapters import weaviate as weaviate_adapter
-from vectormigrate.adapters.milvus.lite import served
+from vectormigrate.adapters.milvus.embedded import served
 from vectormigrate.adapters.pinecone.client import Client
 from vectormigrate.adapters.pinecone.errors import HttpError
 from vectormigrate.config.settings import Settings, resolve_endpoint

@@ -19,9 +19,9 @@ import numpy as np
 
 from vectormigrate.adapter.json_floats import EXACT_FIELD, protect, restore
 from vectormigrate.adapter.record_checks import record_problems
-from vectormigrate.adapters.qdrant import decode, packing
-from vectormigrate.adapters.qdrant.checks import fits_grpc, metadata_problem
+from vectormigrate.adapters.qdrant import decode, encode_points
 from vectormigrate.adapters.qdrant.proto import pb
+from vectormigrate.adapters.qdrant.rejects import fits_grpc, metadata_problem
 from vectormigrate.model.batch import DenseColumn, Metadata, RecordBatch
 from vectormigrate.model.schema import Metric, VectorField, VectorKind
 
@@ -53,7 +53,7 @@ def request(batch: RecordBatch, field: VectorField) -> bytes:
     payloads = {row: protect(item) for row, item in enumerate(batch.metadata)}
     assert all(map(fits_grpc, payloads.values()))
     head = pb.UpsertPoints(collection_name="c", wait=True).SerializeToString()
-    return head + packing.points(batch, list(range(len(batch))), payloads, single=True)
+    return head + encode_points.points(batch, list(range(len(batch))), payloads, single=True)
 
 
 def answer_of(sent: bytes) -> bytes:

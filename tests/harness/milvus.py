@@ -20,7 +20,7 @@ from tests.support.connected import connected
 from vectormigrate.adapter import Capabilities
 from vectormigrate.adapters.milvus import MilvusConfig
 from vectormigrate.adapters.milvus.capabilities import narrowed, server_of
-from vectormigrate.adapters.milvus.lite import served
+from vectormigrate.adapters.milvus.embedded import served
 from vectormigrate.model.ids import IdKind
 
 URL = os.environ.get("VECTORMIGRATE_TEST_MILVUS_URL")

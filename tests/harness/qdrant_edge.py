@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness.base import Harness
-from vectormigrate.adapters.qdrant_edge import QdrantEdgeConfig
+from vectormigrate.adapters.qdrant.edge import QdrantEdgeConfig
 
 
 class QdrantEdgeHarness(Harness):

@@ -12,7 +12,6 @@ import pytest
 from tests.mapping.world import schema, spec
 from vectormigrate import registry
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapter.qdrant_indexes import neutral_index as of_qdrant
 from vectormigrate.adapters.milvus.capabilities import Server, narrowed
 from vectormigrate.adapters.milvus.ddl import creation as make_milvus
 from vectormigrate.adapters.milvus.indexes import neutral as of_milvus
@@ -20,6 +19,7 @@ from vectormigrate.adapters.qdrant.capabilities import Server as QdrantServer
 from vectormigrate.adapters.qdrant.capabilities import narrowed as qdrant_caps
 from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.ddl import creation as make_qdrant
+from vectormigrate.adapters.qdrant.indexes import neutral_index as of_qdrant
 from vectormigrate.adapters.weaviate.ddl import creation as make_weaviate
 from vectormigrate.adapters.weaviate.indexes import neutral as of_weaviate
 from vectormigrate.adapters.weaviate.indexes import vector_indexes

@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 
 from tests.natively import NativeRecord, floats
 from vectormigrate.adapters.milvus.config import MilvusConfig
-from vectormigrate.adapters.milvus.lite import served
+from vectormigrate.adapters.milvus.embedded import served
 from vectormigrate.config.settings import Endpoint
 
 

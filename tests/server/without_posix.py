@@ -15,7 +15,7 @@ from typing import Any
 LOADED = (
     *("vectormigrate.cli.main", "vectormigrate.cli.verbs_serve", "vectormigrate.service"),
     *(f"vectormigrate.server.{name}" for name in ("app", "http.app", "http.serve", "stdio")),
-    "vectormigrate.adapters.qdrant_edge.catalogue",
+    "vectormigrate.adapters.qdrant.edge.catalogue",
 )
 """What `serve` loads, on any transport."""
 

@@ -26,7 +26,8 @@ async def gather(jobs: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list
             for _ in range(min(limit, len(jobs))):
                 group.start_soon(work)
     except ExceptionGroup as failures:
-        raise _first(failures) from None
+        first = _first(failures)
+        raise first from first.__cause__
     return [results[number] for number in range(len(jobs))]
 
 

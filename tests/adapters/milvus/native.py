@@ -10,9 +10,9 @@ from typing import Any
 from tests.adapters.milvus.shapes import layout
 from vectormigrate.adapters.milvus import MilvusConfig
 from vectormigrate.adapters.milvus.client import Client, connected
+from vectormigrate.adapters.milvus.embedded import served
 from vectormigrate.adapters.milvus.encode import encode
 from vectormigrate.adapters.milvus.indexes import pairs
-from vectormigrate.adapters.milvus.lite import served
 from vectormigrate.adapters.milvus.proto import cp, pb, sp
 from vectormigrate.model.batch import RecordBatch
 

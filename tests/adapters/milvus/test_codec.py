@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.adapters.milvus.shapes import T, field, floats, int_pk, layout, text_pk
-from vectormigrate.adapters.milvus.columns import column_data
 from vectormigrate.adapters.milvus.decode import batch_of, packed_payload, scalar_values
 from vectormigrate.adapters.milvus.encode import encode, packed_message
+from vectormigrate.adapters.milvus.encode_columns import column_data
 from vectormigrate.adapters.milvus.layout import Layout
 from vectormigrate.adapters.milvus.proto import sp
 from vectormigrate.errors import InvalidRequest

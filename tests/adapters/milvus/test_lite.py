@@ -179,7 +179,7 @@ async def test_closing_lets_lite_finish_the_index_that_it_builds_behind_our_back
 
 
 async def test_who_is_cancelled_leaves_lite_to_finish_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vectormigrate.adapters.milvus.lite.CANCELLED_SECONDS", 0.0)
+    monkeypatch.setattr("vectormigrate.adapters.milvus.embedded.CANCELLED_SECONDS", 0.0)
     before = children()
     with anyio.CancelScope() as scope:
         async with connected(SPEC, lite(tmp_path)) as target:

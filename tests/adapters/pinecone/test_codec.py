@@ -16,11 +16,11 @@ from pydantic import SecretStr, ValidationError
 from tests.adapters.pinecone.support import dense, records, sparse, sparse_column
 from tests.support.connected import connected
 from vectormigrate.adapters.pinecone import CAPABILITIES, DOCUMENTS, SPEC, PineconeConfig
+from vectormigrate.adapters.pinecone.calls import URL_BYTES, chunks, require_ascending
 from vectormigrate.adapters.pinecone.decode import batch_of
 from vectormigrate.adapters.pinecone.encode import AMBIGUOUS, encode, requests
 from vectormigrate.adapters.pinecone.errors import HttpError
 from vectormigrate.adapters.pinecone.layout import Layout, layout_of
-from vectormigrate.adapters.pinecone.reading import URL_BYTES, chunks, require_ascending
 from vectormigrate.adapters.pinecone.session import segment
 from vectormigrate.errors import (
     AdapterError,

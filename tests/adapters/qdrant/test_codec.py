@@ -20,11 +20,11 @@ pytest.importorskip("qdrant_client")
 
 from tests.emulators.qdrant.messages import put_value
 from vectormigrate.adapter.json_floats import EXACT_FIELD, as_returned, may_become, protect, restore
-from vectormigrate.adapters.qdrant import decode, packing
+from vectormigrate.adapters.qdrant import decode, encode_points
 from vectormigrate.adapters.qdrant import rest_json as jsons
-from vectormigrate.adapters.qdrant.checks import GRPC_LEVELS, fits_grpc
 from vectormigrate.adapters.qdrant.ids import from_message, message, next_id, order
 from vectormigrate.adapters.qdrant.proto import pb
+from vectormigrate.adapters.qdrant.rejects import GRPC_LEVELS, fits_grpc
 from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn, VectorColumn
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import Metric, VectorField, VectorKind
@@ -50,7 +50,7 @@ BATCH = RecordBatch(
 
 def output(old: bool) -> list[Any]:
     """The points of BATCH as a server returns them, `old`: as those before 1.17 do."""
-    sent = packing.points(BATCH, [0, 1], dict(enumerate(BATCH.metadata)), single=False)
+    sent = encode_points.points(BATCH, [0, 1], dict(enumerate(BATCH.metadata)), single=False)
     request = pb.UpsertPoints.FromString(sent)
     answer = pb.ScrollResponse()
     for point in request.points:
@@ -115,7 +115,7 @@ def test_what_travels_over_grpc_is_what_protobuf_can_read(levels: int) -> None:
     metadata: Metadata = {"deep": value}
     assert fits_grpc(metadata) == (levels <= GRPC_LEVELS)
     if fits_grpc(metadata):
-        again = pb.PointStruct.FromString(packing.payload(metadata))
+        again = pb.PointStruct.FromString(encode_points.payload(metadata))
         assert decode.payload(again.payload) == metadata
 
 
@@ -132,7 +132,7 @@ def test_bytes_of_points_are_those_that_protobuf_reads_as_the_same_message(metad
     wanted.vectors.vectors.SetInParent()
     for name, value in metadata.items():
         put_value(wanted.payload[name], value)
-    sent = packing.points(RecordBatch("", [key], {}, [metadata]), [0], {0: metadata}, single=False)
+    sent = encode_points.points(RecordBatch("", [key], {}, [metadata]), [0], {0: metadata}, single=False)
     (found,) = pb.UpsertPoints.FromString(sent).points
     assert found == wanted
 
@@ -149,7 +149,7 @@ def test_vectors_go_with_or_without_a_name_and_are_left_out_where_a_record_has_n
     ]
     for column in columns:
         batch = RecordBatch("", [1, 2, 3], {name: replace(column, valid=np.array([True, True, False]))}, [{}, {}, {}])
-        sent = packing.points(batch, [2, 0], dict(enumerate(batch.metadata)), single=single)
+        sent = encode_points.points(batch, [2, 0], dict(enumerate(batch.metadata)), single=single)
         absent, first = pb.UpsertPoints.FromString(sent).points
         assert (absent.id.num, first.id.num) == (3, 1)
         assert absent.vectors.WhichOneof("vectors_options") == "vectors"

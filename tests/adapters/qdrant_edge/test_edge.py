@@ -23,10 +23,11 @@ import pytest
 
 from vectormigrate.adapter import Target
 from vectormigrate.adapter.json_floats import EXACT_FIELD, as_returned, protect, restore
-from vectormigrate.adapters.qdrant_edge import SPEC, QdrantEdgeConfig
-from vectormigrate.adapters.qdrant_edge.catalogue import encode_name
-from vectormigrate.adapters.qdrant_edge.config import MAX_LEVELS, NAMESPACE_FIELD
-from vectormigrate.adapters.qdrant_edge.engine import Shared
+from vectormigrate.adapters.qdrant.edge import SPEC, QdrantEdgeConfig
+from vectormigrate.adapters.qdrant.edge.capabilities import MAX_LEVELS
+from vectormigrate.adapters.qdrant.edge.catalogue import encode_name
+from vectormigrate.adapters.qdrant.edge.config import NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant.edge.embedded import Shared
 from vectormigrate.errors import (
     AdapterError,
     AlreadyExists,

@@ -12,7 +12,8 @@ from anyio.lowlevel import checkpoint
 
 from vectormigrate.adapter import Listing
 from vectormigrate.adapters.memory.adapter import MemoryCollection
-from vectormigrate.adapters.memory.config import CAPABILITIES, MemoryConfig, register_profile
+from vectormigrate.adapters.memory.capabilities import CAPABILITIES
+from vectormigrate.adapters.memory.config import MemoryConfig, register_profile
 from vectormigrate.adapters.memory.store import store
 from vectormigrate.errors import AdapterError
 

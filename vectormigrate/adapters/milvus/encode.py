@@ -11,7 +11,7 @@ import numpy as np
 
 from vectormigrate.adapter import Reject
 from vectormigrate.adapters.milvus.capabilities import INT64_MAX, META, META_MAX
-from vectormigrate.adapters.milvus.columns import column_check, column_data
+from vectormigrate.adapters.milvus.encode_columns import column_check, column_data
 from vectormigrate.adapters.milvus.layout import Layout, VectorColumn
 from vectormigrate.adapters.milvus.proto import sp
 from vectormigrate.adapters.milvus.values import json_bytes, text_size

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from vectormigrate.adapter import Listing
 from vectormigrate.adapters.milvus.client import connected
 from vectormigrate.adapters.milvus.config import MilvusConfig
-from vectormigrate.adapters.milvus.lite import served
+from vectormigrate.adapters.milvus.embedded import served
 from vectormigrate.adapters.milvus.proto import pb
 
 

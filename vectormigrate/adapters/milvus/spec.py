@@ -68,7 +68,7 @@ class MilvusSpec:
         _require(self.name, LITE_MODULES if config.lite else MODULES)
         from vectormigrate.adapters.milvus.adapter import MilvusCollection
         from vectormigrate.adapters.milvus.client import connected
-        from vectormigrate.adapters.milvus.lite import served
+        from vectormigrate.adapters.milvus.embedded import served
         from vectormigrate.adapters.milvus.session import Session
 
         async with AsyncExitStack() as stack:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapters.pinecone.layout import schema_of
 from vectormigrate.adapters.pinecone.note import read_note
+from vectormigrate.adapters.pinecone.schema import schema_of
 from vectormigrate.adapters.pinecone.writer import Writer
 from vectormigrate.model.schema import CollectionSchema
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from vectormigrate.adapter.polling import Poll
+from vectormigrate.adapters.pinecone.calls import listed_count, stats_counts
 from vectormigrate.adapters.pinecone.client import Reply
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.layout import Layout
-from vectormigrate.adapters.pinecone.reading import listed_count, stats_counts
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
 from vectormigrate.errors import TimedOut
 from vectormigrate.figures import duration

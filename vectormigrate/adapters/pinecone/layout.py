@@ -12,18 +12,11 @@ from typing import Any, Literal
 
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.errors import InvalidRequest
-from vectormigrate.figures import counted
-from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import (
-    CollectionSchema,
-    FieldType,
     Json,
-    MetadataField,
     Metric,
-    Setting,
     VectorField,
     VectorKind,
-    Weight,
 )
 
 DENSE = "values"
@@ -33,14 +26,6 @@ PROTECT_TAG = "vectormigrate-protect"
 """On an index that gets its deletion protection when it is complete: until then a migration can be rolled back."""
 
 METRICS = {"cosine": Metric.COSINE, "dotproduct": Metric.DOT, "euclidean": Metric.L2}
-
-_TYPES = {
-    "float": FieldType.FLOAT64,
-    "integer": FieldType.INT64,
-    "boolean": FieldType.BOOL,
-    "string": FieldType.STRING,
-    "string_list": FieldType.LIST,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,77 +124,3 @@ def with_statistics(layout: Layout, stats: Mapping[str, Any]) -> Layout:
         raise InvalidRequest(message, adapter=NAME, operation="describe")
     metric = next((str(item["metric"]) for item in layout.fields.values() if item.get("metric")), "")
     return replace(layout, dense=_dense(DENSE, int(dimension), metric or str(stats.get("metric", ""))))
-
-
-def settings_of(layout: Layout) -> tuple[Setting, ...]:
-    """What must be named where a copy does not get it."""
-    found: list[Setting] = []
-
-    def add(name: str, weight: Weight, detail: str) -> None:
-        found.append(Setting(name=name, weight=weight, detail=detail))
-
-    given = layout.settings
-    deployment: Mapping[str, Json] = given["deployment"]
-    if deployment.get("deployment_type") == "byoc":
-        place = deployment["environment"]
-        add("byoc", Weight.SAFETY, f"the index runs in an environment of its owner's ({place}), the copy does not")
-    if given.get("cmek_id"):
-        add("cmek", Weight.SAFETY, "the index is encrypted with a key of its owner's, the copy is not")
-    if given["deletion_protection"] == "enabled":
-        add("deletion-protection", Weight.SAFETY, "the index is protected from deletion, the copy is not")
-    if given["read_capacity"].get("mode") == "Dedicated":
-        nodes = given["read_capacity"].get("dedicated") or {}
-        kind, manual = nodes.get("node_type", "?"), nodes.get("manual") or {}
-        size = f", {counted(manual['shards'])} shards with {manual['replicas']} replicas" if manual else ""
-        add("read-capacity", Weight.SETTING, f"reads are served by nodes of the index's own ({kind}{size})")
-    if given["tags"]:
-        add("tags", Weight.SETTING, f"the index has tags: {', '.join(sorted(given['tags']))}")
-    listed = sorted(name for name, config in layout.fields.items() if config.get("filterable"))
-    if listed and layout.kind == "vector":
-        detail = (
-            f"only these metadata fields are indexed: {', '.join(listed)}; the copy indexes all (Pinecone makes no "
-            "index with such a list any more) or none"
-        )
-        add("filterable", Weight.BEHAVIOUR, detail)
-    if layout.embedded:
-        fields = ", ".join(sorted(layout.embedded))
-        add("embedding", Weight.BEHAVIOUR, f"Pinecone makes vectors from text ({fields}) itself; the copy does not")
-    for field, config in sorted(layout.fields.items()):
-        if config.get("store_text") is False:
-            detail = f"the text of the field {field!r} is not stored in Pinecone (store_text: false): it cannot be read"
-            add(f"text:{field}", Weight.RECORDS, detail)
-    return tuple(found)
-
-
-def schema_of(layout: Layout, name: str, note: Mapping[str, Json] | None) -> CollectionSchema:
-    """The schema in neutral words. Vectors that the service makes inside a document index are `computed`."""
-    return CollectionSchema(
-        name=name,
-        id_kinds=frozenset({IdKind.STRING}),
-        vectors=layout.vectors,
-        fields=tuple(_metadata(layout)),
-        extras={NAME: dict(layout.settings)},
-        note=note,
-        computed=tuple(sorted(layout.embedded)) if layout.documents else (),
-        settings=settings_of(layout),
-    )
-
-
-def _metadata(layout: Layout) -> list[MetadataField]:
-    """Fields that the index knows by name; undeclared metadata is indexed as well, but listed nowhere."""
-    found: list[MetadataField] = []
-    for name, config in layout.fields.items():
-        kind = config.get("type")
-        if kind is None:
-            found.append(MetadataField(name=name, type=FieldType.STRING, indexed=bool(config.get("filterable"))))
-        elif kind in _TYPES:
-            text = config.get("full_text_search") is not None
-            found.append(
-                MetadataField(
-                    name=name,
-                    type=FieldType.TEXT if text else _TYPES[kind],
-                    element=FieldType.STRING if kind == "string_list" else None,
-                    indexed=text or bool(config.get("filterable")),
-                )
-            )
-    return found

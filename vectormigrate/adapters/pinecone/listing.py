@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 
 from vectormigrate.adapter import Listing
+from vectormigrate.adapters.pinecone.client_control import Control
 from vectormigrate.adapters.pinecone.config import PineconeConfig
-from vectormigrate.adapters.pinecone.control import Control
 
 
 async def listed(config: PineconeConfig, key: str) -> Listing:

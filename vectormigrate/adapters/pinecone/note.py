@@ -13,11 +13,11 @@ import secrets
 import zlib
 from typing import Any
 
+from vectormigrate.adapters.pinecone.calls import Raw, fetch, listed_count
 from vectormigrate.adapters.pinecone.capabilities import NOTE_NAMESPACE
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.freshness import again, delete_ids, fresh_poll
 from vectormigrate.adapters.pinecone.layout import Layout
-from vectormigrate.adapters.pinecone.reading import Raw, fetch, listed_count
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path, segment
 from vectormigrate.errors import InvalidRequest, Unavailable
 from vectormigrate.model.schema import Json

@@ -10,10 +10,7 @@ import anyio
 
 from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapter.concurrency import gather
-from vectormigrate.adapters.pinecone.decode import batch_of
-from vectormigrate.adapters.pinecone.encode import legal_id
-from vectormigrate.adapters.pinecone.freshness import settle
-from vectormigrate.adapters.pinecone.reading import (
+from vectormigrate.adapters.pinecone.calls import (
     FETCHES,
     fetch,
     list_ids,
@@ -21,6 +18,9 @@ from vectormigrate.adapters.pinecone.reading import (
     listed_count,
     stats_counts,
 )
+from vectormigrate.adapters.pinecone.decode import batch_of
+from vectormigrate.adapters.pinecone.encode import legal_id
+from vectormigrate.adapters.pinecone.freshness import settle
 from vectormigrate.adapters.pinecone.search import search
 from vectormigrate.adapters.pinecone.session import Session
 from vectormigrate.model.batch import RecordBatch

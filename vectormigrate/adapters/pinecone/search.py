@@ -8,11 +8,11 @@ import numpy as np
 
 from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapter.concurrency import gather
+from vectormigrate.adapters.pinecone.calls import FETCHES
 from vectormigrate.adapters.pinecone.encode import components, sparse_json
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.freshness import clause
 from vectormigrate.adapters.pinecone.layout import Layout
-from vectormigrate.adapters.pinecone.reading import FETCHES
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import VectorField

@@ -14,8 +14,8 @@ from vectormigrate.adapters.pinecone.capabilities import (
     narrowed,
 )
 from vectormigrate.adapters.pinecone.client import Client, Reply, base_url
+from vectormigrate.adapters.pinecone.client_control import Control
 from vectormigrate.adapters.pinecone.config import PineconeConfig
-from vectormigrate.adapters.pinecone.control import Control
 from vectormigrate.adapters.pinecone.errors import NAME, HttpError
 from vectormigrate.adapters.pinecone.layout import PROTECT_TAG, Layout, layout_of, with_statistics
 from vectormigrate.errors import CollectionNotFound

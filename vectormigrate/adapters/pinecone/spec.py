@@ -65,7 +65,7 @@ class PineconeSpec:
         _require(self.name)
         from vectormigrate.adapters.pinecone.adapter import PineconeIndex
         from vectormigrate.adapters.pinecone.client import Client
-        from vectormigrate.adapters.pinecone.control import Control
+        from vectormigrate.adapters.pinecone.client_control import Control
         from vectormigrate.adapters.pinecone.session import Session
 
         key = _key(config)

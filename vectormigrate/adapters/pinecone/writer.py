@@ -9,6 +9,7 @@ import orjson
 
 from vectormigrate.adapter import IndexReport, Reject, unreported
 from vectormigrate.adapter.concurrency import gather
+from vectormigrate.adapters.pinecone.calls import FETCHES
 from vectormigrate.adapters.pinecone.capabilities import MAX_RECORDS
 from vectormigrate.adapters.pinecone.ddl import creation, protected
 from vectormigrate.adapters.pinecone.encode import encode, legal_id, requests
@@ -17,7 +18,6 @@ from vectormigrate.adapters.pinecone.freshness import barrier, delete_ids, settl
 from vectormigrate.adapters.pinecone.layout import PROTECT_TAG, Layout
 from vectormigrate.adapters.pinecone.note import write_note
 from vectormigrate.adapters.pinecone.reader import Reader
-from vectormigrate.adapters.pinecone.reading import FETCHES
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, documents_path
 from vectormigrate.errors import AlreadyExists, InvalidRequest, Unavailable
 from vectormigrate.figures import counted

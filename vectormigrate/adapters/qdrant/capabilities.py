@@ -18,10 +18,9 @@ from vectormigrate.adapter import (
     WriteCapabilities,
 )
 from vectormigrate.adapter.json_floats import EXACT_FIELD
-from vectormigrate.adapter.qdrant_indexes import OFFER, TURBO_OFFER
-from vectormigrate.adapter.qdrant_settings import KNOWN, carried
 from vectormigrate.adapters.qdrant.config import MAX_DIM, NAMESPACE_FIELD
-from vectormigrate.adapters.qdrant.settings import SHARD_KEYS, TENANT_FIELD
+from vectormigrate.adapters.qdrant.indexes import OFFER, TURBO_OFFER
+from vectormigrate.adapters.qdrant.settings import KNOWN, SHARD_KEYS, TENANT_FIELD, carried
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import DType, Metric, VectorKind, Weight
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vectormigrate.adapter.qdrant_indexes import GRAPH, graph, quantization_config
-from vectormigrate.adapter.qdrant_settings import SINCE, TURBO
 from vectormigrate.adapters.qdrant.capabilities import Server
 from vectormigrate.adapters.qdrant.config import MAX_DIM, QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME
+from vectormigrate.adapters.qdrant.indexes import GRAPH, graph, quantization_config
 from vectormigrate.adapters.qdrant.layout import FIELD, METRICS, NOTE_KEY, SHAPE_KEY, ShardKey
 from vectormigrate.adapters.qdrant.schema import EXTRAS, SPARSE_INDEX, set_values
+from vectormigrate.adapters.qdrant.settings import SINCE, TURBO
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import CollectionSchema, DType, FieldType, VectorField, VectorKind
 

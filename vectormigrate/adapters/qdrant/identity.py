@@ -14,12 +14,12 @@ import grpc
 
 from vectormigrate.adapter.one_server import Differs, Interfaces
 from vectormigrate.adapter.vendor_errors import grpc_code
-from vectormigrate.adapters.qdrant.channel import Channels
+from vectormigrate.adapters.qdrant.client_grpc import Channels
+from vectormigrate.adapters.qdrant.client_rest import Rest, segment
 from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError
 from vectormigrate.adapters.qdrant.layout import OWN_KEYS, own_texts
 from vectormigrate.adapters.qdrant.proto import coll
-from vectormigrate.adapters.qdrant.rest import Rest, segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vectormigrate.adapter.qdrant_indexes import neutral_index
 from vectormigrate.adapters.qdrant.config import NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant.indexes import neutral_index
 from vectormigrate.model.schema import DType, Metric, VectorField, VectorKind
 
 NOTE_KEY = "_vm_note"

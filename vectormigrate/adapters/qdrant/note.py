@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
+from vectormigrate.adapters.qdrant.client_rest import Rest, segment
 from vectormigrate.adapters.qdrant.errors import HttpError
 from vectormigrate.adapters.qdrant.layout import OWN_KEYS
-from vectormigrate.adapters.qdrant.rest import Rest, segment
 
 RESERVED = "_vm_notes"
 """The collection for servers before 1.16."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapter.json_floats import EXACT_FIELD, restore
+from vectormigrate.adapters.qdrant.calls import Records
 from vectormigrate.adapters.qdrant.errors import NAME
 from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.ids import holds_id, order
@@ -16,7 +17,6 @@ from vectormigrate.adapters.qdrant.layout import Layout
 from vectormigrate.adapters.qdrant.partitions import after as place_after
 from vectormigrate.adapters.qdrant.partitions import cut
 from vectormigrate.adapters.qdrant.session import Session, namespace_of
-from vectormigrate.adapters.qdrant.transport import Records
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.figures import counted
 from vectormigrate.model.batch import Metadata, RecordBatch, VectorColumn

@@ -8,17 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.adapters.qdrant import channel, rest
+from vectormigrate.adapters.qdrant import client_grpc, client_rest
+from vectormigrate.adapters.qdrant.calls import Transport
+from vectormigrate.adapters.qdrant.calls_rest import RestPoints
 from vectormigrate.adapters.qdrant.capabilities import OLDEST, Server, narrowed, parse_version
+from vectormigrate.adapters.qdrant.client_rest import Rest, segment
 from vectormigrate.adapters.qdrant.config import DEFAULT_SHARD, NAMESPACE_FIELD, QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError
 from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.identity import Identity
 from vectormigrate.adapters.qdrant.layout import Layout, ShardKey, read_layout
 from vectormigrate.adapters.qdrant.note import MetadataNotes, Notes, ReservedNotes
-from vectormigrate.adapters.qdrant.rest import Rest, segment
-from vectormigrate.adapters.qdrant.rest_points import RestPoints
-from vectormigrate.adapters.qdrant.transport import Transport
 from vectormigrate.errors import InvalidRequest, Unavailable
 from vectormigrate.figures import counted
 
@@ -170,15 +170,15 @@ async def greeted(client: Rest, config: QdrantConfig) -> str:
 async def opened(config: QdrantConfig) -> AsyncGenerator[Session, None]:
     """A session whose server has answered and let us in. Raises Unavailable, AuthFailed, and InvalidRequest when it is
     no Qdrant or too old a one, TerminalError when gRPC leads to another server."""
-    async with rest.connected(config) as client:
+    async with client_rest.connected(config) as client:
         text = await greeted(client, config)
         version = parse_version(text)
         over_rest = RestPoints(client, config)
         if not config.prefer_grpc:
             yield await _checked(Session(config, client, text, over_rest, None))
             return
-        async with channel.connected(config) as channels:
-            from vectormigrate.adapters.qdrant.grpc_points import GrpcPoints
+        async with client_grpc.connected(config) as channels:
+            from vectormigrate.adapters.qdrant.calls_grpc import GrpcPoints
 
             if channels is None:
                 yield await _checked(Session(config, client, text, over_rest, None))

@@ -13,7 +13,8 @@ from vectormigrate.adapter import IndexReport, Reject, unreported
 from vectormigrate.adapter.json_floats import protect
 from vectormigrate.adapter.polling import Poll
 from vectormigrate.adapter.record_checks import check_columns
-from vectormigrate.adapters.qdrant import bulk, checks
+from vectormigrate.adapters.qdrant import bulk, rejects
+from vectormigrate.adapters.qdrant.client_rest import segment
 from vectormigrate.adapters.qdrant.config import DEFAULT_SHARD
 from vectormigrate.adapters.qdrant.ddl import Creation, creation
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError
@@ -22,7 +23,6 @@ from vectormigrate.adapters.qdrant.ids import holds_id
 from vectormigrate.adapters.qdrant.layout import NOTE_KEY, RESTORE_KEY, Layout, ShardKey
 from vectormigrate.adapters.qdrant.note import RESERVED
 from vectormigrate.adapters.qdrant.reader import Reader
-from vectormigrate.adapters.qdrant.rest import segment
 from vectormigrate.adapters.qdrant.session import shard_of
 from vectormigrate.errors import AlreadyExists, InvalidRequest, TerminalError, TimedOut
 from vectormigrate.figures import duration
@@ -98,7 +98,7 @@ class Writer(Reader):
         """Write whole records."""
         layout = await self._session.layout()
         check_columns(batch, layout.vector, NAME)
-        refused = checks.rejects(batch, layout)
+        refused = rejects.rejects(batch, layout)
         rows = [row for row in {item: row for row, item in enumerate(batch.ids)}.values() if row not in refused]
         if rows:
             layout, where = await self._place(layout, batch.namespace)

@@ -24,6 +24,9 @@ SERVICE = "/weaviate.v1.Weaviate/"
 
 R = TypeVar("R")
 
+AT_ONCE = 8
+"""Calls that one verb makes at the same time."""
+
 
 class Client:
     """`rest` and `call`; both raise Unavailable when the client is closed."""

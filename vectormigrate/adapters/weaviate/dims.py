@@ -11,8 +11,8 @@ import numpy as np
 
 from vectormigrate.adapters.weaviate.decode import id_of
 from vectormigrate.adapters.weaviate.layout import Layout, Vector
-from vectormigrate.adapters.weaviate.near import near_request
 from vectormigrate.adapters.weaviate.proto import search
+from vectormigrate.adapters.weaviate.search import near_request
 from vectormigrate.adapters.weaviate.session import HOT, Session
 from vectormigrate.model.schema import VectorKind
 

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from urllib.parse import quote
 from uuid import UUID
 
+from vectormigrate.adapter.concurrency import gather
 from vectormigrate.adapters.weaviate.beacons import START, links_of
-from vectormigrate.adapters.weaviate.client import class_path
-from vectormigrate.adapters.weaviate.concurrency import together
+from vectormigrate.adapters.weaviate.client import AT_ONCE, class_path
 from vectormigrate.adapters.weaviate.config import Dangling
 from vectormigrate.adapters.weaviate.decode import rest_values
 from vectormigrate.adapters.weaviate.errors import NAME, RestError, TextError
@@ -67,12 +67,12 @@ class References:
         ids = [item for item in batch.ids if isinstance(item, UUID)]
         missing = [item for item in ids if item not in found]
 
-        async def look(number: int) -> None:
-            one = await self._one(layout, missing[number], batch.namespace)
+        async def look(item: UUID) -> None:
+            one = await self._one(layout, item, batch.namespace)
             if one is not None:
                 found.update(one)
 
-        await together(look, len(missing))
+        await gather([lambda item=item: look(item) for item in missing], AT_ONCE)
         waiting = await self._waiting(layout, batch.namespace, ids)
         rows: list[int] = []
         metadata: list[Metadata] = []
@@ -155,14 +155,13 @@ class References:
         done: list[UUID] = []
         left: list[Waiting] = []
 
-        async def one(number: int) -> None:
-            item = page[number]
+        async def one(item: Waiting) -> None:
             if await self._place(layout, item):
                 done.append(item.id)
             else:
                 left.append(item)
 
-        await together(one, len(page))
+        await gather([lambda item=item: one(item) for item in page], AT_ONCE)
         await self.pending.remove(done)
         return left
 

@@ -14,12 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from vectormigrate.adapter import child_process
-from vectormigrate.adapters.qdrant_edge import wire
-from vectormigrate.adapters.qdrant_edge.catalogue import Entry
-from vectormigrate.adapters.qdrant_edge.errors import LOCKED, classify_text
+from vectormigrate.adapters.qdrant.edge import frames
+from vectormigrate.adapters.qdrant.edge.catalogue import Entry
+from vectormigrate.adapters.qdrant.edge.errors import LOCKED, classify_text
 from vectormigrate.errors import AdapterError, AlreadyExists, CollectionNotFound, Unavailable
 
-WORKER = "vectormigrate.adapters.qdrant_edge.worker"
+WORKER = "vectormigrate.adapters.qdrant.edge.embedded_child"
 
 
 class Shared:
@@ -40,7 +40,7 @@ class Shared:
             if self.entry.exists():
                 self._load()
 
-    def exchange(self, head: wire.Head, buffers: Sequence[wire.Buffer] = ()) -> tuple[wire.Head, list[bytearray]]:
+    def exchange(self, head: frames.Head, buffers: Sequence[frames.Buffer] = ()) -> tuple[frames.Head, list[bytearray]]:
         """One request to the loaded shard. Raises CollectionNotFound, Unavailable or what the engine's error means."""
         with self._lock:
             if not self._loaded:
@@ -53,7 +53,7 @@ class Shared:
                 self._load()
             return self._ask(head, buffers)
 
-    def create(self, config: wire.Head, indexes: Sequence[wire.Head], description: wire.Head) -> None:
+    def create(self, config: frames.Head, indexes: Sequence[frames.Head], description: frames.Head) -> None:
         """Make the collection. Raises AlreadyExists."""
         with self._lock, self.entry.creating():
             if self.entry.exists():
@@ -118,11 +118,11 @@ class Shared:
                 self._loaded = True
                 return
 
-    def _ask(self, head: wire.Head, buffers: Sequence[wire.Buffer] = ()) -> tuple[wire.Head, list[bytearray]]:
+    def _ask(self, head: frames.Head, buffers: Sequence[frames.Buffer] = ()) -> tuple[frames.Head, list[bytearray]]:
         sock = self._start()
         try:
-            wire.send(sock, head, buffers)
-            answer, parts = wire.receive(sock)
+            frames.send(sock, head, buffers)
+            answer, parts = frames.receive(sock)
         except (OSError, EOFError) as error:
             self._stop()
             raise Unavailable(

@@ -11,10 +11,15 @@ from anyio.to_thread import run_sync
 
 from vectormigrate.adapter import Capabilities, Hits, IndexReport, Queries, Reject, unreported
 from vectormigrate.adapter.record_checks import check_columns
-from vectormigrate.adapters.qdrant_edge import codec
-from vectormigrate.adapters.qdrant_edge import schema as shape
-from vectormigrate.adapters.qdrant_edge.config import AUTO_OPTIMIZE_RECORDS, CAPABILITIES, QdrantEdgeConfig
-from vectormigrate.adapters.qdrant_edge.engine import Shared
+from vectormigrate.adapters.qdrant.edge import frames
+from vectormigrate.adapters.qdrant.edge import schema as shape
+from vectormigrate.adapters.qdrant.edge.capabilities import CAPABILITIES
+from vectormigrate.adapters.qdrant.edge.config import AUTO_OPTIMIZE_RECORDS, QdrantEdgeConfig
+from vectormigrate.adapters.qdrant.edge.decode import decode
+from vectormigrate.adapters.qdrant.edge.embedded import Shared
+from vectormigrate.adapters.qdrant.edge.encode import encode, encode_queries, field_heads
+from vectormigrate.adapters.qdrant.edge.ids import holds_id, next_id, record_id, wire_id
+from vectormigrate.adapters.qdrant.edge.rejects import rejects
 from vectormigrate.errors import CollectionNotFound, InvalidRequest, Unavailable
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key, parse_id_key
@@ -139,7 +144,7 @@ class EdgeCollection:
         if parts > 1:
             ids = self._shared.exchange({"op": "sample", "namespace": namespace, "rows": rows})[0]["ids"]
         parts = max(1, min(parts, len(ids)))
-        cuts = [id_key(codec.record_id(ids[len(ids) * part // parts])) for part in range(1, parts)]
+        cuts = [id_key(record_id(ids[len(ids) * part // parts])) for part in range(1, parts)]
         bounds = [None, *cuts, None]
         return [
             Partition(
@@ -155,22 +160,22 @@ class EdgeCollection:
         self, partition: Partition, after: Cursor | None = None, *, vectors: bool = True, page_rows: int = 1000
     ) -> AsyncGenerator[Page, None]:
         fields = await self._blocking("scan", lambda: self._fields("scan", vectors))
-        first, end = (None if key is None else codec.wire_id(parse_id_key(key)) for key in partition.bounds)
+        first, end = (None if key is None else wire_id(parse_id_key(key)) for key in partition.bounds)
         last = None if after is None else parse_id_key(after)
         while True:
             offset: int | str | None = first
             if last is not None:
-                following = codec.next_id(last)
+                following = next_id(last)
                 if following is None:
                     return
-                offset = codec.wire_id(following)
+                offset = wire_id(following)
             request = {
                 "op": "scroll",
                 "namespace": partition.namespace,
                 "offset": offset,
                 "end": end,
                 "limit": page_rows,
-                "fields": codec.field_heads(fields),
+                "fields": field_heads(fields),
             }
             batch = await self._blocking("scan", lambda request=request: self._read(request, fields))
             if not batch.ids:
@@ -180,14 +185,14 @@ class EdgeCollection:
             if len(batch) < page_rows and end is not None:
                 return
 
-    def _read(self, request: codec.wire.Head, fields: Sequence[VectorField]) -> RecordBatch:
+    def _read(self, request: frames.Head, fields: Sequence[VectorField]) -> RecordBatch:
         head, buffers = self._shared.exchange(request)
-        return codec.decode(head, buffers, request["namespace"], fields)
+        return decode(head, buffers, request["namespace"], fields)
 
     async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
-        known = [codec.wire_id(item) for item in dict.fromkeys(ids) if codec.holds_id(item)]
+        known = [wire_id(item) for item in dict.fromkeys(ids) if holds_id(item)]
         fields = await self._blocking("fetch", lambda: self._fields("fetch", vectors))
-        heads = codec.field_heads(fields)
+        heads = field_heads(fields)
         batches: list[RecordBatch] = []
         for start in range(0, max(1, len(known)), FETCH_IDS):
             part = known[start : start + FETCH_IDS]
@@ -199,11 +204,11 @@ class EdgeCollection:
         item = (await self.describe()).vector(vector)
         if item is None:
             raise InvalidRequest(f"no vector field {vector!r}", adapter="qdrant_edge", operation="search")
-        count, buffers = codec.encode_queries(queries)
-        field = codec.field_heads([item])[0]
+        count, buffers = encode_queries(queries)
+        field = field_heads([item])[0]
         request = {"op": "search", "namespace": namespace, "field": field, "k": k, "count": count}
         answer, _ = await self._blocking("search", lambda: self._shared.exchange(request, buffers))
-        return [Hits([codec.record_id(item) for item in ids], scores) for ids, scores in answer["hits"]]
+        return [Hits([record_id(item) for item in ids], scores) for ids, scores in answer["hits"]]
 
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         return await self._blocking("upsert", lambda: self._upsert(batch))
@@ -211,15 +216,15 @@ class EdgeCollection:
     def _upsert(self, batch: RecordBatch) -> list[Reject]:
         fields = self._schema("upsert")
         check_columns(batch, fields.vector, "qdrant_edge")
-        refused = codec.rejects(batch, fields)
+        refused = rejects(batch, fields)
         good = batch
         if refused:
             good = batch.take([row for row in range(len(batch)) if row not in refused])
         if len(good):
-            self._shared.exchange(*codec.encode(good, fields))
+            self._shared.exchange(*encode(good, fields))
         return list(refused.values())
 
     async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:
-        known = [codec.wire_id(item) for item in ids if codec.holds_id(item)]
+        known = [wire_id(item) for item in ids if holds_id(item)]
         request = {"op": "delete", "namespace": namespace, "ids": known}
         await self._blocking("delete", lambda: self._shared.exchange(request))

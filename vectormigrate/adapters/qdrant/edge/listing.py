@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vectormigrate.adapter import Listing
-from vectormigrate.adapters.qdrant_edge.catalogue import names
+from vectormigrate.adapters.qdrant.edge.catalogue import names
 
 
 def listed(root: Path) -> Listing:

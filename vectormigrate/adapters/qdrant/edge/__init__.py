@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vectormigrate.adapters.qdrant_edge.spec import CAPABILITIES, SPEC, QdrantEdgeConfig
+    from vectormigrate.adapters.qdrant.edge.spec import CAPABILITIES, SPEC, QdrantEdgeConfig
 
 __all__ = ["CAPABILITIES", "SPEC", "QdrantEdgeConfig"]
 
@@ -16,6 +16,6 @@ __all__ = ["CAPABILITIES", "SPEC", "QdrantEdgeConfig"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from vectormigrate.adapters.qdrant_edge import spec
+    from vectormigrate.adapters.qdrant.edge import spec
 
     return getattr(spec, name)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vectormigrate.adapter.qdrant_indexes import GRAPH, graph, neutral_index, quantization_config
-from vectormigrate.adapter.qdrant_settings import settings_of
-from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES
+from vectormigrate.adapters.qdrant.edge.capabilities import CAPABILITIES
+from vectormigrate.adapters.qdrant.indexes import GRAPH, graph, neutral_index, quantization_config
+from vectormigrate.adapters.qdrant.settings import settings_in
 from vectormigrate.errors import InvalidRequest
 from vectormigrate.model.schema import (
     CollectionSchema,
@@ -174,7 +174,7 @@ def read_schema(name: str, description: Mapping[str, Any], config: Mapping[str, 
         vectors=tuple(vectors[key] for key in description["vectors"]),
         fields=fields,
         extras={EXTRAS: kept},
-        settings=tuple(settings_of(kept)),
+        settings=tuple(settings_in(kept)),
         note=description["note"],
     )
 

@@ -1,4 +1,4 @@
-"""The child process: holds one shard and answers frames (wire.py) from the parent's socket.
+"""The child process: holds one shard and answers frames (frames.py) from the parent's socket.
 
 Started as `python -m … FD`. The engine keeps the interpreter lock during its calls, hence a process of its own. On the
 wire ids are numbers or UUID text, payloads JSON, vectors raw numbers.
@@ -17,11 +17,11 @@ import orjson
 import qdrant_edge as edge
 
 from vectormigrate.adapter import child_process
-from vectormigrate.adapters.qdrant_edge import points, wire
-from vectormigrate.adapters.qdrant_edge.params import edge_config, index_params
-from vectormigrate.adapters.qdrant_edge.wire import NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant.edge import child_points, frames
+from vectormigrate.adapters.qdrant.edge.child_params import edge_config, index_params
+from vectormigrate.adapters.qdrant.edge.frames import NAMESPACE_FIELD
 
-Answer = tuple[dict[str, Any], list[wire.Buffer]]
+Answer = tuple[dict[str, Any], list[frames.Buffer]]
 
 UPSERT_ROWS = 500
 """Points per engine call: larger calls are slower (measured 68 000/s at 500, 55 000/s at 2000)."""
@@ -37,13 +37,13 @@ class Worker:
         self._shard: Any = None
         self._divided = False
 
-    def open(self, head: wire.Head, _: list[bytearray]) -> Answer:
+    def open(self, head: frames.Head, _: list[bytearray]) -> Answer:
         self._close()
         self._shard = edge.EdgeShard.load(head["path"])
         self._divided = NAMESPACE_FIELD in self._shard.info().payload_schema
         return {}, []
 
-    def create(self, head: wire.Head, _: list[bytearray]) -> Answer:
+    def create(self, head: frames.Head, _: list[bytearray]) -> Answer:
         self._close()
         self._shard = edge.EdgeShard.create(head["path"], edge_config(head["config"]))
         self._divided = False
@@ -53,7 +53,7 @@ class Worker:
         self._shard.flush()
         return {}, []
 
-    def close(self, _head: wire.Head, _: list[bytearray]) -> Answer:
+    def close(self, _head: frames.Head, _: list[bytearray]) -> Answer:
         self._close()
         return {}, []
 
@@ -62,23 +62,23 @@ class Worker:
             self._shard.close()
             self._shard = None
 
-    def upsert(self, head: wire.Head, buffers: list[bytearray]) -> Answer:
+    def upsert(self, head: frames.Head, buffers: list[bytearray]) -> Answer:
         if head["namespace"] and not self._divided:
             index = edge.KeywordIndexParams(is_tenant=True)
             self._shard.update(edge.UpdateOperation.create_field_index(NAMESPACE_FIELD, index))
             self._divided = True
-        rows = points.build(head, buffers)
+        rows = child_points.build(head, buffers)
         for start in range(0, len(rows), UPSERT_ROWS):
             self._shard.update(edge.UpdateOperation.upsert_points(rows[start : start + UPSERT_ROWS]))
         return {}, []
 
-    def scroll(self, head: wire.Head, _: list[bytearray]) -> Answer:
+    def scroll(self, head: frames.Head, _: list[bytearray]) -> Answer:
         """`[after offset, end)` of one namespace, at most `limit` records."""
         filter_, nothing = self._in_namespace(head["namespace"])
         if nothing:
-            return points.pack([], head["fields"])
+            return child_points.pack([], head["fields"])
         request = edge.ScrollRequest(
-            offset=points.native_id(head["offset"]),
+            offset=child_points.native_id(head["offset"]),
             limit=head["limit"],
             filter=filter_,
             with_payload=True,
@@ -87,26 +87,26 @@ class Worker:
         records, _next = self._shard.scroll(request)
         end = head["end"]
         if end is not None and records:
-            bound = points.order(points.native_id(end))
-            if points.order(records[-1].id) >= bound:
-                records = [record for record in records if points.order(record.id) < bound]
-        return points.pack(records, head["fields"])
+            bound = child_points.order(child_points.native_id(end))
+            if child_points.order(records[-1].id) >= bound:
+                records = [record for record in records if child_points.order(record.id) < bound]
+        return child_points.pack(records, head["fields"])
 
-    def fetch(self, head: wire.Head, _: list[bytearray]) -> Answer:
-        ids = [points.native_id(item) for item in head["ids"]]
+    def fetch(self, head: frames.Head, _: list[bytearray]) -> Answer:
+        ids = [child_points.native_id(item) for item in head["ids"]]
         found = self._shard.retrieve(ids, True, bool(head["fields"]))
         if self._divided or head["namespace"]:
             wanted = head["namespace"] or None
             found = [record for record in found if record.payload.get(NAMESPACE_FIELD) == wanted]
-        return points.pack(found, head["fields"])
+        return child_points.pack(found, head["fields"])
 
-    def count(self, head: wire.Head, _: list[bytearray]) -> Answer:
+    def count(self, head: frames.Head, _: list[bytearray]) -> Answer:
         if head["namespace"] is None:
             return {"count": self._shard.count(edge.CountRequest(exact=True))}, []
         filter_, nothing = self._in_namespace(head["namespace"])
         return {"count": 0 if nothing else self._shard.count(edge.CountRequest(exact=True, filter=filter_))}, []
 
-    def namespaces(self, _head: wire.Head, _: list[bytearray]) -> Answer:
+    def namespaces(self, _head: frames.Head, _: list[bytearray]) -> Answer:
         """Records per namespace, the default one under ""."""
         total = self._shard.count(edge.CountRequest(exact=True))
         if not self._divided:
@@ -116,7 +116,7 @@ class Worker:
         counts[""] = total - sum(counts.values())
         return {"counts": counts}, []
 
-    def sample(self, head: wire.Head, _: list[bytearray]) -> Answer:
+    def sample(self, head: frames.Head, _: list[bytearray]) -> Answer:
         """Ids of a namespace in order: all of them, or a share that depends only on the ids (the engine's slices)."""
         filter_, nothing = self._in_namespace(head["namespace"])
         if nothing:
@@ -131,13 +131,13 @@ class Worker:
         while True:
             request = edge.ScrollRequest(offset=offset, limit=SCROLL_IDS, filter=filter_, with_payload=False)
             records, offset = self._shard.scroll(request)
-            ids.extend(points.wire_id(record.id) for record in records)
+            ids.extend(child_points.wire_id(record.id) for record in records)
             if offset is None:
                 return {"ids": ids}, []
 
-    def search(self, head: wire.Head, buffers: list[bytearray]) -> Answer:
+    def search(self, head: frames.Head, buffers: list[bytearray]) -> Answer:
         filter_, nothing = self._in_namespace(head["namespace"])
-        queries = points.queries(head, buffers)
+        queries = child_points.queries(head, buffers)
         if nothing:
             return {"hits": [[[], []] for _query in queries]}, []
         requests = [
@@ -151,11 +151,11 @@ class Worker:
             for query in queries
         ]
         answers = self._shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
-        hits = [[[points.wire_id(hit.id) for hit in one], [hit.score for hit in one]] for one in answers]
+        hits = [[[child_points.wire_id(hit.id) for hit in one], [hit.score for hit in one]] for one in answers]
         return {"hits": hits}, []
 
-    def delete(self, head: wire.Head, _: list[bytearray]) -> Answer:
-        ids = [points.native_id(item) for item in head["ids"]]
+    def delete(self, head: frames.Head, _: list[bytearray]) -> Answer:
+        ids = [child_points.native_id(item) for item in head["ids"]]
         filter_, nothing = self._in_namespace(head["namespace"])
         if nothing:
             return {}, []
@@ -166,11 +166,11 @@ class Worker:
             self._shard.update(edge.UpdateOperation.delete_points_by_filter(both))
         return {}, []
 
-    def flush(self, _head: wire.Head, _: list[bytearray]) -> Answer:
+    def flush(self, _head: frames.Head, _: list[bytearray]) -> Answer:
         self._shard.flush()
         return {"count": self._shard.count(edge.CountRequest(exact=True))}, []
 
-    def optimize(self, _head: wire.Head, _: list[bytearray]) -> Answer:
+    def optimize(self, _head: frames.Head, _: list[bytearray]) -> Answer:
         changed = self._shard.optimize()
         self._shard.flush()
         return {"changed": changed}, []
@@ -193,18 +193,18 @@ def main(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as sock:
         while True:
             try:
-                head, buffers = wire.receive(sock)
+                head, buffers = frames.receive(sock)
             except EOFError:
                 return
-            operation: Callable[[wire.Head, list[bytearray]], Answer] = getattr(worker, head["op"])
+            operation: Callable[[frames.Head, list[bytearray]], Answer] = getattr(worker, head["op"])
             try:
                 answer, parts = operation(head, buffers)
             except BaseException as error:  # the engine's panics are not Exceptions
                 answer, parts = {"error": str(error) or repr(error)}, []
             try:
-                wire.send(sock, answer, parts)
+                frames.send(sock, answer, parts)
             except orjson.JSONEncodeError as error:
-                wire.send(sock, {"error": str(error)})
+                frames.send(sock, {"error": str(error)})
 
 
 if __name__ == "__main__":

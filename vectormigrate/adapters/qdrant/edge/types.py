@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vectormigrate.adapter import TypeWord
-from vectormigrate.adapters.qdrant_edge.schema import FIELD_TYPES
+from vectormigrate.adapters.qdrant.edge.schema import FIELD_TYPES
 from vectormigrate.model.schema import FieldType, VectorKind
 
 TYPE_WORDS: Mapping[str, TypeWord] = {

@@ -16,8 +16,8 @@ from uuid import UUID
 import orjson
 import qdrant_edge as edge
 
-from vectormigrate.adapters.qdrant_edge import wire
-from vectormigrate.adapters.qdrant_edge.wire import NAMESPACE_FIELD
+from vectormigrate.adapters.qdrant.edge import frames
+from vectormigrate.adapters.qdrant.edge.frames import NAMESPACE_FIELD
 
 NativeId = int | UUID
 
@@ -36,7 +36,7 @@ def order(native: NativeId) -> tuple[int, int]:
     return (0, native) if isinstance(native, int) else (1, native.int)
 
 
-def build(head: wire.Head, buffers: list[bytearray]) -> list[Any]:
+def build(head: frames.Head, buffers: list[bytearray]) -> list[Any]:
     """Points of an upsert. Buffers: the payloads as one JSON list, then those of each field (see `_rows`)."""
     ids: list[int | str] = head["ids"]
     payloads: list[dict[str, Any]] = orjson.loads(buffers[0])
@@ -58,7 +58,7 @@ def build(head: wire.Head, buffers: list[bytearray]) -> list[Any]:
     ]
 
 
-def _rows(field: wire.Head, count: int, buffers: Any) -> list[Any]:
+def _rows(field: frames.Head, count: int, buffers: Any) -> list[Any]:
     """One field's vectors, None where the record has none.
 
     Buffers: validity bytes (empty: all valid); for sparse and multi the offsets (int64); for sparse the indices
@@ -87,7 +87,7 @@ def _cut(data: bytearray, dim: int, count: int) -> list[Any]:
     return [view[start : start + dim] for start in range(0, count * dim, dim)]
 
 
-def pack(records: Sequence[Any], fields: Sequence[wire.Head]) -> tuple[wire.Head, list[wire.Buffer]]:
+def pack(records: Sequence[Any], fields: Sequence[frames.Head]) -> tuple[frames.Head, list[frames.Buffer]]:
     """Ids in the head; payloads as one JSON list (the namespace taken out), then each field's buffers as in `_rows`.
 
     Record by record, because every look at `record.vector` builds its lists again and small ones stay in the cache.
@@ -95,7 +95,7 @@ def pack(records: Sequence[Any], fields: Sequence[wire.Head]) -> tuple[wire.Head
     payloads = [record.payload for record in records]
     for payload in payloads:
         payload.pop(NAMESPACE_FIELD, None)
-    buffers: list[wire.Buffer] = [orjson.dumps(payloads)]
+    buffers: list[frames.Buffer] = [orjson.dumps(payloads)]
     columns = [_Column(field) for field in fields]
     if [field["name"] for field in fields] == [""]:
         add = columns[0].add
@@ -116,7 +116,7 @@ def pack(records: Sequence[Any], fields: Sequence[wire.Head]) -> tuple[wire.Head
 class _Column:
     """Collects one field's vectors; `add` takes the engine's form, None for a missing one."""
 
-    def __init__(self, field: wire.Head) -> None:
+    def __init__(self, field: frames.Head) -> None:
         self.name: str = field["name"]
         self._kind: str = field["kind"]
         self._mask = bytearray()
@@ -146,7 +146,7 @@ class _Column:
         self._parts.extend(array("f", row).tobytes() for row in vector or ())
         self._offsets.append(len(self._parts))
 
-    def buffers(self) -> list[wire.Buffer]:
+    def buffers(self) -> list[frames.Buffer]:
         mask = b"" if all(self._mask) else bytes(self._mask)
         numbers = b"".join(self._parts)
         if self._kind == "dense":
@@ -156,9 +156,9 @@ class _Column:
         return [mask, self._offsets.tobytes(), self._indices.tobytes(), numbers]
 
 
-def queries(head: wire.Head, buffers: list[bytearray]) -> list[Any]:
+def queries(head: frames.Head, buffers: list[bytearray]) -> list[Any]:
     """Search queries: for a sparse field the buffers of `_rows`, else rows of numbers."""
-    field: wire.Head = head["field"]
+    field: frames.Head = head["field"]
     if field["kind"] == "sparse":
         return _rows(field, head["count"], iter(buffers))
     rows = [row.tolist() for row in _cut(buffers[0], field["dim"], head["count"])]

@@ -14,11 +14,12 @@ import anyio
 from anyio.to_thread import run_sync
 
 from vectormigrate.adapter import Listing
-from vectormigrate.adapters.qdrant_edge import engine
-from vectormigrate.adapters.qdrant_edge.adapter import EdgeCollection
-from vectormigrate.adapters.qdrant_edge.config import CAPABILITIES, QdrantEdgeConfig
-from vectormigrate.adapters.qdrant_edge.errors import classify_text
-from vectormigrate.adapters.qdrant_edge.types import TYPE_WORDS
+from vectormigrate.adapters.qdrant.edge import embedded
+from vectormigrate.adapters.qdrant.edge.adapter import EdgeCollection
+from vectormigrate.adapters.qdrant.edge.capabilities import CAPABILITIES
+from vectormigrate.adapters.qdrant.edge.config import QdrantEdgeConfig
+from vectormigrate.adapters.qdrant.edge.errors import classify_text
+from vectormigrate.adapters.qdrant.edge.types import TYPE_WORDS
 from vectormigrate.errors import AdapterError, MissingExtra
 
 __all__ = ["CAPABILITIES", "SPEC", "QdrantEdgeConfig"]
@@ -45,7 +46,7 @@ class QdrantEdgeSpec:
         Raises MissingExtra, and Unavailable when another process keeps it open longer than `lock_wait`.
         """
         _require(self.name)
-        shared = engine.acquire(config.folder(), config.collection, config.lock_wait)
+        shared = embedded.acquire(config.folder(), config.collection, config.lock_wait)
         collection = EdgeCollection(config, shared)
         try:
             await run_sync(shared.open_if_exists)
@@ -53,12 +54,12 @@ class QdrantEdgeSpec:
         finally:
             collection.close()
             with anyio.CancelScope(shield=True):
-                await run_sync(engine.release, shared)
+                await run_sync(embedded.release, shared)
 
     async def list_collections(self, config: QdrantEdgeConfig) -> Listing:
         """The collections of the folder. Raises MissingExtra, InvalidRequest for a folder of something else."""
         _require(self.name)
-        from vectormigrate.adapters.qdrant_edge.listing import listed
+        from vectormigrate.adapters.qdrant.edge.listing import listed
 
         return await run_sync(listed, config.folder())
 

@@ -11,13 +11,13 @@ from google.protobuf.message import DecodeError
 from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapters.qdrant import decode, encode, packing
 from vectormigrate.adapters.qdrant import ids as wire
-from vectormigrate.adapters.qdrant.channel import Channels
-from vectormigrate.adapters.qdrant.checks import fits_grpc
+from vectormigrate.adapters.qdrant.calls import Records, check_status
+from vectormigrate.adapters.qdrant.calls_rest import RestPoints
+from vectormigrate.adapters.qdrant.client_grpc import Channels
 from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.filters import Where
 from vectormigrate.adapters.qdrant.proto import pb
-from vectormigrate.adapters.qdrant.rest_points import RestPoints
-from vectormigrate.adapters.qdrant.transport import Records, check_status
+from vectormigrate.adapters.qdrant.rejects import fits_grpc
 from vectormigrate.model.batch import DenseColumn, Metadata, MultiColumn, RecordBatch, SparseColumn
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import VectorField, VectorKind

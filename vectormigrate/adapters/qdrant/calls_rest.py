@@ -11,10 +11,10 @@ import orjson
 from vectormigrate.adapter import Hits, Queries
 from vectormigrate.adapters.qdrant import ids as wire
 from vectormigrate.adapters.qdrant import rest_json as jsons
+from vectormigrate.adapters.qdrant.calls import Records, check_status
+from vectormigrate.adapters.qdrant.client_rest import JSON_OPTIONS, Rest, segment
 from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.filters import Where
-from vectormigrate.adapters.qdrant.rest import JSON_OPTIONS, Rest, segment
-from vectormigrate.adapters.qdrant.transport import Records, check_status
 from vectormigrate.model.batch import Metadata, RecordBatch
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.schema import VectorField, VectorKind
