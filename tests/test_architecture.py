@@ -11,12 +11,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
 
+from vectormigrate import registry
 from vectormigrate.adapter import Capabilities, Source, Target
 from vectormigrate.mapping.limits import STORED
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vectormigrate"
-DATABASES = ("milvus", "qdrant", "weaviate", "pinecone")
+DATABASES = registry.offered()
 TOP_LEVEL = {"pyproject.toml", "vectormigrate", "tests", "examples", "README.md", "LICENSE"}
 ROOMS = {
     *("__init__.py", "__main__.py", "py.typed", "errors.py", "figures.py", "registry.py"),
@@ -142,6 +143,11 @@ def test_encoding_reads_of_the_capabilities_only_what_a_plan_keeps() -> None:
     }
     assert ("metadata", "int_range") in read
     assert read <= set(STORED.values())
+
+
+def test_no_module_above_the_adapters_is_named_after_a_database() -> None:
+    named = {path for path in sources("adapters") if set(path.stem.split("_")) & set(DATABASES)}
+    assert named == set()
 
 
 def test_no_function_is_about_a_pair_of_databases() -> None:

@@ -12,6 +12,7 @@ from tests.conformance.requirements import requirement
 from tests.harness.base import Harness
 from tests.matrix.moving import endpoint
 from vectormigrate.adapter import Listing, lister
+from vectormigrate.adapter.vendor_errors import translated
 from vectormigrate.config.settings import Settings
 from vectormigrate.errors import CollectionNotFound, Unavailable
 from vectormigrate.service.collections import holdings
@@ -56,7 +57,8 @@ async def test_an_unreachable_server_cannot_be_listed(harness: Harness) -> None:
     if config is None:
         pytest.skip("there is no server to be unreachable")
     assert ask is not None
-    with pytest.raises(Unavailable), anyio.fail_after(60):
+    translating = translated(harness.spec.classify, "list_collections")
+    with pytest.raises(Unavailable), anyio.fail_after(60), translating:
         await ask(config)
 
 

@@ -264,11 +264,12 @@ def all_harnesses() -> list[Harness]:
     """Every harness of the modules in this folder; a module without HARNESSES only helps. Each call gives objects of
     its own: one that runs holds the address of its engine, and suites of one process may run the same engine at once.
 
-    VECTORMIGRATE_TEST_ONLY=name,name keeps only these.
+    An adapter of another package takes part where it is installed. VECTORMIGRATE_TEST_ONLY=name,name keeps only these.
     """
     modules = sorted(module.name for module in pkgutil.iter_modules(tests.harness.__path__) if module.name != "base")
     found: list[Harness] = []
     for module in modules:
         found.extend(getattr(importlib.import_module(f"tests.harness.{module}"), "HARNESSES", ()))
     only = os.environ.get("VECTORMIGRATE_TEST_ONLY")
+    found = [harness for harness in found if harness.adapter in registry.names()]
     return [copy(harness) for harness in found if only is None or harness.name in only.split(",")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,6 @@ from typing import Any
 import numpy as np
 
 from vectormigrate.config.settings import Endpoint
-
-READERS = ("milvus", "pinecone", "qdrant", "qdrant_edge", "weaviate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +25,8 @@ class NativeRecord:
 
 
 def can_read(endpoint: Endpoint) -> bool:
-    """Whether there is a vendor's client for this kind of collection."""
-    return endpoint.type in READERS
+    """Whether there is an oracle for this kind of collection."""
+    return importlib.util.find_spec(f"tests.natively.{endpoint.type}") is not None
 
 
 async def read(endpoint: Endpoint) -> list[NativeRecord]:

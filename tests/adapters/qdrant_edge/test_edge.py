@@ -26,8 +26,8 @@ from vectormigrate.adapter.json_floats import EXACT_FIELD, as_returned, protect,
 from vectormigrate.adapters.qdrant.edge import SPEC, QdrantEdgeConfig
 from vectormigrate.adapters.qdrant.edge.capabilities import MAX_LEVELS
 from vectormigrate.adapters.qdrant.edge.catalogue import encode_name
-from vectormigrate.adapters.qdrant.edge.config import NAMESPACE_FIELD
 from vectormigrate.adapters.qdrant.edge.embedded import Shared
+from vectormigrate.adapters.qdrant.edge.frames import NAMESPACE_FIELD
 from vectormigrate.errors import (
     AdapterError,
     AlreadyExists,
@@ -67,7 +67,7 @@ def records(ids: list[RecordId], metadata: list[Metadata] | None = None, namespa
 
 
 def engine_process() -> psutil.Process:
-    (child,) = [item for item in psutil.Process().children() if "qdrant_edge.worker" in " ".join(item.cmdline())]
+    (child,) = [item for item in psutil.Process().children() if "edge.embedded_child" in " ".join(item.cmdline())]
     return child
 
 

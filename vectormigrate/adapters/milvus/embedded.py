@@ -19,7 +19,7 @@ from vectormigrate.adapter import child_process
 from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.errors import ConfigError, InvalidRequest, Unavailable
 
-CHILD = f"{__package__}.lite_child"
+CHILD = f"{__package__}.embedded_child"
 START_SECONDS = 60.0
 CLOSE_SECONDS = 300.0
 """For how long the last user waits for the child, which may be building indexes; then it is killed."""

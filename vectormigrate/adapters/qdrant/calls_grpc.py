@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from vectormigrate.adapter import Hits, Queries
-from vectormigrate.adapters.qdrant import decode, encode, packing
+from vectormigrate.adapters.qdrant import decode, encode, encode_points
 from vectormigrate.adapters.qdrant import ids as wire
 from vectormigrate.adapters.qdrant.calls import Records, check_status
 from vectormigrate.adapters.qdrant.calls_rest import RestPoints
@@ -104,7 +104,7 @@ class GrpcPoints:
         if not good:
             return
         head = pb.UpsertPoints(collection_name=self._name, wait=True, ordering=self._ordering, **where.grpc_shard())
-        points = packing.points(batch, good, payloads, single=single)
+        points = encode_points.points(batch, good, payloads, single=single)
         await self._change("Upsert", head.SerializeToString() + points)
 
     async def delete(self, where: Where) -> None:

@@ -74,7 +74,7 @@ _pack_double = struct.Struct("<d").pack
 
 
 def _value(value: Any) -> bytes:
-    """The body of a `Value`. Integers are within 64 bits with a sign (checks.fits_grpc)."""
+    """The body of a `Value`. Integers are within 64 bits with a sign (rejects.fits_grpc)."""
     kind = type(value)
     if kind is str:
         data = value.encode()
@@ -179,7 +179,11 @@ def _vectors(batch: RecordBatch, *, single: bool) -> Part:
     masks = {name: None if column.valid is None else column.valid.tolist() for name, column in batch.vectors.items()}
     if single and list(masks) == [""]:
         only, mask = _single(batch.vectors[""]), masks[""]
-        return lambda row: only(row) if mask is None or mask[row] else _NO_VECTORS
+
+        def alone(row: int) -> bytes:
+            return only(row) if mask is None or mask[row] else _NO_VECTORS
+
+        return alone
     columns = [(masks[name], _named(name, column)) for name, column in batch.vectors.items()]
 
     def part(row: int) -> bytes:

@@ -130,8 +130,8 @@ class Session:
         answer = await self.client.call("TenantsGet", request, tenants.TenantsGetReply)
         label = tenants.TenantActivityStatus.Name
         prefix = "TENANT_ACTIVITY_STATUS_"
-        texts = {item.name: label(item.activity_status).removeprefix(prefix) for item in answer.tenants}
-        found = {name: STATES.get(state, state) for name, state in texts.items()}
+        texts: dict[str, str] = {item.name: label(item.activity_status).removeprefix(prefix) for item in answer.tenants}
+        found: dict[str, str] = {name: STATES.get(state, state) for name, state in texts.items()}
         self._hot -= self._hot.copy() if names is None else set(names)
         self._hot |= {name for name, state in found.items() if state == HOT}
         return found
