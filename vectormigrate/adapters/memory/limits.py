@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from math import isfinite
 
 import numpy as np
 
-from vectormigrate.adapter import Capabilities, Reject, ValueKind
+from vectormigrate.adapter import Capabilities, MetadataCapabilities, Reject, ValueKind, VectorCapabilities
 from vectormigrate.adapter.column_checks import Problem
 from vectormigrate.adapter.record_checks import check_columns
 from vectormigrate.adapters.memory.store import width
@@ -59,16 +59,7 @@ def _schema_problems(schema: CollectionSchema, limits: Capabilities) -> Iterator
         yield "a collection is not made with or without namespaces here"
     yield from _vector_set_problems(schema, limits)
     for item in schema.vectors:
-        allowed_name = limits.vectors.unnamed if item.name == "" else re.fullmatch(limits.vectors.names, item.name)
-        if not allowed_name:
-            yield f"vector name {item.name!r} is not allowed"
-        if item.kind not in limits.vectors.kinds or item.metric not in limits.vectors.metrics:
-            yield f"vector {item.name!r}: {item.kind} with metric {item.metric} is not supported"
-        if item.kind is not VectorKind.SPARSE:
-            if item.dtype not in limits.vectors.dtypes:
-                yield f"vector {item.name!r}: storage type {item.dtype} is not supported"
-            if item.dim is None or not 0 < item.dim <= limits.vectors.max_dim:
-                yield f"vector {item.name!r}: dimension {item.dim} is not in 1…{limits.vectors.max_dim}"
+        yield from _field_problems(item, limits.vectors)
     names = [column.name if column.declared else column.name.split(".")[0] for column in schema.fields]
     for name in names:
         problem = _name_problem(name, schema, limits)
@@ -76,6 +67,21 @@ def _schema_problems(schema: CollectionSchema, limits: Capabilities) -> Iterator
             yield problem
     if limits.metadata.fold_case and len({name.casefold() for name in {*names}}) < len({*names}):
         yield "two field names differ only in case"
+
+
+def _field_problems(item: VectorField, limits: VectorCapabilities) -> Iterator[str]:
+    """What is wrong with one vector field."""
+    allowed_name = limits.unnamed if item.name == "" else re.fullmatch(limits.names, item.name)
+    if not allowed_name:
+        yield f"vector name {item.name!r} is not allowed"
+    if item.kind not in limits.kinds or item.metric not in limits.metrics:
+        yield f"vector {item.name!r}: {item.kind} with metric {item.metric} is not supported"
+    if item.kind is VectorKind.SPARSE:
+        return
+    if item.dtype not in limits.dtypes:
+        yield f"vector {item.name!r}: storage type {item.dtype} is not supported"
+    if item.dim is None or not 0 < item.dim <= limits.max_dim:
+        yield f"vector {item.name!r}: dimension {item.dim} is not in 1…{limits.max_dim}"
 
 
 def _vector_set_problems(schema: CollectionSchema, limits: Capabilities) -> Iterator[str]:
@@ -92,11 +98,15 @@ def _vector_set_problems(schema: CollectionSchema, limits: Capabilities) -> Iter
     others = [item for item in schema.vectors if item.kind is not VectorKind.SPARSE]
     if limits.vectors.unnamed_alone and "" in [item.name for item in others] and len(others) > 1:
         yield "a vector field without a name must be the only one"
-    if limits.vectors.metrics_with_sparse is not None and len(others) < len(schema.vectors):
-        for item in others:
-            if item.metric not in limits.vectors.metrics_with_sparse:
-                allowed = sorted(limits.vectors.metrics_with_sparse)
-                yield f"vector {item.name!r}: beside a sparse field the metric must be {allowed}"
+    if len(others) < len(schema.vectors):
+        yield from _metric_problems(others, limits.vectors.metrics_with_sparse)
+
+
+def _metric_problems(others: Sequence[VectorField], allowed: frozenset[Metric] | None) -> Iterator[str]:
+    """What is wrong with the fields next to a sparse one."""
+    for item in others:
+        if allowed is not None and item.metric not in allowed:
+            yield f"vector {item.name!r}: beside a sparse field the metric must be {sorted(allowed)}"
 
 
 def check_batch(batch: RecordBatch, schema: CollectionSchema, limits: Capabilities) -> None:
@@ -241,26 +251,30 @@ def _value_problem(value: Value, limits: Capabilities) -> Problem | None:
     string_list = kind is ValueKind.LIST_OF_STRINGS and ValueKind.LIST in limits.metadata.value_kinds
     if kind not in limits.metadata.value_kinds and not string_list:
         return "value", f"a value of kind {kind} is not supported"
-    if (
-        kind is ValueKind.FLOAT
-        and ValueKind.WHOLE not in limits.metadata.value_kinds
-        and isinstance(value, float)
-        and value.is_integer()
-    ):
+    if isinstance(value, dict | list):
+        return _inner_problem(value, limits)
+    return _scalar_problem(kind, value, limits.metadata)
+
+
+def _inner_problem(value: dict[str, Value] | list[Value], limits: Capabilities) -> Problem | None:
+    """The first problem of a value in an object or a list."""
+    if isinstance(value, dict) and not all(is_utf8(key) for key in value):
+        return "value", "a nested key is not valid Unicode text"
+    inner = value.values() if isinstance(value, dict) else value
+    return next(filter(None, (_value_problem(item, limits) for item in inner)), None)
+
+
+def _scalar_problem(kind: ValueKind, value: Value, limits: MetadataCapabilities) -> Problem | None:
+    whole = kind is ValueKind.FLOAT and isinstance(value, float) and value.is_integer()
+    if whole and ValueKind.WHOLE not in limits.value_kinds:
         return "value", f"the float {value} would come back as an integer"
     if kind is ValueKind.INT and isinstance(value, int):
-        low, high = limits.metadata.int_range
+        low, high = limits.int_range
         return None if low <= value <= high else ("value", f"integer {value} is not in {low}…{high}")
     if isinstance(value, str) and not is_utf8(value):
         return "value", "not valid Unicode text"
     if isinstance(value, datetime) and value.tzinfo is None:
         return "value", "a datetime without a timezone"
-    if isinstance(value, dict):
-        if not all(is_utf8(key) for key in value):
-            return "value", "a nested key is not valid Unicode text"
-        return next(filter(None, (_value_problem(item, limits) for item in value.values())), None)
-    if isinstance(value, list):
-        return next(filter(None, (_value_problem(item, limits) for item in value)), None)
     return None
 
 

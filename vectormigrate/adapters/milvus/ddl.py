@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,31 +220,43 @@ def _consistency(kept: Mapping[str, Any]) -> int:
 def _indexes(
     name: str, schema: CollectionSchema, fields: Sequence[sp.FieldSchema], kept: Mapping[str, Any], server: Server
 ) -> list[pb.CreateIndexRequest]:
-    """One per vector field, and those that the other fields had on Milvus."""
+    """One per vector field, those that the other fields had on Milvus, and those that fields ask for."""
     listed: list[dict[str, Any]] = kept.get("indexes", [])
-    found: list[pb.CreateIndexRequest] = []
-    vectors = {item.name: item for item in schema.vectors}
-    for item in schema.vectors:
-        old = next((entry for entry in listed if entry["field_name"] == item.name), None)
-        params = vector_index(item, old and old["params"], server)
-        found.append(_index(name, item.name, old["index_name"] if old else item.name, params))
+    vectors = {item.name for item in schema.vectors}
     others = {field.name: field for field in fields if field.name not in vectors}
-    for entry in listed:
-        field = others.get(entry["field_name"])
-        if field is not None:
-            output = field.is_function_output
-            params = entry["params"] if output else scalar_index(field.data_type, entry["params"], server)
-            if params is not None:
-                found.append(_index(name, field.name, entry["index_name"], params))
-        elif entry["field_name"] == META and server.version >= (2, 6) and not server.lite:
-            # An index on a path inside the dynamic field.
-            found.append(_index(name, META, entry["index_name"], entry["params"]))
+    found = [
+        *(_vector_index(name, item, listed, server) for item in schema.vectors),
+        *_kept_indexes(name, others, listed, server),
+    ]
     indexed = {entry["field_name"] for entry in listed}
     for item in schema.fields:
         params = scalar_index(others[item.name].data_type, {}, server) if item.name in others else None
         if item.indexed and item.name not in indexed and params is not None:
             found.append(_index(name, item.name, item.name, params))
     return found
+
+
+def _vector_index(
+    name: str, item: VectorField, listed: Sequence[Mapping[str, Any]], server: Server
+) -> pb.CreateIndexRequest:
+    old = next((entry for entry in listed if entry["field_name"] == item.name), None)
+    params = vector_index(item, old and old["params"], server)
+    return _index(name, item.name, old["index_name"] if old else item.name, params)
+
+
+def _kept_indexes(
+    name: str, others: Mapping[str, sp.FieldSchema], listed: Sequence[Mapping[str, Any]], server: Server
+) -> Iterator[pb.CreateIndexRequest]:
+    """Indexes of scalar fields, of the outputs of functions, and of paths inside the dynamic field."""
+    for entry in listed:
+        field = others.get(entry["field_name"])
+        if field is not None:
+            output = field.is_function_output
+            params = entry["params"] if output else scalar_index(field.data_type, entry["params"], server)
+            if params is not None:
+                yield _index(name, field.name, entry["index_name"], params)
+        elif entry["field_name"] == META and server.version >= (2, 6) and not server.lite:
+            yield _index(name, META, entry["index_name"], entry["params"])
 
 
 def _index(collection: str, field: str, index: str, params: Mapping[str, str]) -> pb.CreateIndexRequest:

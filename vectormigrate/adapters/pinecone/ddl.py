@@ -26,19 +26,9 @@ def creation(config: PineconeConfig, schema: CollectionSchema, caps: Capabilitie
     """
     _check(config.collection, schema, caps)
     kept: Mapping[str, Json] = schema.extras.get(NAME) or {}
-    documents = config.index_kind == "document"
-    fields: dict[str, dict[str, Any]] = {}
-    for item in schema.vectors:
-        if item.kind is VectorKind.SPARSE:
-            fields[item.name if documents else "_sparse_values"] = {"type": "sparse_vector"}
-        else:
-            declared = {"type": "dense_vector", "dimension": item.dim, "metric": _METRIC_NAMES[item.metric]}
-            fields[item.name if documents else "_values"] = declared
-    if documents and kept.get("kind") == "document":
-        fields |= {name: text for name, text in _texts(kept).items() if name not in fields}
     found: dict[str, Any] = {
         "name": config.collection,
-        "schema": {"fields": fields},
+        "schema": {"fields": _fields(config, schema, kept)},
         "deployment": _deployment(config, kept),
     }
     tags: dict[str, str] = dict(kept.get("tags") or {})
@@ -53,6 +43,21 @@ def creation(config: PineconeConfig, schema: CollectionSchema, caps: Capabilitie
     if config.dedicated_reads and capacity.get("mode") == "Dedicated":
         found["read_capacity"] = dict(capacity)
     return found
+
+
+def _fields(config: PineconeConfig, schema: CollectionSchema, kept: Mapping[str, Json]) -> dict[str, dict[str, Any]]:
+    """The vector fields, and in a document index the text fields that it had."""
+    documents = config.index_kind == "document"
+    fields: dict[str, dict[str, Any]] = {}
+    for item in schema.vectors:
+        if item.kind is VectorKind.SPARSE:
+            fields[item.name if documents else "_sparse_values"] = {"type": "sparse_vector"}
+        else:
+            declared = {"type": "dense_vector", "dimension": item.dim, "metric": _METRIC_NAMES[item.metric]}
+            fields[item.name if documents else "_values"] = declared
+    if documents and kept.get("kind") == "document":
+        fields |= {name: text for name, text in _texts(kept).items() if name not in fields}
+    return fields
 
 
 def protected(config: PineconeConfig, schema: CollectionSchema) -> bool:

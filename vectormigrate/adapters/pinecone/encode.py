@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from vectormigrate.adapter import Capabilities, Reject
+from vectormigrate.adapter import Capabilities, MetadataCapabilities, Reject
 from vectormigrate.adapters.pinecone.capabilities import INT_MAX, MAX_ID, MAX_RECORDS, MAX_REQUEST
 from vectormigrate.adapters.pinecone.errors import NAME
 from vectormigrate.adapters.pinecone.layout import Layout
@@ -156,16 +156,9 @@ def legal_id(record_id: RecordId) -> bool:
 def _metadata(metadata: Metadata, layout: Layout, caps: Capabilities) -> tuple[bytes, Problem | None]:
     """The metadata as JSON, or why it cannot be stored exactly."""
     for key, value in metadata.items():
-        reserved = key in caps.metadata.reserved or (
-            caps.metadata.shared_names and key in layout.fields and not _is_text(layout, key)
-        )
-        if reserved or re.fullmatch(caps.metadata.names, key) is None:
-            return b"", ("field_name", f"the field name {key!r} is not allowed")
-        reason = _value_problem(value)
-        if reason is not None:
-            return b"", ("value", f"field {key!r}: {reason}")
-        if _is_text(layout, key) and not isinstance(value, str):
-            return b"", ("value", f"field {key!r} is declared as text")
+        problem = _field_problem(key, value, layout, caps.metadata)
+        if problem is not None:
+            return b"", problem
     renamed = {OUTSIDE.get(key, key): value for key, value in metadata.items()} if layout.documents else metadata
     try:
         data = orjson.dumps(renamed)
@@ -177,6 +170,17 @@ def _metadata(metadata: Metadata, layout: Layout, caps: Capabilities) -> tuple[b
     if size > most:
         return b"", ("size", f"metadata of {plural(size, 'byte')}, at most {counted(most)} are allowed")
     return data, None
+
+
+def _field_problem(key: str, value: Value, layout: Layout, limits: MetadataCapabilities) -> Problem | None:
+    text = _is_text(layout, key)
+    reserved = key in limits.reserved or (limits.shared_names and key in layout.fields and not text)
+    if reserved or re.fullmatch(limits.names, key) is None:
+        return "field_name", f"the field name {key!r} is not allowed"
+    reason = _value_problem(value)
+    if reason is not None:
+        return "value", f"field {key!r}: {reason}"
+    return ("value", f"field {key!r} is declared as text") if text and not isinstance(value, str) else None
 
 
 def _is_text(layout: Layout, key: str) -> bool:

@@ -28,6 +28,9 @@ PROTECT_TAG = "vectormigrate-protect"
 METRICS = {"cosine": Metric.COSINE, "dotproduct": Metric.DOT, "euclidean": Metric.L2}
 
 
+Kind = Literal["vector", "integrated", "document"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """One index. `dense` and `sparse` are the vector fields that records bring themselves; `embedded` names the text
@@ -35,7 +38,7 @@ class Layout:
 
     name: str
     host: str
-    kind: Literal["vector", "integrated", "document"]
+    kind: Kind
     ready: bool
     state: str
     dense: VectorField | None
@@ -65,20 +68,8 @@ def layout_of(data: Mapping[str, Any]) -> Layout:
         )
         raise InvalidRequest(message, adapter=NAME, operation="describe")
     fields: dict[str, dict[str, Any]] = data["schema"]["fields"]
-    kind: Literal["vector", "integrated", "document"] = "document"
-    if any(config.get("type") == "semantic_text" for config in fields.values()):
-        kind = "integrated"
-    elif fields.keys() & {"_values", "_sparse_values"}:
-        kind = "vector"
-    dense = sparse = None
-    embedded: list[str] = []
-    for field, config in fields.items():
-        if config.get("type") == "dense_vector":
-            dense = _dense(DENSE if kind == "vector" else field, config["dimension"], config["metric"])
-        elif config.get("type") == "sparse_vector":
-            sparse = _sparse(SPARSE if kind == "vector" else field)
-        elif config.get("type") == "semantic_text" or config.keys() & {"embed", "sparse_embed"}:
-            embedded.append(field)
+    kind = _kind(fields)
+    dense, sparse, embedded = _vector_fields(fields, kind)
     capacity = {key: value for key, value in (data.get("read_capacity") or {}).items() if key != "status"}
     tags = dict(data.get("tags") or {})
     # What a new index of ours still gets in `finalize`.
@@ -104,6 +95,28 @@ def layout_of(data: Mapping[str, Any]) -> Layout:
         fields=fields,
         settings=settings,
     )
+
+
+def _kind(fields: Mapping[str, Mapping[str, Any]]) -> Kind:
+    if any(config.get("type") == "semantic_text" for config in fields.values()):
+        return "integrated"
+    return "vector" if fields.keys() & {"_values", "_sparse_values"} else "document"
+
+
+def _vector_fields(
+    fields: Mapping[str, Mapping[str, Any]], kind: Kind
+) -> tuple[VectorField | None, VectorField | None, list[str]]:
+    """The dense and the sparse field that records bring themselves, and the texts from which vectors are made."""
+    dense = sparse = None
+    embedded: list[str] = []
+    for field, config in fields.items():
+        if config.get("type") == "dense_vector":
+            dense = _dense(DENSE if kind == "vector" else field, config["dimension"], config["metric"])
+        elif config.get("type") == "sparse_vector":
+            sparse = _sparse(SPARSE if kind == "vector" else field)
+        elif config.get("type") == "semantic_text" or config.keys() & {"embed", "sparse_embed"}:
+            embedded.append(field)
+    return dense, sparse, embedded
 
 
 def _dense(name: str, dim: int, metric: str) -> VectorField:

@@ -49,6 +49,17 @@ class Creation:
     shard_keys: tuple[ShardKey, ...]
 
 
+SETTINGS: Mapping[str, str] = {
+    "hnsw_config": "hnsw_config",
+    "optimizers": "optimizers_config",
+    "wal_config": "wal_config",
+    "quantization_config": "quantization_config",
+}
+"""Groups of settings in the extras, and what the server calls them."""
+
+PLAIN_SETTINGS = ("shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload")
+
+
 def creation(schema: CollectionSchema, config: QdrantConfig, server: Server) -> Creation:
     """Raises InvalidRequest for what the server cannot hold."""
     extras: Mapping[str, Any] = schema.extras.get(EXTRAS) or {}
@@ -67,35 +78,48 @@ def creation(schema: CollectionSchema, config: QdrantConfig, server: Server) -> 
     texts = {SHAPE_KEY: json.dumps(shape)}
     if schema.note is not None:
         texts[NOTE_KEY] = json.dumps(schema.note)
-    body = {**extras.get("params", {}), **extras.get("config", {}), **_vectors(schema, extras, server)}
-    for key, word in (
-        ("hnsw_config", "hnsw_config"),
-        ("optimizers", "optimizers_config"),
-        ("wal_config", "wal_config"),
-        ("quantization_config", "quantization_config"),
-    ):
-        if extras.get(key):
-            body[word] = _supported(extras[key], server)
-    for key in ("shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload"):
-        if extras.get(key) is not None:
-            body[key] = extras[key]
+    keys = _shard_keys(schema, extras, config)
+    body = {
+        **extras.get("params", {}),
+        **extras.get("config", {}),
+        **_vectors(schema, extras, server),
+        **_settings(extras, server),
+        **({} if keys is None else {"sharding_method": "custom"}),
+    }
+    fan_out = {key: extras[key] for key in ("read_fan_out_factor", "read_fan_out_delay_ms") if key in extras}
+    return Creation(
+        body=body,
+        indexes=indexes,
+        params=set_values(fan_out),
+        strict=dict(extras.get("strict_mode_config", {})),
+        texts=texts,
+        shard_keys=keys or (),
+    )
+
+
+def _settings(extras: Mapping[str, Any], server: Server) -> dict[str, Any]:
+    """The settings of the collection that this server knows."""
+    body: dict[str, Any] = {word: _supported(extras[key], server) for key, word in SETTINGS.items() if extras.get(key)}
+    body |= {key: extras[key] for key in PLAIN_SETTINGS if extras.get(key) is not None}
     if extras.get("payload_memory") and server.since(19):
         body["payload"] = {"memory": extras["payload_memory"]}
     if extras.get("id_tracker_memory") and server.since(20):
         body["id_tracker"] = {"memory": extras["id_tracker_memory"]}
     if extras.get("metadata") and server.since(16):
         body["metadata"] = dict(extras["metadata"])
-    by_shard = config.divide_by == "shard_key"
-    keys: tuple[ShardKey, ...] = ()
-    if by_shard:
-        kept: list[ShardKey] = extras.get("shard_keys", [])
-        keys = (*kept, *(name for name in schema.namespaces if name not in map(str, kept)))
-    if by_shard or config.shard_key is not None:
-        body["sharding_method"] = "custom"
-        keys = keys if config.shard_key is None else (config.shard_key,)
-    fan_out = {key: extras[key] for key in ("read_fan_out_factor", "read_fan_out_delay_ms") if key in extras}
-    strict = dict(extras.get("strict_mode_config", {}))
-    return Creation(body=body, indexes=indexes, params=set_values(fan_out), strict=strict, texts=texts, shard_keys=keys)
+    return body
+
+
+def _shard_keys(
+    schema: CollectionSchema, extras: Mapping[str, Any], config: QdrantConfig
+) -> tuple[ShardKey, ...] | None:
+    """The shard keys to make with the collection; None where it has none."""
+    if config.shard_key is not None:
+        return (config.shard_key,)
+    if config.divide_by != "shard_key":
+        return None
+    kept: list[ShardKey] = extras.get("shard_keys", [])
+    return (*kept, *(name for name in schema.namespaces if name not in map(str, kept)))
 
 
 def _supported(settings: Any, server: Server) -> Any:

@@ -37,17 +37,30 @@ def columns(vectors: Sequence[Any], fields: Sequence[VectorField]) -> dict[str, 
 def _column(item: VectorField, found: list[Any]) -> VectorColumn:
     mask: BoolMask = np.fromiter((vector is not None for vector in found), np.bool_, len(found))
     valid = None if mask.all() else mask
+    match item.kind:
+        case VectorKind.DENSE:
+            return _dense(item, found, valid)
+        case VectorKind.MULTI:
+            return _multi(item, found, valid)
+        case VectorKind.SPARSE:
+            return _sparse(found, valid)
+
+
+def _dense(item: VectorField, found: list[Any], valid: BoolMask | None) -> DenseColumn:
     dim = item.dim or 0
-    if item.kind is VectorKind.DENSE:
-        zeros = [0.0] * dim
-        values = np.array([zeros if vector is None else vector for vector in found], np.float32).reshape(
-            len(found), dim
-        )
-        return DenseColumn(values.astype(NUMPY_DTYPE[item.dtype], copy=False), item.dtype, valid)
-    if item.kind is VectorKind.MULTI:
-        flat = np.array([row for vector in found for row in vector or ()], np.float32).reshape(-1, dim)
-        offsets = np.concatenate([[0], np.cumsum([len(vector or ()) for vector in found])]).astype(np.int64)
-        return MultiColumn(offsets, flat.astype(NUMPY_DTYPE[item.dtype], copy=False), item.dtype, valid)
+    zeros = [0.0] * dim
+    rows = [zeros if vector is None else vector for vector in found]
+    values = np.array(rows, np.float32).reshape(len(found), dim)
+    return DenseColumn(values.astype(NUMPY_DTYPE[item.dtype], copy=False), item.dtype, valid)
+
+
+def _multi(item: VectorField, found: list[Any], valid: BoolMask | None) -> MultiColumn:
+    flat = np.array([row for vector in found for row in vector or ()], np.float32).reshape(-1, item.dim or 0)
+    offsets = np.concatenate([[0], np.cumsum([len(vector or ()) for vector in found])]).astype(np.int64)
+    return MultiColumn(offsets, flat.astype(NUMPY_DTYPE[item.dtype], copy=False), item.dtype, valid)
+
+
+def _sparse(found: list[Any], valid: BoolMask | None) -> SparseColumn:
     lengths = [0 if vector is None else len(vector["indices"]) for vector in found]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     indices = np.array([place for vector in found if vector for place in vector["indices"]], np.uint32)

@@ -10,7 +10,7 @@ of the collection; and beyond Edge `wal_config`, `strict_mode_config`, `metadata
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from vectormigrate.adapters.qdrant.capabilities import CAPABILITIES
@@ -116,9 +116,10 @@ def schema_of(layout: Layout, aliases: list[str], *, everything: bool) -> Collec
 
 def _extras(layout: Layout, *, everything: bool) -> dict[str, Any]:
     config, params = layout.config, layout.config["params"]
+    sparse = {key: _sparse(item) for key, item in sorted((params.get("sparse_vectors") or {}).items())}
     extras: dict[str, Any] = {
-        "vectors": _vectors(layout),
-        "sparse_vectors": {key: _sparse(item) for key, item in sorted((params.get("sparse_vectors") or {}).items())},
+        "vectors": {name: rest for name, rest in _vectors(layout).items() if rest},
+        "sparse_vectors": {name: rest for name, rest in sparse.items() if rest},
         "payload_schema": _payload_schema(layout),
         "hnsw_config": _explicit("hnsw_config", config.get("hnsw_config"), everything),
         "optimizers": _explicit("optimizers", config.get("optimizer_config"), everything),
@@ -127,18 +128,21 @@ def _extras(layout: Layout, *, everything: bool) -> dict[str, Any]:
         "quantization_config": config.get("quantization_config"),
         "payload_memory": (params.get("payload") or {}).get("memory"),
         "id_tracker_memory": (params.get("id_tracker") or {}).get("memory"),
-        "metadata": {key: value for key, value in set_values(config.get("metadata")).items() if key not in OWN_KEYS},
+        "metadata": _without(config.get("metadata"), OWN_KEYS),
         "shard_keys": list(layout.shard_keys),
         FIELD: _namespace_field(layout),
-        "params": {key: value for key, value in set_values(params).items() if key not in KNOWN_PARAMS},
-        "config": {key: value for key, value in set_values(config).items() if key not in KNOWN_CONFIG},
+        "params": _without(params, KNOWN_PARAMS),
+        "config": _without(config, KNOWN_CONFIG),
     }
     if extras["payload_memory"] == "cold" and not everything:
         extras["payload_memory"] = None
     extras |= {key: params.get(key) for key, default in PARAMS.items() if everything or params.get(key) != default}
-    for key in ("vectors", "sparse_vectors"):
-        extras[key] = {name: rest for name, rest in extras[key].items() if rest}
     return {key: value for key, value in extras.items() if value is not None and value not in ({}, [])}
+
+
+def _without(settings: Mapping[str, Any] | None, known: Collection[str]) -> dict[str, Any]:
+    """The settings that are set, without those that are read elsewhere."""
+    return {key: value for key, value in set_values(settings).items() if key not in known}
 
 
 def _explicit(group: str, settings: Mapping[str, Any] | None, everything: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ quantization).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,27 +77,38 @@ def creation(name: str, schema: CollectionSchema, caps: Capabilities, classes: C
     kept: Mapping[str, Any] = schema.extras.get(NAME) or {}
     properties = [_property(item, home=bool(kept)) for item in schema.fields if "." not in item.name]
     later = [item for item in properties if not _targets_exist(item, {*classes, name})]
-    marker = Marker(
-        note=schema.note,
-        dims={item.name: item.dim for item in schema.vectors if item.dim is not None},
-        later=tuple(later),
-        states=_states(kept, caps) if schema.divided else {},
-    )
+    body = _body(name, schema, kept, _marker(schema, kept, later, caps))
+    body["properties"] = [item for item in properties if item not in later]
     vectors = {item.name: _vector(item, kept) for item in schema.vectors if item.name}
-    body: dict[str, Json] = {
-        **{key: kept[key] for key in _KEPT if kept.get(key)},
-        "class": name,
-        "description": joined(str(kept.get("description") or ""), marker),
-        "properties": [item for item in properties if item not in later],
-        "multiTenancyConfig": {**(kept.get("multiTenancyConfig") or {}), "enabled": schema.divided},
-    }
-    _tidy(body, divided=schema.divided)
     legacy = next((item for item in schema.vectors if not item.name), None)
     if legacy is not None or not vectors:
         body |= _legacy(legacy, kept)
         return Creation(body=body, added=vectors)
     body["vectorConfig"] = vectors
     return Creation(body=body, added={})
+
+
+def _marker(
+    schema: CollectionSchema, kept: Mapping[str, Any], later: Sequence[dict[str, Json]], caps: Capabilities
+) -> Marker:
+    return Marker(
+        note=schema.note,
+        dims={item.name: item.dim for item in schema.vectors if item.dim is not None},
+        later=tuple(later),
+        states=_states(kept, caps) if schema.divided else {},
+    )
+
+
+def _body(name: str, schema: CollectionSchema, kept: Mapping[str, Any], marker: Marker) -> dict[str, Json]:
+    """The class without its properties and vectors."""
+    body: dict[str, Json] = {
+        **{key: kept[key] for key in _KEPT if kept.get(key)},
+        "class": name,
+        "description": joined(str(kept.get("description") or ""), marker),
+        "multiTenancyConfig": {**(kept.get("multiTenancyConfig") or {}), "enabled": schema.divided},
+    }
+    _tidy(body, divided=schema.divided)
+    return body
 
 
 def _states(kept: Mapping[str, Any], caps: Capabilities) -> dict[str, str]:

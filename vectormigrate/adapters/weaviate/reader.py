@@ -224,17 +224,7 @@ class Reader:
         client write them, and those stored in upper case too."""
         layout = await self._session.layout()
         wanted = list(dict.fromkeys(item for item in ids if isinstance(item, UUID)))
-        results: dict[UUID, Any] = {}
-        if wanted and await self._session.has(namespace):
-            step = await self._rows(layout, FETCH_IDS, vectors=vectors)
-            for start in range(0, len(wanted), step):
-                part = wanted[start : start + step]
-                texts = [str(item) for item in part]
-                found = await self._among(layout, namespace, texts, vectors=vectors)
-                missing = [str(item).upper() for item in part if item not in found]
-                if missing:
-                    found |= await self._among(layout, namespace, missing, vectors=vectors)
-                results |= found
+        results = await self._results(layout, wanted, namespace, vectors=vectors)
         present = [item for item in wanted if item in results]
         batch = await self._batch(layout, [results[item] for item in present], namespace, vectors=vectors)
         if layout.by_rest and present:
@@ -242,6 +232,23 @@ class Reader:
         row_of = {record_id: row for row, record_id in enumerate(batch.ids)}
         rows = [row_of[item] for item in ids if isinstance(item, UUID) and item in row_of]
         return batch if rows == list(range(len(batch))) else batch.take(rows)
+
+    async def _results(
+        self, layout: Layout, wanted: Sequence[UUID], namespace: str, *, vectors: bool
+    ) -> dict[UUID, Any]:
+        """What the server returns for these ids; those that it does not hold are left out."""
+        results: dict[UUID, Any] = {}
+        if not wanted or not await self._session.has(namespace):
+            return results
+        step = await self._rows(layout, FETCH_IDS, vectors=vectors)
+        for start in range(0, len(wanted), step):
+            part = wanted[start : start + step]
+            found = await self._among(layout, namespace, [str(item) for item in part], vectors=vectors)
+            missing = [str(item).upper() for item in part if item not in found]
+            if missing:
+                found |= await self._among(layout, namespace, missing, vectors=vectors)
+            results |= found
+        return results
 
     async def _among(self, layout: Layout, namespace: str, texts: Sequence[str], *, vectors: bool) -> dict[UUID, Any]:
         """The records whose id is stored as one of these texts."""

@@ -127,8 +127,7 @@ def _notices(layout: Layout, around: Around) -> Iterator[Setting]:
 
 
 def _plain(raw: Mapping[str, Any], description: str) -> Iterator[Setting]:
-    inverted: Mapping[str, Json] = raw.get("invertedIndexConfig") or {}
-    changed = {key: inverted[key] for key, usual in _INVERTED.items() if key in inverted and inverted[key] != usual}
+    changed = _unusual(raw.get("invertedIndexConfig") or {}, _INVERTED)
     factor = (raw.get("replicationConfig") or {}).get("factor") or 1
     shards = (raw.get("shardingConfig") or {}).get("desiredCount") or 0
     tenancy: Mapping[str, Json] = raw.get("multiTenancyConfig") or {}
@@ -143,14 +142,24 @@ def _plain(raw: Mapping[str, Any], description: str) -> Iterator[Setting]:
     for name, detail in told.items():
         if detail:
             yield Setting(name=name, weight=Weight.SETTING, detail=detail)
+    yield from _graphs(raw)
+
+
+def _unusual(config: Mapping[str, Json], defaults: Mapping[str, Json]) -> dict[str, Json]:
+    """The settings that somebody chose."""
+    return {key: config[key] for key, usual in defaults.items() if key in config and config[key] != usual}
+
+
+def _graphs(raw: Mapping[str, Any]) -> Iterator[Setting]:
+    """The indexes of vectors, named and unnamed, that are not as usual."""
     vectors: dict[str, Any] = dict(raw.get("vectorConfig") or {})
     if raw.get("vectorIndexType"):
         vectors[""] = raw
     for name, json in vectors.items():
         config: Mapping[str, Json] = json.get("vectorIndexConfig") or {}
-        graph = {key: config[key] for key, usual in _GRAPH.items() if key in config and config[key] != usual}
+        graph = _unusual(config, _GRAPH)
         if ((config.get("multivector") or {}).get("muvera") or {}).get("enabled"):
             graph["muvera"] = True
         if graph:
-            told_graph = ", ".join(f"{key} {value}" for key, value in graph.items())
-            yield Setting(name=f"index:{name}", weight=Weight.SETTING, detail=f"index of {name!r}: {told_graph}")
+            told = ", ".join(f"{key} {value}" for key, value in graph.items())
+            yield Setting(name=f"index:{name}", weight=Weight.SETTING, detail=f"index of {name!r}: {told}")

@@ -151,18 +151,16 @@ def description(schema: CollectionSchema) -> dict[str, Any]:
 
 def read_schema(name: str, description: Mapping[str, Any], config: Mapping[str, Any]) -> CollectionSchema:
     """The schema of a collection from `collection.json` and the engine's `edge_config.json`."""
-    extras: dict[str, Json] = {
-        key: config[key]
-        for key in COLLECTION_SETTINGS
-        if config.get(key) is not None and config[key] != DEFAULTS.get(key)
-    }
     dense = {key: _read_dense(key, item, config) for key, item in sorted((config.get("vectors") or {}).items())}
     sparse = dict(sorted((config.get("sparse_vectors") or {}).items()))
-    extras["vectors"] = {key: rest for key, (_, rest) in dense.items() if rest}
-    extras["sparse_vectors"] = {key: rest for key, rest in sparse.items() if rest}
-    extras["payload_schema"] = {
-        item["path"]: {"data_type": item["data_type"], "params": item["params"] or None}
-        for item in description["fields"]
+    extras = {
+        **_chosen(config),
+        "vectors": {key: rest for key, (_, rest) in dense.items() if rest},
+        "sparse_vectors": {key: rest for key, rest in sparse.items() if rest},
+        "payload_schema": {
+            item["path"]: {"data_type": item["data_type"], "params": item["params"] or None}
+            for item in description["fields"]
+        },
     }
     fields = tuple(_read_field(item) for item in description["fields"])
     vectors = {key: item for key, (item, _) in dense.items()}
@@ -177,6 +175,12 @@ def read_schema(name: str, description: Mapping[str, Any], config: Mapping[str, 
         settings=tuple(settings_in(kept)),
         note=description["note"],
     )
+
+
+def _chosen(config: Mapping[str, Any]) -> dict[str, Json]:
+    """The settings of the collection that are not the engine's own."""
+    found = {key: config[key] for key in COLLECTION_SETTINGS if config.get(key) is not None}
+    return {key: value for key, value in found.items() if value != DEFAULTS.get(key)}
 
 
 def _read_dense(
