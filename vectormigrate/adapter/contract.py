@@ -231,7 +231,8 @@ class ConnectionConfig(BaseModel, ABC):
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that could not be written, and why. `code` is short and stable (`dimension`, `size`, `nan`, …)."""
+    """A record that could not be written, and why: it is kept, listed and can be tried again. `code` is short and
+    stable (`dimension`, `size`, `nan`, …), `reason` is for people."""
 
     id: RecordId
     namespace: str
@@ -260,13 +261,26 @@ Queries = NDArray[np.float32] | Sequence[SparseQuery]
 
 
 class Source(Protocol):
-    """A collection to read."""
+    """A collection to read.
+
+    Safe for concurrent calls of one event loop: partitions are scanned at the same time, and a cancelled call leaves no
+    task behind. Every verb raises CollectionNotFound for a missing collection, Unavailable after closing, and otherwise
+    what the vendor's package raises. Reads are strong: they see every write that was acknowledged before::
+
+        async for page in source.scan(partition, after=cursor):
+            column = page.batch.vectors["embedding"]  # a DenseColumn: values [n, d], valid [n] or None
+            cursor = page.cursor  # JSON; with it a scan in another process continues after this page
+    """
 
     @property
     def capabilities(self) -> Capabilities: ...
 
     async def describe(self) -> CollectionSchema:
-        """The schema as the server reports it. Raises CollectionNotFound; any other failure is another error."""
+        """The schema as the server reports it. Raises CollectionNotFound; any other failure is another error.
+
+        What only this kind of database reads is in `extras` under the adapter's name, and `create` of the same adapter
+        makes it again from there.
+        """
         ...
 
     async def namespaces(self) -> list[str]:
@@ -315,7 +329,14 @@ class Source(Protocol):
 
 
 class Target(Source, Protocol):
-    """A collection to write. Everything is idempotent by (namespace, id)."""
+    """A collection to write. Everything is idempotent by (namespace, id), so that a batch whose outcome is unknown is
+    simply written again::
+
+        await target.create(schema)
+        for reject in await target.upsert(batch):  # at most `capabilities.writes.rows` records
+            print(reject.id, reject.code, reject.reason)
+        await target.finalize()
+    """
 
     async def create(self, schema: CollectionSchema) -> None:
         """Make the empty collection with this shape (name from the config), with `schema.note` stored on it. Raises
@@ -367,7 +388,23 @@ ConfigT = TypeVar("ConfigT", bound=ConnectionConfig)
 
 
 class AdapterSpec(Protocol, Generic[ConfigT]):
-    """What `adapters/<name>/__init__.py` offers as SPEC, without importing the vendor's package."""
+    """One kind of database: what `adapters/<name>/__init__.py` offers as SPEC, without importing the vendor's package.
+
+    A SPEC is a plain object with these attributes; further ones are optional (`lister`, `type_words`, `editions`)::
+
+        class ToydbSpec:
+            name = "toydb"
+            extra = None
+            config = ToydbConfig
+            capabilities = CAPABILITIES
+
+            @asynccontextmanager
+            async def open(self, config: ToydbConfig) -> AsyncGenerator[Target]:
+                yield ToydbCollection(config)
+
+            def classify(self, error: BaseException, operation: str) -> AdapterError | None:
+                return Unavailable(str(error)) if isinstance(error, sqlite3.OperationalError) else None
+    """
 
     name: str
     extra: str | None
@@ -380,7 +417,11 @@ class AdapterSpec(Protocol, Generic[ConfigT]):
         ...
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
-        """The error of ours that a vendor exception means (exception table), None for what is not the vendor's."""
+        """The error of ours that a vendor exception means (exception table), None for what is not the vendor's.
+
+        `operation` is the verb (`open`, `upsert`, `list_collections`, …): the same answer may mean a bad record in one
+        and a bad request in another. The text of the error must not hold a credential.
+        """
         ...
 
 

@@ -127,7 +127,7 @@ class CollectionSchema:
     """A collection's shape.
 
     `dynamic`: records may hold undeclared fields. `divided`: made with namespaces, where a collection is made either
-    with or without (Capabilities.namespaces_declared); False elsewhere. `id_kinds`: what ids may be. `extras[adapter]`:
+    with or without (NamespaceCapabilities.declared); False elsewhere. `id_kinds`: what ids may be. `extras[adapter]`:
     settings that only that adapter reads, carried so that a round trip restores them. `note`: the origin note that an
     earlier migration left on this collection, if any (see model/note.py for its shape). `computed`: vector fields that
     the database fills by itself and that are therefore neither read nor written. `namespaces`: those to make with the
