@@ -157,7 +157,7 @@ def test_deletes_by_filter_and_by_ids_in_a_filter(filled: World) -> None:
 
 
 def test_objects_without_an_id_are_known_by_the_answer(filled: World) -> None:
-    body = {"class": "Docs", "properties": {"title": "n"}, "vectors": named([1, 1])}
+    body = {"class": "Docs", "properties": {"title": "n"}}
     if filled.tenant:
         body["tenant"] = filled.tenant
 
