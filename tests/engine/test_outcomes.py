@@ -10,7 +10,8 @@ import pytest
 from vectormigrate import registry
 from vectormigrate.adapter import Capabilities, ValueKind, editions
 from vectormigrate.advice.fidelity import known, markdown, outcomes, rows
-from vectormigrate.advice.fidelity_cases import PROBES, Probe
+from vectormigrate.advice.fidelity_case import Case
+from vectormigrate.advice.fidelity_cases import CASES
 from vectormigrate.errors import UnknownAdapter
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.plan import Outcome
@@ -18,7 +19,7 @@ from vectormigrate.model.schema import DType, FieldType, Metric, VectorKind, Wei
 
 WIDE = registry.load("memory").capabilities.changed(namespaces={"empty": True})
 KINDS = WIDE.metadata.value_kinds
-INDEXES = [probe.name for probe in PROBES if probe.group == "vector indexes"]
+INDEXES = [case.name for case in CASES if case.group == "vector indexes"]
 
 
 def of(**narrow: Any) -> dict[tuple[str, str], Outcome | None]:
@@ -32,9 +33,9 @@ def changed(**narrow: Any) -> dict[str, Outcome | None]:
     return {f"{group}: {name}": found for (group, name), found in cells.items() if found is not Outcome.EXACT}
 
 
-def test_the_widest_database_holds_every_probe_and_all_is_exact_there() -> None:
+def test_the_widest_database_holds_every_case_and_all_is_exact_there() -> None:
     assert changed() == {}
-    assert len(of()) == len(PROBES)
+    assert len(of()) == len(CASES)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +113,8 @@ def test_a_namespace_without_records_is_told_where_there_are_none_such() -> None
     assert changed(namespaces={"empty": False}) == {"namespaces: without records": Outcome.REVERSIBLE}
 
 
-def _never_carried(probe: Probe, caps: Capabilities) -> bool:
-    made = probe.make(caps)
+def _never_carried(case: Case, caps: Capabilities) -> bool:
+    made = case.make(caps)
     return made is not None and made.schema.settings[0].name not in caps.collection.settings
 
 
@@ -124,9 +125,7 @@ def test_a_database_into_itself_changes_nothing(name: str) -> None:
         # What no new collection of its own kind can have is told all the same.
         others = {key for key, item in found.items() if item not in (None, Outcome.EXACT)}
         assert {group for group, _ in others} <= {"settings"}
-        assert len(others) == len(
-            [probe for probe in PROBES if probe.group == "settings" and _never_carried(probe, caps)]
-        )
+        assert len(others) == len([case for case in CASES if case.group == "settings" and _never_carried(case, caps)])
         assert list(found.values()).count(Outcome.EXACT) >= 15
 
 

@@ -14,7 +14,8 @@ from dataclasses import replace
 from vectormigrate import registry
 from vectormigrate.adapter import AnySpec, Capabilities, editions
 from vectormigrate.advice.evidence import Inferred
-from vectormigrate.advice.fidelity_cases import PROBES, Collection, Probe
+from vectormigrate.advice.fidelity_case import Case, Collection
+from vectormigrate.advice.fidelity_cases import CASES
 from vectormigrate.advice.indexes import index_type
 from vectormigrate.errors import IncompatibleSchema
 from vectormigrate.mapping.convert.mapper import Mapper
@@ -29,26 +30,26 @@ Side = tuple[str, Capabilities]
 """An adapter's name and what the database (or an edition of it) can hold."""
 
 Cells = Mapping[tuple[str, str], Outcome | None]
-"""(group, name) of every probe -> outcome; None where the source has no such thing."""
+"""(group, name) of every case -> outcome; None where the source has no such thing."""
 
 WORDS = {Outcome.EXACT: "exact", Outcome.REVERSIBLE: "reversible", Outcome.LOSSY: "**lossy**", None: "–"}
 
 
 def outcomes(source: Side, target: Side) -> Cells:
-    """The outcome of every probe between these two."""
-    return {(probe.group, probe.name): outcome(source, target, probe) for probe in PROBES}
+    """The outcome of every case between these two."""
+    return {(case.group, case.name): outcome(source, target, case) for case in CASES}
 
 
-def outcome(source: Side, target: Side, probe: Probe) -> Outcome | None:
+def outcome(source: Side, target: Side, case: Case) -> Outcome | None:
     """What becomes of one thing; None where the source has no such thing."""
-    made = probe.make(source[1])
+    made = case.make(source[1])
     if made is None:
         return None
     try:
         losses, rejected = _losses(source, target, made)
     except IncompatibleSchema:
         return Outcome.LOSSY
-    found = {loss.outcome for loss in losses if probe.concerned(loss.name)}
+    found = {loss.outcome for loss in losses if case.concerned(loss.name)}
     if rejected or Outcome.LOSSY in found or _unindexed(made.schema, target[1]):
         return Outcome.LOSSY
     return Outcome.REVERSIBLE if found else Outcome.EXACT
@@ -141,16 +142,16 @@ def markdown(main: Sequence[str], others: Sequence[str] = ()) -> str:
 def _table(targets: Sequence[str], cells: Mapping[str, Cells]) -> Iterator[str]:
     yield f"| | {' | '.join(f'to {target}' for target in targets)} |"
     yield f"|---|{'---|' * len(targets)}"
-    for probe in PROBES:
-        key = (probe.group, probe.name)
+    for case in CASES:
+        key = (case.group, case.name)
         row = [cells[target][key] for target in targets]
         if any(row) and set(row) != {Outcome.EXACT}:
-            yield f"| {probe.group}: {probe.name} | {' | '.join(WORDS[item] for item in row)} |"
+            yield f"| {case.group}: {case.name} | {' | '.join(WORDS[item] for item in row)} |"
 
 
 def _exact(targets: Sequence[str], cells: Mapping[str, Cells]) -> str:
     """The rest: what every one of the targets holds as it is."""
-    keys = [(probe.group, probe.name) for probe in PROBES]
+    keys = [(case.group, case.name) for case in CASES]
     return _listed([key for key in keys if {cells[target][key] for target in targets} == {Outcome.EXACT}])
 
 
