@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tests.live.databases import NAMESPACES, SOURCE_LIFE, TARGET_LIFE, Database, Faults
+from vectormigrate.adapters.memory import SPEC
 from vectormigrate.capture.applying.applier import Applier, Ends
 from vectormigrate.capture.applying.fuse import Fuse
 from vectormigrate.capture.applying.locks import KeyLocks
@@ -159,8 +160,8 @@ class World:
         source: Any = self.source
         target: Any = self.target
         ends = Ends(
-            source=RetryingSource(source, policy),
-            target=RetryingTarget(target, policy, AdaptiveLimiter(4)),
+            source=RetryingSource(source, SPEC.classify, policy),
+            target=RetryingTarget(target, SPEC.classify, policy, AdaptiveLimiter(4)),
             conversion=Unchanged(),
             batch_rows=2,
             batch_bytes=10_000,
