@@ -392,15 +392,15 @@ class AdapterSpec(Protocol, Generic[ConfigT]):
 
     A SPEC is a plain object with these attributes; further ones are optional (`lister`, `type_words`, `editions`)::
 
-        class ToydbSpec:
-            name = "toydb"
+        class FilesSpec:
+            name = "files"
             extra = None
-            config = ToydbConfig
+            config = FilesConfig
             capabilities = CAPABILITIES
 
             @asynccontextmanager
-            async def open(self, config: ToydbConfig) -> AsyncGenerator[Target]:
-                yield ToydbCollection(config)
+            async def open(self, config: FilesConfig) -> AsyncGenerator[Target]:
+                yield FilesCollection(config)
 
             def classify(self, error: BaseException, operation: str) -> AdapterError | None:
                 return Unavailable(str(error)) if isinstance(error, sqlite3.OperationalError) else None
