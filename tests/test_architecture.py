@@ -8,8 +8,11 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import get_type_hints
+
+import typer
 
 from vectormigrate import registry
 from vectormigrate.adapter import Capabilities, Source, Target
@@ -148,6 +151,52 @@ def test_encoding_reads_of_the_capabilities_only_what_a_plan_keeps() -> None:
 def test_no_module_above_the_adapters_is_named_after_a_database() -> None:
     named = {path for path in sources("adapters") if set(path.stem.split("_")) & set(DATABASES)}
     assert named == set()
+
+
+def test_command_lines_flags_and_tools_are_named_by_the_front_ends_only() -> None:
+    # Below them a text names a Remedy (errors.py), which each front end words.
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text!r}"
+        for path in sources("cli", "server")
+        for line, text in front_end_words(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_a_word_of_a_front_end_is_found_in_each_of_its_forms() -> None:
+    code = """
+'''vectormigrate list, --overwrite'''
+a = "see: vectormigrate list"
+b = f"more than --max-rejects {n} allows"
+c = f"give --{side}-type"
+d = "then wait_migration(migration_id=1)"
+e = ["list_collections", "-- a comment in SQL", ":root{--ink:#1d2330}", "records that vectormigrate wrote"]
+"""
+    assert sorted(line for line, _ in front_end_words(code)) == [3, 4, 5, 6]
+
+
+@cache
+def words_of_front_ends() -> re.Pattern[str]:
+    from vectormigrate.cli.main import app
+    from vectormigrate.config.settings import Settings
+    from vectormigrate.server.app import build
+
+    commands = "|".join(getattr(typer.main.get_command(app), "commands"))  # noqa: B009
+    tools = "|".join(build(Settings(config=None)).tools)
+    # The name of a tool alone may be a vendor's call; in a sentence it is ours.
+    return re.compile(rf"vectormigrate ({commands})\b|(?<![\w-])--([a-z]|$)|\s({tools})\b|\b({tools})[(\s]")
+
+
+def front_end_words(code: str) -> list[tuple[int, str]]:
+    """Texts with a command line, a flag or a tool; docstrings, and the style sheet with its variables, excepted."""
+    tree = ast.parse(code)
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+        if node.value != "--" and ":root{" not in node.value and words_of_front_ends().search(node.value)
+    ]
 
 
 def test_no_function_is_about_a_pair_of_databases() -> None:

@@ -268,7 +268,7 @@ def test_a_key_may_be_read_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_key_variable_that_is_not_set_is_an_error(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
     if value is not None:
         monkeypatch.setenv("MY_KEY", value)
-    with pytest.raises(ConfigError, match=r"MY_KEY.*not set.*--target-api-key"):
+    with pytest.raises(ConfigError, match=r"MY_KEY.*not set.*request\.target\.api_key"):
         resolve_endpoint(load_settings(), "target", type="milvus", collection="c", api_key="env:MY_KEY")
 
 
@@ -305,18 +305,18 @@ def test_a_connection_has_a_collection_of_its_own_unless_another_is_named(
 
 
 def test_an_endpoint_needs_a_connection_or_a_type() -> None:
-    with pytest.raises(ConfigError, match=r"missing --source .* or --source-type"):
+    with pytest.raises(ConfigError, match=r"missing `request\.source\.connection` .* or `request\.source\.type"):
         resolve_endpoint(load_settings(), "source", url="http://db", collection="c")
 
 
 @pytest.mark.parametrize("more", [{"type": "milvus"}, {"url": "http://x"}])
 def test_a_connection_excludes_the_flags_that_it_answers(tmp_path: Path, more: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match=r"either --target or --target-.* not both"):
+    with pytest.raises(ConfigError, match=r"either `request\.target\.connection` or `request\.target\..* not both"):
         resolve_endpoint(settings(tmp_path), "target", connection="with space", collection="c", **more)  # pyright: ignore[reportArgumentType]
 
 
 def test_an_endpoint_needs_a_collection(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="missing --source-collection"):
+    with pytest.raises(ConfigError, match=r"missing `request\.source\.collection`"):
         resolve_endpoint(settings(tmp_path), "source", connection="with space")
 
 
@@ -329,7 +329,7 @@ def test_an_unknown_connection_is_reported_with_the_known_ones(tmp_path: Path) -
 
 @pytest.mark.parametrize("url", [f"http://u:{CANARY}@db:1", f"http://db/x?k={CANARY}", f"http://db/#{CANARY}"])
 def test_a_url_with_a_secret_in_it_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ConfigError, match="--source-api-key") as caught:
+    with pytest.raises(ConfigError, match=r"request\.source\.api_key") as caught:
         resolve_endpoint(load_settings(), "source", type="milvus", url=url, collection="c")
     assert CANARY not in str(caught.value)
 
@@ -373,14 +373,14 @@ def test_a_variable_key_is_found_again_from_its_reference(monkeypatch: pytest.Mo
     assert CANARY not in json.dumps(asdict(ref))
     assert endpoint_from_ref(load_settings(), ref, "source") == endpoint
     monkeypatch.delenv("MY_KEY")
-    with pytest.raises(ConfigError, match=r"MY_KEY.*--source-api-key"):
+    with pytest.raises(ConfigError, match=r"MY_KEY.*request\.source\.api_key"):
         endpoint_from_ref(load_settings(), ref, "source")
     assert endpoint_from_ref(load_settings(), ref, "source", "typed").api_key == SecretStr("typed")
 
 
 def test_a_typed_key_must_be_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
     ref = EndpointRef(type="m", collection="c", url="http://db", api_key_ref="given")
-    with pytest.raises(ConfigError, match=r"--target-api-key, or set VECTORMIGRATE_TARGET_API_KEY"):
+    with pytest.raises(ConfigError, match=r"request\.target\.api_key`, or set VECTORMIGRATE_TARGET_API_KEY"):
         endpoint_from_ref(load_settings(), ref, "target")
     assert endpoint_from_ref(load_settings(), ref, "target", CANARY).api_key == SecretStr(CANARY)
     monkeypatch.setenv("VECTORMIGRATE_TARGET_API_KEY", CANARY)
@@ -391,7 +391,7 @@ def test_a_connection_that_was_overridden_by_a_typed_key_needs_it_again(tmp_path
     found = settings(tmp_path)
     endpoint = resolve_endpoint(found, "target", connection="with space", collection="c", api_key=CANARY)
     ref = endpoint_ref(endpoint, "x")
-    with pytest.raises(ConfigError, match="--target-api-key"):
+    with pytest.raises(ConfigError, match=r"request\.target\.api_key"):
         endpoint_from_ref(found, ref, "target")
 
 

@@ -4,7 +4,7 @@
 
     VectorMigrateError                      exit code 1
       ConfigError                           2   fix the command, the file or the environment
-        UnknownAdapter · MissingExtra
+        NoConnectionsFile · UnknownAdapter · MissingExtra
       PlanError                             2   change the plan: a flag, a name, an accepted loss
         LossNotAccepted · IncompatibleSchema · TargetNotEmpty
       LookupFailed                          4   no such migration, or it is in the wrong state for the verb
@@ -23,13 +23,15 @@
       ValidationFailed(report)              3   source and target differ
       Interrupted                           130 stopped on request; resumable
 
-Messages name the thing with ``!r``, add what to do next, and never hold a credential.
+Messages name the thing with ``!r``, add what to do next as a `Remedy`, and never hold a credential.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import ast
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from vectormigrate.figures import counted
@@ -60,16 +62,109 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     return (", ".join(names[:most]) or "none") + more
 
 
+Value = bool | int | float | str | tuple[str, ...] | dict[str, str]
+"""What an option of a remedy may be set to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A way out that a text names: a verb of the service, or an option by the attribute that holds it.
+
+    In a text it is marked, and reads as what a program would write: `str` of
+    ``Remedy("validate", "orders", {"full": True})`` is "`service.validate('orders', full=True)`". The front ends put
+    their own words in its place (`in_words`): a command with its flags, or a tool with its arguments. Texts in the
+    state file keep the mark, so that each front end can word them later.
+    """
+
+    verb: str = ""
+    """A method of Service; empty for an option alone."""
+    migration_id: str = ""
+    """Empty where the text does not know it."""
+    options: Mapping[str, Value | None] = field(default_factory=dict[str, "Value | None"])
+    """Arguments of the verb, or of its RunOptions; without a verb a single attribute, such as `request.overwrite`, None
+    without a value."""
+
+    def __str__(self) -> str:
+        if not self.verb:
+            ((name, value),) = self.options.items()
+            return f"`{name}`" if value is None else f"`{name}={_literal(value)}`"
+        given = [f"{name}={_literal(value)}" for name, value in self.options.items()]
+        first = [_literal(self.migration_id)] if self.migration_id else [] if given else ["..."]
+        return f"`service.{self.verb}({', '.join([*first, *given])})`"
+
+
+def remedy(name: str, migration_id: str = "", /, **options: Value) -> Remedy:
+    """The way out through a verb of the service."""
+    return Remedy(name, migration_id, options)
+
+
+def option(attribute: str, value: Value | None = None) -> Remedy:
+    """An option by its attribute: of a MigrationRequest (`request`), of RunOptions (`options`), of an Endpoint
+    (`request.source`, `request.target`, or `endpoint` where the side is open) or of Settings (`settings`)."""
+    return Remedy(options={attribute: value})
+
+
+def _literal(value: Value | None) -> str:
+    return repr(value).replace("`", r"\x60")
+
+
+_MARKED = re.compile(
+    r"`(?:service\.(?P<verb>[a-z_]+)\((?P<given>[^`]*)\)"
+    r"|(?P<option>(?:request|options|endpoint|settings)(?:\.\w+)+)(?:=(?P<value>[^`]+))?)`"
+)
+
+
+def in_words(text: str, words: Callable[[Remedy], str | None]) -> str:
+    """The text with `words` in the place of every remedy; None leaves it as it is."""
+
+    def replace(match: re.Match[str]) -> str:
+        found = _read(match)
+        return (None if found is None else words(found)) or match[0]
+
+    return _MARKED.sub(replace, text)
+
+
+def remedies_in(text: str) -> list[Remedy]:
+    """The remedies in a text, in their order."""
+    return [found for match in _MARKED.finditer(text) if (found := _read(match)) is not None]
+
+
+def _read(match: re.Match[str]) -> Remedy | None:
+    """The remedy that was marked; None for what only looks like one, as texts of a server may."""
+    try:
+        if match["option"]:
+            return Remedy(options={match["option"]: ast.literal_eval(match["value"]) if match["value"] else None})
+        call = ast.parse(f"f({match['given']})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        first = [ast.literal_eval(item) for item in call.args]
+        given = {str(item.arg): ast.literal_eval(item.value) for item in call.keywords}
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return Remedy(match["verb"], first[0] if first and isinstance(first[0], str) else "", given)
+
+
 class VectorMigrateError(Exception):
     """Base of everything that this package raises on purpose."""
 
     exit_code: ClassVar[int] = 1
+
+    @property
+    def remedies(self) -> list[Remedy]:
+        """What leads out of it, in the order of its message."""
+        return remedies_in(str(self))
 
 
 class ConfigError(VectorMigrateError):
     """The command line, the connections file or the environment is wrong."""
 
     exit_code = 2
+
+
+class NoConnectionsFile(ConfigError):
+    """A connection was named, and there is no connections file."""
+
+    def __init__(self, name: str, file: str) -> None:
+        super().__init__(f"no connection {name!r}: there is no {file}; name one with {option('settings.config')}")
 
 
 class UnknownAdapter(ConfigError):
@@ -108,8 +203,8 @@ class LossNotAccepted(PlanError):
         """`losses`: the name of each, and what it means."""
         self.names = tuple(losses)
         shown = listed([f"{name} ({meaning})" if meaning else name for name, meaning in losses.items()], MOST_LOSSES)
-        flags = " ".join(f"--accept-loss {name}" for name in self.names)
-        super().__init__(f"this migration would lose data: {shown}; accept with: {flags}")
+        accepted = option("request.accepted_losses", self.names)
+        super().__init__(f"this migration would lose data: {shown}; accept with: {accepted}")
 
 
 class IncompatibleSchema(PlanError):
@@ -132,7 +227,7 @@ class MigrationNotFound(LookupFailed):
     def __init__(self, migration_id: str, known: Iterable[str] = (), state: str = "") -> None:
         where = f"the state file {state!r}" if state else "the state file"
         hint = did_you_mean(migration_id, known)
-        super().__init__(f"no migration {migration_id!r} in {where}{hint or ';'} see: vectormigrate list")
+        super().__init__(f"no migration {migration_id!r} in {where}{hint or ';'} see: {remedy('list')}")
 
 
 class InvalidTransition(LookupFailed):
@@ -148,7 +243,7 @@ class End:
     """Whose error it is: one end of a migration, as the operator named it. It holds no credential.
 
     `side` is `source`, `target` or empty. `place` is the server or the folder; `key` is where the key came from:
-    a flag, `env:NAME` or a connection, empty without a key. `held`: collections there, once one was not found.
+    `given`, `env:NAME` or a connection, empty without a key. `held`: collections there, once one was not found.
     """
 
     side: str

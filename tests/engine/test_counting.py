@@ -185,7 +185,7 @@ async def test_a_source_that_changed_meanwhile_is_named_with_how_much(
     shrunk, grown = status.notices
     assert "its default namespace holds 99 records, of which 100 were read (-1)" in shrunk
     assert "its namespace 'new' holds 3 records, of which 0 were read (+3)" in grown
-    assert "vectormigrate validate job --full --repair" in grown
+    assert "service.validate('job', full=True, repair=True)" in grown
     assert [event.message for event in events if isinstance(event, Warned)] == [shrunk, grown]
     report = await world.service.validate("job", full=True, queries=0, repair=True)
     assert (report.passed, report.repaired, report.deleted) == (True, 3, 1)

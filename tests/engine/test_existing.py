@@ -59,7 +59,7 @@ async def world(tmp_path: Path) -> AsyncGenerator[World]:
 async def test_a_target_that_holds_records_is_refused_and_left_alone(world: World) -> None:
     await world.make_target(range(90, 110))
     before = read_shard(world.target)
-    with pytest.raises(TargetNotEmpty, match=r"'target' exists and holds 20 records.*--into-existing"):
+    with pytest.raises(TargetNotEmpty, match=r"'target' exists and holds 20 records.*request\.into_existing=True"):
         await world.service.migrate(world.request, OPTIONS)
     assert read_shard(world.target) == before
     assert await world.service.list() == []
@@ -90,7 +90,7 @@ async def test_ids_that_are_there_are_counted_before_anything_is_written(world: 
     request = replace(world.request, into_existing=True)
     plan = await world.service.plan(request)
     assert plan.collisions == 10
-    with pytest.raises(TargetNotEmpty, match=r"10 of the source's ids .*--overwrite"):
+    with pytest.raises(TargetNotEmpty, match=r"10 of the source's ids .*request\.overwrite=True"):
         await world.service.migrate(request, OPTIONS)
     assert read_shard(world.target) == before
     assert await world.service.list() == []

@@ -143,7 +143,7 @@ async def test_too_many_rejects_fail_the_run_and_a_higher_limit_lets_it_finish(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inject(monkeypatch, "target", Faults(refused=frozenset(range(50, 60))))
-    with pytest.raises(MigrationFailed, match=r"--max-rejects 4 .*status job --rejects"):
+    with pytest.raises(MigrationFailed, match=r"options\.max_rejects=4` .*service\.rejects\('job'"):
         await world.migrate(replace(OPTIONS, max_rejects=4))
     assert (await world.service.status("job")).status is Status.FAILED
     await world.service.resume("job", replace(OPTIONS, max_rejects=20))

@@ -49,10 +49,12 @@ async def world(tmp_path: Path) -> AsyncGenerator[World]:
 async def test_a_resume_does_not_raise_the_limit_of_rejects(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         inject(patch, "target", Faults(refused=frozenset({50})))
-        with pytest.raises(MigrationFailed, match="1 records rejected, more than --max-rejects 0 allows"):
+        with pytest.raises(MigrationFailed, match=r"1 records rejected, more than `options\.max_rejects=0` allows"):
             await world.service.migrate(world.request, OPTIONS)
     for _ in range(2):
-        with pytest.raises(MigrationFailed, match=r"--max-rejects 0 allows.*resume job --retry-rejects"):
+        with pytest.raises(
+            MigrationFailed, match=r"max_rejects=0` allows.*service\.resume\('job', retry_rejects=True\)"
+        ):
             await world.service.resume("job")
         assert (await world.service.status("job")).status is Status.FAILED
     status = await world.service.resume("job", replace(OPTIONS, retry_rejects=True))
@@ -96,7 +98,7 @@ async def test_a_record_that_did_not_read_back_is_checked_again_until_it_does(
     assert (await world.service.status("job")).status is Status.FAILED
     monkeypatch.undo()
     if unreadable:  # what was written stays as it is, unless it is asked to be written again
-        with pytest.raises(ValidationFailed, match="resume job --retry-rejects"):
+        with pytest.raises(ValidationFailed, match=r"service\.resume\('job', retry_rejects=True\)"):
             await world.service.resume("job")
     status = await world.service.resume("job", replace(OPTIONS, retry_rejects=True))
     assert status.status is Status.COMPLETED

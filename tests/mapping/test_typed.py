@@ -165,7 +165,7 @@ def test_an_existing_collection_without_room_for_the_sidecar_is_refused_with_the
         "namespaces": {"": 1},
         "profile": profile,
     }
-    with pytest.raises(IncompatibleSchema, match=r"_vm_origin.*--no-sidecar"):
+    with pytest.raises(IncompatibleSchema, match=r"_vm_origin.*request\.plain=True"):
         decide(**common, existing=roomless)
     decide(**common, existing=made)
 

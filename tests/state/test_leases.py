@@ -54,7 +54,9 @@ async def fail_after_losing(store: Store, path: Path) -> None:
 
 async def test_a_second_holder_is_refused_and_told_who_holds(store: Store) -> None:
     async with store.leases.hold("orders") as lease:
-        pattern = rf"process {lease.pid} on host '{re.escape(lease.host)}' since {lease.since}.*stop orders"
+        pattern = (
+            rf"process {lease.pid} on host '{re.escape(lease.host)}' since {lease.since}.*service\.stop\('orders'\)"
+        )
         with pytest.raises(LeaseHeld, match=pattern):
             async with store.leases.hold("orders"):
                 pass

@@ -42,7 +42,7 @@ def test_a_plan_of_an_older_version_keeps_its_fingerprint() -> None:
 
 
 async def test_an_id_in_use_is_refused_with_both_ways_out(store: Store) -> None:
-    with pytest.raises(InvalidTransition, match=r"'orders' exists already .*vectormigrate resume orders.*another id"):
+    with pytest.raises(InvalidTransition, match=r"'orders' exists already .*service\.resume\('orders'\).*another id"):
         await store.migrations.create(make_plan(partitions=5), RunOptions())
     assert len(await store.progress.partitions("orders")) == 2
 

@@ -14,6 +14,7 @@ import typer
 from vectormigrate.cli.detach import report_failure
 from vectormigrate.cli.failure import INTERRUPTED, USAGE, Failure
 from vectormigrate.cli.hints import hints
+from vectormigrate.cli.remedies import in_commands
 from vectormigrate.config.redaction import redact
 from vectormigrate.errors import VectorMigrateError
 
@@ -66,9 +67,9 @@ def _tell(error: BaseException, as_json: bool) -> int:
         sys.stderr.write(redact(text))
     failure = Failure(
         type="UsageError" if isinstance(error, USAGE_ERROR) else type(error).__name__,
-        message=redact(clean(message)),
+        message=redact(clean(in_commands(message))),
         exit_code=code,
-        hints=[redact(hint) for hint in hints],
+        hints=[redact(in_commands(hint)) for hint in hints],
     )
     report_failure(failure)
     return print_failure(failure, as_json)

@@ -10,6 +10,7 @@ from vectormigrate.errors import (
     CollectionNotFound,
     End,
     LossNotAccepted,
+    NoConnectionsFile,
     QuotaExceeded,
     RateLimited,
     near,
@@ -20,6 +21,8 @@ def hints(error: BaseException) -> list[str]:
     """Lines for people; every error of a database has one."""
     if isinstance(error, LossNotAccepted):
         return ["see: every loss with --dry-run instead of running"]
+    if isinstance(error, NoConnectionsFile):
+        return ["make one with: vectormigrate init"]
     if not isinstance(error, AdapterError):
         return []
     end = error.end
@@ -35,10 +38,9 @@ def _specific(error: AdapterError, end: End) -> list[str]:
         guess = [f"did you mean {meant[0]!r}?"] if meant else []
         return [*guess, f"see: {_command('collections', end)}"]
     if isinstance(error, AuthFailed):
-        prefix = f"--{end.side}-" if end.side else "--"
-        came = (
-            f"the key came from {end.key}" if end.key else f"no key was given; give one with {prefix}api-key env:NAME"
-        )
+        flag = f"--{end.side}-api-key" if end.side else "--api-key"
+        origin = flag if end.key == "given" else end.key
+        came = f"the key came from {origin}" if origin else f"no key was given; give one with {flag} env:NAME"
         return [came, f"see: {_command('doctor', end)}"]
     if isinstance(error, RateLimited):
         return ["ask for less with --rate-limit or --concurrency, then: vectormigrate resume ID"]

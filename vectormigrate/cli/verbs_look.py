@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,15 @@ from vectormigrate.cli.common import endpoint_of, settings_of
 from vectormigrate.cli.inputs import Common, Place
 from vectormigrate.cli.mcp.install_check import host_checks
 from vectormigrate.cli.next_command import next_commands, show_next
+from vectormigrate.cli.remedies import in_commands
 from vectormigrate.cli.render.console import document, err, is_terminal, notice, out, show
 from vectormigrate.cli.render.documents import (
     checks_document,
     collection_document,
+    holdings_document,
     list_document,
+    recommendation_document,
+    report_document,
     status_document,
 )
 from vectormigrate.cli.render.plan import show_collection, show_holdings, show_options, show_recommendation
@@ -39,7 +43,7 @@ from vectormigrate.config.redaction import keep_secret
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.service import Service, open_service
-from vectormigrate.validation.report import html_report, report_to_json
+from vectormigrate.validation.report import html_report
 
 WATCH_SECONDS = 1.0
 
@@ -129,9 +133,10 @@ async def validate(
         after = await service.status(migration_id)
         plan = await service.stored_plan(migration_id)
         if report:
-            await anyio.Path(report).write_text(html_report(verdict, after, plan), encoding="utf-8")
+            shown = replace(verdict, errors=tuple(map(in_commands, verdict.errors)))
+            await anyio.Path(report).write_text(html_report(shown, after, plan), encoding="utf-8")
     if common.as_json:
-        document(report_to_json(verdict))
+        document(report_document(verdict))
     else:
         show_report(verdict, plan.losses, details=details)
         if report:
@@ -193,7 +198,7 @@ async def collections(common: Common, place: Place) -> int:
     async with open_service(settings) as service:
         found = await service.collections(endpoint)
     if common.as_json:
-        document(asdict(found))
+        document(holdings_document(found))
     else:
         show_holdings(found)
     return 0
@@ -282,7 +287,7 @@ async def recommend(
                 raise ConfigError("--source-schema needs --source-type")
             answer = service.recommend_offline(source_type, target, asked.fields)
     if common.as_json:
-        document(answer.details() if details else answer.to_json())
+        document(recommendation_document(answer, details=details))
     else:
         show_recommendation(answer, details=details)
     return 0

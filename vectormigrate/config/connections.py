@@ -29,7 +29,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vectormigrate.errors import ConfigError, did_you_mean, listed
+from vectormigrate.errors import ConfigError, NoConnectionsFile, did_you_mean, listed
 from vectormigrate.model.schema import Json
 
 CONFIG_NAME = "vectormigrate.toml"
@@ -194,10 +194,7 @@ class ConnectionsFile:
         entries = self.data.get("connections", {})
         if name not in entries:
             if self.path is None:
-                raise ConfigError(
-                    f"no connection {name!r}: there is no {CONFIG_NAME}; name one with --config, or make one with: "
-                    "vectormigrate init"
-                )
+                raise NoConnectionsFile(name, CONFIG_NAME)
             known = f"it has: {listed(self.names, 20)}{did_you_mean(name, self.names)}"
             raise ConfigError(f"no connection {name!r} in {str(self.path)!r}; {known}")
         path = ("connections", name)

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vectormigrate.config.connections import CONFIG_NAME, Connection, ConnectionsFile, silent
-from vectormigrate.errors import ConfigError
+from vectormigrate.errors import ConfigError, Remedy, option
 from vectormigrate.model.plan import EndpointRef
 from vectormigrate.model.schema import Json
 
@@ -51,9 +51,9 @@ class Endpoint:
     """Which end it is, for the errors."""
 
 
-def flag(side: Side, name: str) -> str:
-    """The command line flag: `--source-api-key`, or `--api-key` without a side."""
-    return f"--{side}-{name}" if side else f"--{name}"
+def part(side: Side, name: str) -> Remedy:
+    """What of an endpoint an error is about: `request.source.api_key`, or `endpoint.api_key` without a side."""
+    return option(f"request.{side}.{name}" if side else f"endpoint.{name}")
 
 
 def key_variable(side: Side) -> str:
@@ -79,7 +79,7 @@ def key_origin(endpoint: Endpoint) -> str:
     if endpoint.api_key_ref is None and endpoint.connection:
         return f"connection {endpoint.connection!r}"
     named = endpoint.api_key_ref not in (None, "given")
-    return str(endpoint.api_key_ref) if named else flag(endpoint.side, "api-key")
+    return str(endpoint.api_key_ref) if named else "given"
 
 
 def plain_problems(error: ValidationError, most: int = 10) -> str:
@@ -183,17 +183,17 @@ def resolve_endpoint(
         for name, value in (("type", type), ("url", url)):
             if value:
                 raise ConfigError(
-                    f"give either {_connection_flag(side)} or {flag(side, name)}, not both: "
+                    f"give either {_connection_part(side)} or {part(side, name)}, not both: "
                     f"connection {connection!r} says its own {name}"
                 )
         entry = settings.connections.connection(connection, warn)
     elif type:
         entry = Connection(type=type, url=_storable_url(side, url or ""))
     else:
-        raise ConfigError(f"missing {_connection_flag(side)} (a name of {CONFIG_NAME}) or {flag(side, 'type')}")
+        raise ConfigError(f"missing {_connection_part(side)} (a name of {CONFIG_NAME}) or {part(side, 'type')}")
     name = collection or entry.collection
     if collection_needed and not name:
-        raise ConfigError(f"missing {flag(side, 'collection')}: which collection of {connection or type!r}?")
+        raise ConfigError(f"missing {part(side, 'collection')}: which collection of {connection or type!r}?")
     key, ref = _key(side, api_key, entry.api_key)
     return Endpoint(
         collection=name,
@@ -269,8 +269,8 @@ def endpoint_from_ref(settings: Settings, ref: EndpointRef, side: Side, key: str
     )
 
 
-def _connection_flag(side: Side) -> str:
-    return f"--{side}" if side else "a connection"
+def _connection_part(side: Side) -> str:
+    return str(part(side, "connection")) if side else "a connection"
 
 
 def _storable_url(side: Side, url: str) -> str:
@@ -278,7 +278,7 @@ def _storable_url(side: Side, url: str) -> str:
     if safe_url(url) != url:
         raise ConfigError(
             f"the URL {safe_url(url)!r} was given with a user, a query or a fragment, which may be secret and would "
-            f"be stored: pass the key with {flag(side, 'api-key')} env:NAME, or name a connection of {CONFIG_NAME}"
+            f"be stored: pass the key with {part(side, 'api_key')} env:NAME, or name a connection of {CONFIG_NAME}"
         )
     return url
 
@@ -289,7 +289,7 @@ def _storable_options(side: Side, options: Mapping[str, Json]) -> dict[str, Json
     for name, value in headers.items() if isinstance(headers, dict) else ():
         if not str(value).startswith(("env:", "file:")):
             raise ConfigError(
-                f"header {name!r} would be stored with {flag(side, 'option')}: write its value as env:NAME or "
+                f"header {name!r} would be stored with {part(side, 'options')}: write its value as env:NAME or "
                 f"file:PATH, or use a named connection of {CONFIG_NAME}"
             )
     proxy = options.get("proxy")
@@ -310,7 +310,7 @@ def _key(side: Side, given: str | None, own: str | None) -> tuple[SecretStr | No
         if not os.environ.get(name):
             raise ConfigError(
                 f"the environment variable {name!r}, which should hold the key, is not set; "
-                f"set it or pass {flag(side, 'api-key')}"
+                f"set it or pass {part(side, 'api_key')}"
             )
         return SecretStr(os.environ[name]), given
     if own:
@@ -329,6 +329,6 @@ def _stored_key(side: Side, ref: str | None) -> str | None:
     if not os.environ.get(fallback):
         raise ConfigError(
             f"the {side} key was typed when the migration started and is never stored: "
-            f"pass it again with {flag(side, 'api-key')}, or set {fallback}"
+            f"pass it again with {part(side, 'api_key')}, or set {fallback}"
         )
     return f"env:{fallback}"

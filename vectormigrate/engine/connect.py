@@ -17,7 +17,7 @@ from vectormigrate.config.settings import Endpoint, key_origin, plain_problems, 
 from vectormigrate.engine.events import Connecting, Listener
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget, RetryPolicy, located
 from vectormigrate.engine.throttle import AdaptiveLimiter
-from vectormigrate.errors import CollectionNotFound, ConfigError, End, VectorMigrateError, did_you_mean
+from vectormigrate.errors import CollectionNotFound, ConfigError, End, VectorMigrateError, did_you_mean, remedy
 from vectormigrate.model.plan import RunOptions
 
 ANY_COLLECTION = "vectormigrate"
@@ -63,7 +63,7 @@ def _meant(spec: AnySpec, endpoint: Endpoint, error: ValidationError) -> str:
     name = str(first["loc"][-1]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
         known = [key for key in spec.config.model_fields if key not in ("url", "api_key", "collection")]
-        return f"{did_you_mean(name, known)}; see: vectormigrate options {spec.name}"
+        return f"{did_you_mean(name, known)}; see: {remedy('options', types=(spec.name,))}"
     if name == "url" and re.fullmatch(r"[\w.-]+(:\d+)?(/[^?#@]*)?", endpoint.url):
         return f"; did you mean http://{endpoint.url}?"
     return ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
-from vectormigrate.errors import MigrationFailed
+from vectormigrate.errors import MigrationFailed, remedy
 from vectormigrate.figures import changed, counted
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.plan import MigrationPlan
@@ -56,8 +56,9 @@ async def count_target(store: Store, plan: MigrationPlan, target: RetryingTarget
     if problems:
         raise MigrationFailed(
             f"the target does not hold what was written to it: {'; '.join(problems[:NAMED])}"
-            f"{_more(len(problems))}. Compare all with: vectormigrate validate {migration_id} --full (--repair puts it "
-            f"right, then resume), or undo it with: vectormigrate rollback {migration_id}"
+            f"{_more(len(problems))}. Compare all with: {remedy('validate', migration_id, full=True)}, put it right "
+            f"with: {remedy('validate', migration_id, full=True, repair=True)}, then resume; or undo it with: "
+            f"{remedy('rollback', migration_id)}"
         )
     return _summed_up(
         [
@@ -103,7 +104,7 @@ async def count_source(store: Store, plan: MigrationPlan, source: RetryingSource
         [
             f"the source changed while it was copied: its {_name(name)} holds {counted(counts[name])} records, of "
             f"which {counted(before)} were read ({changed(counts[name] - before)}); copy the difference with: "
-            f"vectormigrate validate {plan.spec.id} --full --repair"
+            f"{remedy('validate', plan.spec.id, full=True, repair=True)}"
             for name in sorted(counts)
             if counts[name] != (before := read.get(name, 0))
         ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from vectormigrate.errors import InvalidTransition
+from vectormigrate.errors import InvalidTransition, remedy
 from vectormigrate.model.status import Phase, Status
 
 
@@ -21,7 +21,7 @@ class Verb(StrEnum):
 
     MIGRATE = "migrate"
     RESUME = "resume"
-    RETRY = "resume --retry-rejects"
+    RETRY = "retry"
     STOP = "stop"
     VALIDATE = "validate"
     ROLLBACK = "rollback"
@@ -95,35 +95,31 @@ def next_state(verb: Verb, migration_id: str, status: Status, phase: Phase) -> S
     """Where the verb leads. Raises InvalidTransition, which names the verb that fits instead."""
     found = TRANSITIONS.get((verb, State(status, phase)))
     if found is None:
-        what, instead = _explain(status, phase)
+        what, instead = _explain(migration_id, status, phase)
         word = "start" if verb is Verb.MIGRATE else verb.value
-        raise InvalidTransition(
-            f"cannot {word} migration {migration_id!r}: it {what}; {instead.format(id=migration_id)}"
-        )
+        raise InvalidTransition(f"cannot {word} migration {migration_id!r}: it {what}; {instead}")
     return found
 
 
-def _explain(status: Status, phase: Phase) -> tuple[str, str]:
+def _explain(id: str, status: Status, phase: Phase) -> tuple[str, str]:
     """Where it is, in words, and what to do instead."""
+    resume, rollback = remedy("resume", id), remedy("rollback", id)
     if phase is Phase.PLANNING:
-        return "is still being planned", "wait for it, or, if its process died, ask again with: vectormigrate migrate"
+        return "is still being planned", f"wait for it, or, if its process died, ask again with: {remedy('migrate')}"
     if phase is Phase.ROLLING_BACK:
-        return "is half rolled back", "finish that with: vectormigrate rollback {id}"
+        return "is half rolled back", f"finish that with: {rollback}"
     match status:
         case Status.NOT_STARTED:
-            return "has not started", "start it with: vectormigrate resume {id}"
+            return "has not started", f"start it with: {resume}"
         case Status.IN_PROGRESS:
-            return "is in progress", "wait for it, or, if its process died, go on with: vectormigrate resume {id}"
+            return "is in progress", f"wait for it, or, if its process died, go on with: {resume}"
         case Status.STOPPED:
-            return "is stopped", "go on with: vectormigrate resume {id}"
+            return "is stopped", f"go on with: {resume}"
         case Status.FAILED:
-            return "has failed", "go on with: vectormigrate resume {id}"
+            return "has failed", f"go on with: {resume}"
         case Status.COMPLETED:
-            return (
-                "is completed",
-                "check it with: vectormigrate validate {id}, or undo it with: vectormigrate rollback {id}",
-            )
+            return "is completed", f"check it with: {remedy('validate', id)}, or undo it with: {rollback}"
         case Status.ROLLED_BACK:
-            return "is rolled back", "start anew under another id with: vectormigrate migrate"
+            return "is rolled back", f"start again under another id with: {remedy('migrate')}"
         case _:
             assert_never(status)

@@ -19,7 +19,7 @@ from vectormigrate.engine.profile_cache import Evidence, Memory, source_key
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.engine.round_trip import lost_on_the_round_trip
 from vectormigrate.engine.source_pages import SourcePages
-from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty, did_you_mean, listed
+from vectormigrate.errors import CollectionNotFound, PlanError, TargetNotEmpty, did_you_mean, listed, option
 from vectormigrate.figures import counted
 from vectormigrate.mapping.convert.keys import TargetKeys, same_keys
 from vectormigrate.mapping.convert.mapper import Mapped, Mapper
@@ -187,7 +187,8 @@ async def _existing_target(target: RetryingTarget, spec: MigrationSpec) -> Colle
     if held and not spec.into_existing:
         raise TargetNotEmpty(
             f"the target collection {spec.target.collection!r} exists and holds {counted(held)} records; "
-            "choose another --target-collection, or add to it with --into-existing"
+            f"choose another {option('request.target.collection')}, or add to it with "
+            f"{option('request.into_existing', True)}"
         )
     return schema
 
@@ -198,7 +199,9 @@ def _check_collection_name(target: RetryingTarget, spec: MigrationSpec) -> None:
     if not re.fullmatch(rule, name):
         legal = re.sub(r"\W", "_", name, flags=re.ASCII)
         legal = legal if re.fullmatch(rule, legal) else f"c_{legal}"
-        hint = f"; try --target-collection {legal}" if re.fullmatch(rule, legal) else f" (rule: {rule})"
+        hint = (
+            f"; try {option('request.target.collection', legal)}" if re.fullmatch(rule, legal) else f" (rule: {rule})"
+        )
         raise PlanError(f"{name!r} is not a legal collection name on the target{hint}")
 
 
@@ -207,7 +210,8 @@ def _check_dimensions(schema: CollectionSchema) -> None:
         if vector.dim is None and vector.kind is not VectorKind.SPARSE:
             raise PlanError(
                 f"the source's vector field {vector.name!r} holds no vector yet, so its dimension is unknown; write a "
-                "record to the source, or make the target collection yourself and use --into-existing"
+                "record to the source, or make the target collection yourself and use "
+                f"{option('request.into_existing', True)}"
             )
 
 
@@ -295,8 +299,8 @@ def _check_round_trip(batch: RecordBatch, mapped: Mapped, rules: MappingRules) -
     for row, fields in lost_on_the_round_trip(batch, mapped, rules):
         raise PlanError(
             f"the record {mapped.source_ids[row]!r} of namespace {batch.namespace!r} would not come back as it is: "
-            f"{', '.join(fields[:5])}. This is a mistake of vectormigrate; nothing was written. Until it is mended, "
-            "leave the field out with --exclude or rename it with --rename"
+            f"{', '.join(fields[:5])}. This is a mistake of vectormigrate; nothing was written. Until it is fixed, "
+            f"leave the field out with {option('request.excludes')} or rename it with {option('request.renames')}"
         )
 
 

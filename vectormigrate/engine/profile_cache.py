@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vectormigrate.engine.planning_progress import OpenStore
-from vectormigrate.errors import StateError
+from vectormigrate.errors import StateError, option
 from vectormigrate.figures import plural
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.plan import MappingRules, MigrationSpec
@@ -89,7 +89,7 @@ class Evidence:
         return (
             f"planned from the profile of {self.made_at[11:16]} UTC ({read}), because the source has the same schema "
             "and counts as then; a record that was changed since and needs a loss that the profile does not show "
-            "becomes a reject; --fresh reads the metadata again"
+            f"becomes a reject; {option('request.fresh', True)} reads the metadata again"
         )
 
 

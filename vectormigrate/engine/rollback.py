@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vectormigrate.engine.counting import Foreign, foreign_records
 from vectormigrate.engine.ownership import is_ours
 from vectormigrate.engine.retry import RetryingTarget
-from vectormigrate.errors import CollectionNotFound, InvalidTransition, TerminalError
+from vectormigrate.errors import CollectionNotFound, InvalidTransition, TerminalError, remedy
 from vectormigrate.model.status import Status
 from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.store import Store
@@ -83,12 +83,12 @@ def _refuse_entangled(migration_id: str, others: dict[str, tuple[Status, bool]])
         if status is Status.IN_PROGRESS:
             raise InvalidTransition(
                 f"migration {name!r} is writing to the same collection, so {migration_id!r} cannot be rolled back now; "
-                f"nothing was removed. Stop it first: vectormigrate stop {name}"
+                f"nothing was removed. Stop it first: {remedy('stop', name)}"
             )
         if overwrites:
             raise InvalidTransition(
                 f"migration {name!r} overwrote records of the same collection, so what {migration_id!r} wrote cannot "
-                f"be told from it; nothing was removed. Roll that one back first: vectormigrate rollback {name}"
+                f"be told from it; nothing was removed. Roll that one back first: {remedy('rollback', name)}"
             )
 
 

@@ -28,6 +28,8 @@ from vectormigrate.errors import (
     Interrupted,
     MigrationFailed,
     TargetNotEmpty,
+    option,
+    remedy,
 )
 from vectormigrate.figures import counted
 from vectormigrate.mapping.convert.mapper import Mapper
@@ -138,7 +140,8 @@ class Run:
             if noted or not self.begun_before or await self.target.count():
                 raise TargetNotEmpty(
                     f"the target collection {schema.name!r} appeared since the plan was made; choose another "
-                    f"--target-collection, or roll back {self.migration_id!r} and start a new migration into it"
+                    f"{option('request.target.collection')}, or roll back {self.migration_id!r} and start a new "
+                    "migration into it"
                 ) from None
 
     async def _copy(self) -> bool:
@@ -229,9 +232,10 @@ class Run:
     def _require_few_rejects(self, rejects: int) -> None:
         if rejects > self.options.max_rejects:
             raise MigrationFailed(
-                f"{counted(rejects)} records rejected, more than --max-rejects {self.options.max_rejects} allows; "
-                f"see them with: vectormigrate status {self.migration_id} --rejects 20, try them again with: "
-                f"vectormigrate resume {self.migration_id} --retry-rejects"
+                f"{counted(rejects)} records rejected, more than "
+                f"{option('options.max_rejects', self.options.max_rejects)} allows; see them with: "
+                f"{remedy('rejects', self.migration_id, limit=20)}, try them again with: "
+                f"{remedy('resume', self.migration_id, retry_rejects=True)}"
             )
 
     async def _finalize(self) -> bool:

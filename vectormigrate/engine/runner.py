@@ -17,7 +17,7 @@ from vectormigrate.engine.rollback import Removal, Removed, remove
 from vectormigrate.engine.run import Run
 from vectormigrate.engine.task_group import task_group
 from vectormigrate.engine.writing import ReadBack
-from vectormigrate.errors import IncompatibleSchema, VectorMigrateError
+from vectormigrate.errors import IncompatibleSchema, VectorMigrateError, remedy
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.schema import CollectionSchema
 from vectormigrate.model.status import Phase, Status
@@ -34,7 +34,7 @@ async def require_same_source(source: RetryingSource, plan: MigrationPlan) -> No
     if _copied(found) != _copied(plan.source_schema):
         raise IncompatibleSchema(
             f"the schema of the source {plan.spec.source.collection!r} changed since migration {plan.spec.id!r} was "
-            f"planned; roll it back (vectormigrate rollback {plan.spec.id}) and start a new one"
+            f"planned; roll it back ({remedy('rollback', plan.spec.id)}) and start a new one"
         )
 
 

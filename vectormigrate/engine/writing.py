@@ -12,7 +12,7 @@ from vectormigrate.engine.existing_ids import TakenIds
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.progress import Progress
 from vectormigrate.engine.retry import RetryingTarget
-from vectormigrate.errors import InvalidRequest, RecordsRejected, ValidationFailed
+from vectormigrate.errors import InvalidRequest, RecordsRejected, ValidationFailed, remedy
 from vectormigrate.figures import counted
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key
@@ -219,7 +219,7 @@ def not_as_written(wrong: list[RecordId], checked: int, migration_id: str) -> Va
     return ValidationFailed(
         f"{counted(len(wrong))} of {counted(checked)} records read back from the target are not as they were "
         f"written: {names}; a resume checks them again, and writes them again with: "
-        f"vectormigrate resume {migration_id} --retry-rejects"
+        f"{remedy('resume', migration_id, retry_rejects=True)}"
     )
 
 

@@ -16,6 +16,7 @@ from vectormigrate.errors import LookupFailed, VectorMigrateError
 from vectormigrate.server.access import auth
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext
+from vectormigrate.server.runtime.remedies import in_tool_words
 from vectormigrate.server.runtime.subscriptions import INDEX
 from vectormigrate.server.runtime.tool_errors import error_text
 from vectormigrate.server.runtime.untrusted import compact, shown
@@ -78,6 +79,7 @@ def add_resources(mcp: MCPServer, server_context: ServerContext) -> None:
         whole = found.to_json()
         # Positions inside the source mean something to its adapter only, and there may be thousands.
         whole["partitions"] = len(found.partitions)
+        whole["warnings"] = [in_tool_words(text) for text in found.warnings]
         return await server_context.calculate(
             lambda: compact(shown({**whole, "unaccepted": found.unaccepted}, MOST_OF_PLAN))
         )

@@ -13,10 +13,7 @@ from vectormigrate.config.settings import (
     endpoint_ref,
 )
 from vectormigrate.engine.connect import configure
-from vectormigrate.errors import (
-    ConfigError,
-    LeaseHeld,
-)
+from vectormigrate.errors import ConfigError, LeaseHeld, remedy
 from vectormigrate.model.ids import MIGRATION_ID, MIGRATION_ID_RULE
 from vectormigrate.model.plan import MigrationSpec
 from vectormigrate.state.shared_reader import SharedReader
@@ -85,6 +82,6 @@ async def refuse_running(store: Store, migration_id: str) -> None:
     """Refuse before the databases are opened, which an embedded one's runner holds; the lease decides in the end."""
     if (await store.migrations.status(migration_id)).runner_alive:
         raise LeaseHeld(
-            f"migration {migration_id!r} is being run by another process; watch it with: vectormigrate status "
-            f"{migration_id}, or end it with: vectormigrate stop {migration_id}"
+            f"migration {migration_id!r} is being run by another process; watch it with: "
+            f"{remedy('status', migration_id)}, or end it with: {remedy('stop', migration_id)}"
         )

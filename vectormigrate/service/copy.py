@@ -26,6 +26,8 @@ from vectormigrate.errors import (
     MigrationNotFound,
     PlanError,
     TargetNotEmpty,
+    option,
+    remedy,
 )
 from vectormigrate.figures import counted
 from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
@@ -178,7 +180,7 @@ class CopyVerbs(Base):
         if complete and not ends.target.capabilities.collection.keeps_note:
             await store.origin.remember(plan.spec.target.location, plan.target_schema.note)
         if not complete and self._stop_now:
-            raise Interrupted(f"stopped; go on with: vectormigrate resume {plan.spec.id}")
+            raise Interrupted(f"stopped; go on with: {remedy('resume', plan.spec.id)}")
         return await store.migrations.status(plan.spec.id)
 
     def _memory(self, request: MigrationRequest, writer: OpenStore | None = None) -> Memory:
@@ -221,8 +223,8 @@ def _refuse_collisions(plan: MigrationPlan, options: RunOptions) -> None:
     if plan.collisions > options.max_rejects and not plan.spec.overwrite:
         raise TargetNotEmpty(
             f"{counted(plan.collisions)} of the source's ids are on the target {plan.spec.target.collection!r} "
-            f"already; replace them with --overwrite (no rollback for them), or leave them as they are with "
-            f"--max-rejects {plan.collisions}"
+            f"already; replace them with {option('request.overwrite', True)} (no rollback for them), or leave them as "
+            f"they are with {option('options.max_rejects', plan.collisions)}"
         )
 
 
@@ -235,5 +237,5 @@ def _same_request(stored: StoredMigration, spec: MigrationSpec) -> None:
     if changed:
         raise PlanError(
             f"migration {stored.id!r} exists with another {', '.join(changed)}; go on with it as it was planned "
-            f"(vectormigrate resume {stored.id}) or choose another id"
+            f"({remedy('resume', stored.id)}) or choose another id"
         )

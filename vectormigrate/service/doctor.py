@@ -14,7 +14,7 @@ from vectormigrate import registry
 from vectormigrate.adapter import Listing, lister
 from vectormigrate.config.settings import Endpoint, Settings, complete_endpoint
 from vectormigrate.engine.connect import ANY_COLLECTION, configure, listing, open_endpoint
-from vectormigrate.errors import CollectionNotFound, VectorMigrateError
+from vectormigrate.errors import CollectionNotFound, VectorMigrateError, option
 from vectormigrate.figures import plural
 from vectormigrate.model.answers import DoctorCheck
 from vectormigrate.state.store import open_store
@@ -60,7 +60,9 @@ async def state_check(path: Path) -> DoctorCheck:
         return DoctorCheck(name=name, ok=False, detail=str(error))
     place = _existing(path)
     if not os.access(place, os.W_OK):
-        return DoctorCheck(name=name, ok=False, detail=f"{place} is not writable; choose another with --state")
+        return DoctorCheck(
+            name=name, ok=False, detail=f"{place} is not writable; choose another with {option('settings.state')}"
+        )
     detail = f"{plural(len(known), 'migration')}" if place == path else "will be made on first use"
     return DoctorCheck(name=name, ok=True, detail=detail)
 

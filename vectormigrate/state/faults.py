@@ -8,11 +8,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vectormigrate.errors import StateBusy, StateCorrupt, StateError, StateUnwritable
+from vectormigrate.errors import StateBusy, StateCorrupt, StateError, StateUnwritable, remedy
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _UNWRITABLE = {
-    sqlite3.SQLITE_FULL: "its disk is full; free some space, then go on with: vectormigrate resume",
+    sqlite3.SQLITE_FULL: f"its disk is full; free some space, then go on with: {remedy('resume')}",
     sqlite3.SQLITE_IOERR: "its disk cannot be read or written; check the disk and its limits",
     sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable, or name another state file",
     sqlite3.SQLITE_PERM: "access is not permitted; make the file and its folder writable, or name another state file",

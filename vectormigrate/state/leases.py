@@ -21,7 +21,7 @@ from uuid import uuid4
 import anyio
 import anyio.to_thread
 
-from vectormigrate.errors import LeaseHeld, StateError
+from vectormigrate.errors import LeaseHeld, StateError, remedy
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import file_gone, file_identity
 from vectormigrate.state.file import StateFile, require_migration
@@ -119,7 +119,7 @@ async def require_no_runner(session: Session, migration_id: str) -> None:
     if held is not None and is_live(held, utc_text()):
         raise LeaseHeld(
             f"migration {migration_id!r} is being run by process {held.pid} on host {held.host!r} since {held.since}; "
-            f"watch it with: vectormigrate status {migration_id}, or end it with: vectormigrate stop {migration_id}"
+            f"watch it with: {remedy('status', migration_id)}, or end it with: {remedy('stop', migration_id)}"
         )
 
 

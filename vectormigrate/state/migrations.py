@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from vectormigrate.errors import InvalidTransition, MigrationNotFound
+from vectormigrate.errors import InvalidTransition, MigrationNotFound, remedy
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.state.connection import Session
@@ -110,7 +110,7 @@ async def create(session: Session, plan: MigrationPlan, options: RunOptions, own
     if existing is not None:
         raise InvalidTransition(
             f"migration {migration_id!r} exists already ({existing['status']}); "
-            f"go on with it by: vectormigrate resume {migration_id}, or choose another id"
+            f"go on with it by: {remedy('resume', migration_id)}, or choose another id"
         )
     await session.execute("end_planning", id=migration_id, owner=None)
     fingerprint = plan.fingerprint()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vectormigrate.errors import LeaseLost, StateError
+from vectormigrate.errors import LeaseLost, StateError, remedy
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.position import Partition
@@ -104,7 +104,7 @@ def lease_lost(lease: Lease) -> LeaseLost:
     """The error for a runner that is no longer the runner."""
     return LeaseLost(
         f"migration {lease.migration_id!r} was taken over by another process; this one (pid {lease.pid} on "
-        f"{lease.host}) wrote nothing more. See: vectormigrate status {lease.migration_id}"
+        f"{lease.host}) wrote nothing more. See: {remedy('status', lease.migration_id)}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from vectormigrate.errors import InvalidTransition, LeaseHeld
+from vectormigrate.errors import InvalidTransition, LeaseHeld, remedy
 from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.state.connection import Session
 from vectormigrate.state.file import StateFile
@@ -35,8 +35,7 @@ async def _save(session: Session, lease: Lease, source: str, target: str, read: 
     if row is not None and row["owner"] != lease.owner and is_live(_lease(row), utc_text()):
         raise LeaseHeld(
             f"migration {lease.migration_id!r} is being planned by process {row['pid']} on host {row['host']!r}; watch "
-            f"it with: vectormigrate status {lease.migration_id}, or end it with: vectormigrate stop "
-            f"{lease.migration_id}"
+            f"it with: {remedy('status', lease.migration_id)}, or end it with: {remedy('stop', lease.migration_id)}"
         )
     values = {name: getattr(lease, name) for name in _LEASE}
     await session.execute("save_planning", **values, source=source, target=target, read=read, total=total)
@@ -53,7 +52,7 @@ async def refuse_planned(session: Session, migration_id: str) -> None:
     if await session.fetch_one("planning", id=migration_id) is not None:
         raise InvalidTransition(
             f"migration {migration_id!r} is still being planned, and nothing of it is written; wait for it, or, if its "
-            "process died, give the same command again: vectormigrate migrate"
+            f"process died, ask for it again with: {remedy('migrate')}"
         )
 
 

@@ -20,6 +20,7 @@ from vectormigrate.adapters.qdrant.config import QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME, HttpError
 from vectormigrate.adapters.qdrant.layout import OWN_KEYS, own_texts
 from vectormigrate.adapters.qdrant.proto import coll
+from vectormigrate.errors import option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +52,8 @@ class Identity:
             adapter=NAME,
             rest=config.base(),
             grpc=config.grpc_address(),
-            advice="Give the gRPC port of the REST server with grpc_port (--source-option or --target-option "
-            "grpc_port=NUMBER), or use REST alone with prefer_grpc=false",
+            advice=f"Give the gRPC port of the REST server with {option('endpoint.options.grpc_port')}, or use REST "
+            f"alone with {option('endpoint.options.prefer_grpc', False)}",
         )
 
     async def shared(self) -> bool | None:

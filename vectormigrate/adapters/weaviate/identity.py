@@ -23,7 +23,7 @@ from vectormigrate.adapters.weaviate.errors import NAME, RestError, inactive_ten
 from vectormigrate.adapters.weaviate.filters import ids_filter
 from vectormigrate.adapters.weaviate.layout import Layout, layout_of
 from vectormigrate.adapters.weaviate.proto import aggregate, search, tenants
-from vectormigrate.errors import CollectionNotFound
+from vectormigrate.errors import CollectionNotFound, option
 
 SAMPLE = 25
 TENANTS = 8
@@ -43,8 +43,8 @@ class Identity:
             adapter=NAME,
             rest=config.rest().removesuffix("/v1"),
             grpc=config.grpc()[0],
-            advice="Give the gRPC address of the REST server with grpc_port or grpc_url (--source-option or "
-            "--target-option grpc_port=NUMBER)",
+            advice=f"Give the gRPC address of the REST server with {option('endpoint.options.grpc_port')} or "
+            f"{option('endpoint.options.grpc_url')}",
         )
 
     async def shared(self, layout: Layout, tenant: str = "") -> None:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from vectormigrate.cli.render.console import NARROW, clean, err
+from vectormigrate.cli.render.console import NARROW, clean, err, worded
 from vectormigrate.engine.events import (
     Checking,
     Connecting,
@@ -104,7 +104,7 @@ class Bars:
 
     def say(self, message: str) -> None:
         """A line above the bar."""
-        err().print(Text(clean(message), style="yellow"), soft_wrap=True)
+        err().print(Text(worded(message), style="yellow"), soft_wrap=True)
 
     def finish(self) -> None:
         """The command did what it should. A run that has not reported its end was stopped."""

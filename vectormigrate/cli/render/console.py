@@ -16,6 +16,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from vectormigrate.cli.remedies import in_commands
+
 PIPED_WIDTH = 200
 """Columns when stdout is no terminal: nothing is cut off or wrapped early for the program that reads it."""
 
@@ -31,6 +33,11 @@ def clean(text: object) -> str:
         char if char.isprintable() else char.encode("unicode_escape").decode()
         for char in " ".join(str(text).splitlines())
     )
+
+
+def worded(text: str) -> str:
+    """A text from below, on one line and with its remedies as commands and flags."""
+    return clean(in_commands(text))
 
 
 @cache

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vectormigrate.cli.render.console import clean, pairs, show, table
+from vectormigrate.cli.render.console import clean, pairs, show, table, worded
 from vectormigrate.cli.render.words import bytes_in_all, namespace, place
 from vectormigrate.figures import counted, duration, percent, plural, size, small
 from vectormigrate.model.answers import CollectionReport, Holdings, OptionLine, Recommendation
@@ -133,7 +133,7 @@ def losses_table(losses: Sequence[Loss], accepted: Iterable[str] = ()) -> Table:
 
 def _warnings(warnings: Sequence[str]) -> None:
     for text in warnings:
-        show(Text(f"warning: {clean(text)}", style="yellow"))
+        show(Text(f"warning: {worded(text)}", style="yellow"))
 
 
 def _verdict(plan: MigrationPlan) -> Text:
@@ -207,7 +207,7 @@ def show_holdings(found: Holdings) -> None:
     made = table(f"{clean(found.server)}: {plural(len(found.collections), 'collection')}", *_HELD, right=("records",))
     for item in found.collections:
         vectors = ", ".join(f"{v.name or '(unnamed)'} {v.kind} {v.dim or ''}".strip() for v in item.vectors)
-        made.add_row(clean(item.name), counted(item.records), clean(vectors), clean(item.problem or ""))
+        made.add_row(clean(item.name), counted(item.records), clean(vectors), worded(item.problem or ""))
     show(made)
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol, assert_never
 
 from vectormigrate.cli.render.bars import Bars
-from vectormigrate.cli.render.console import clean, err, warn
+from vectormigrate.cli.render.console import clean, err, warn, worded
 from vectormigrate.engine.events import (
     Checking,
     Connecting,
@@ -108,7 +108,7 @@ class Lines:
 
     def say(self, message: str) -> None:
         """One line, written at once."""
-        sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {clean(message)}\n")
+        sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {worded(message)}\n")
         sys.stderr.flush()
 
     def finish(self) -> None:

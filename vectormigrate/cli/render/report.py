@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from vectormigrate.cli.render.console import clean, pairs, show, table
+from vectormigrate.cli.render.console import clean, pairs, show, table, worded
 from vectormigrate.cli.render.plan import heading
 from vectormigrate.cli.render.words import namespace
 from vectormigrate.figures import counted, duration, percent, plural, rate, similarity
@@ -173,7 +173,7 @@ def show_report(report: ValidationReport, losses: Sequence[Loss] = (), *, detail
     for made in _tables(report, details=details):
         show("", made)
     for text in report.errors:
-        show(Text(f"error: {clean(text)}", style="red"))
+        show(Text(f"error: {worded(text)}", style="red"))
 
 
 def _tables(report: ValidationReport, *, details: bool) -> Generator[Table]:

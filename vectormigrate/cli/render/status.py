@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from vectormigrate.cli.render.console import clean, out, pairs, show, table
+from vectormigrate.cli.render.console import clean, out, pairs, show, table, worded
 from vectormigrate.cli.render.words import moment, namespace, place
 from vectormigrate.figures import counted, duration, percent, plural, rate
 from vectormigrate.model.answers import DoctorCheck, RejectRow, RollbackResult
@@ -97,8 +97,8 @@ def status_view(
     if status.ended_at:
         rows.append(("ended", moment(status.ended_at)))
     if status.error:
-        rows.append(("error", clean(status.error)))
-    rows += [("notice", clean(notice)) for notice in status.notices]
+        rows.append(("error", worded(status.error)))
+    rows += [("notice", worded(notice)) for notice in status.notices]
     parts: list[RenderableType] = [Text(status.id, style="bold").append("  ").append_text(_state(status))]
     if out().is_terminal and status.total_records and status.status is Status.IN_PROGRESS:
         parts.append(ProgressBar(total=100, completed=status.percentage, width=60))
@@ -122,7 +122,7 @@ def show_rejects(rows: Sequence[RejectRow], total: int) -> None:
     made = table(f"Rejects, {counted(len(rows))} of {counted(total)}", "id", "namespace", "code", "tries", "reason")
     for row in rows:
         made.add_row(
-            clean(row.id), clean(namespace(row.namespace)), clean(row.code), str(row.attempts), clean(row.reason)
+            clean(row.id), clean(namespace(row.namespace)), clean(row.code), str(row.attempts), worded(row.reason)
         )
     show("", made)
 
@@ -179,5 +179,5 @@ def show_checks(checks: Sequence[DoctorCheck]) -> None:
     made.box = None
     for check in checks:
         mark = ("ok    ", "green") if check.ok else ("FAIL  ", "bold red")
-        made.add_row(Text.assemble(mark, clean(check.name)), clean(check.detail))
+        made.add_row(Text.assemble(mark, clean(check.name)), worded(check.detail))
     show(made)

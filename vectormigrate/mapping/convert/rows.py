@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vectormigrate.errors import option
 from vectormigrate.mapping.convert.ids import id_check, id_map
 from vectormigrate.mapping.convert.metadata import MetadataEncoder
 from vectormigrate.mapping.convert.origin import Sidecar, write_sidecar
@@ -79,7 +80,7 @@ class RowEncoder:
     def _refuse_losses(self, effects: set[str]) -> None:
         for name in sorted(effects - self._accepted):
             if not (self._sidecar and is_soft(name)):
-                raise RecordRejected(name, f"{explain(name)}; accept with --accept-loss {name}")
+                raise RecordRejected(name, f"{explain(name)}; accept with {option('request.accepted_losses', (name,))}")
 
     def _with_sidecar(self, encoded: Metadata, sidecar: Sidecar, record_id: RecordId) -> Metadata:
         result = dict(encoded)

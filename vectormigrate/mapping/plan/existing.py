@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vectormigrate.errors import IncompatibleSchema
+from vectormigrate.errors import IncompatibleSchema, option
 from vectormigrate.mapping.convert.vectors import WIDENS
 from vectormigrate.mapping.limits import ORIGIN
 from vectormigrate.mapping.plan.context import PlanContext
@@ -72,7 +72,8 @@ def _fields(context: PlanContext, existing: CollectionSchema, renames: RenameCho
     if context.sidecar and not context.target_caps.metadata.dynamic and ORIGIN not in declared:
         wrong += _unkept(profile, existing, extra)
     if extra and context.target_caps.metadata.dynamic and not existing.dynamic:
-        wrong.append(f"it has no field {', '.join(map(repr, extra))} and takes no undeclared ones (or use --exclude)")
+        names = ", ".join(map(repr, extra))
+        wrong.append(f"it has no field {names} and takes no undeclared ones (or use {option('request.excludes')})")
     return wrong
 
 
@@ -82,7 +83,8 @@ def _unkept(profile: Profile, existing: CollectionSchema, extra: list[str]) -> l
     if not extra and not foreign_ids:
         return []
     what = f"the fields {', '.join(map(repr, extra))}" if extra else "the ids"
-    return [f"it has no text field {ORIGIN!r}, which must keep {what}; add it, or use --no-sidecar"]
+    without = option("request.plain", True)
+    return [f"it has no text field {ORIGIN!r}, which must keep {what}; add it, or use {without}"]
 
 
 def _unset(profile: Profile, declared: Mapping[str, MetadataField], present: Mapping[str, FieldProfile]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities, ValueKind
-from vectormigrate.errors import PlanError, did_you_mean, listed
+from vectormigrate.errors import PlanError, did_you_mean, listed, option
 from vectormigrate.mapping.convert.metadata import MetadataEncoder
 from vectormigrate.mapping.limits import OWN_FIELDS
 from vectormigrate.mapping.losses import RecordRejected
@@ -27,10 +27,10 @@ class RenameChoice:
 
 
 def plan_renames(context: PlanContext) -> RenameChoice:
-    """Check --rename and --exclude against what the source holds. Raises PlanError with one clear line."""
+    """Check the renames and excludes against what the source holds. Raises PlanError with one clear line."""
     known = _known_paths(context)
-    asked = {_resolve(old, known, "--rename"): new for old, new in context.spec.renames.items()}
-    excludes = tuple(_resolve(path, known, "--exclude") for path in context.spec.excludes)
+    asked = {_resolve(old, known, "renames"): new for old, new in context.spec.renames.items()}
+    excludes = tuple(_resolve(path, known, "excludes") for path in context.spec.excludes)
     _check_excludes(excludes)
     renames = dict(asked)
     if context.home and context.note is not None:
@@ -48,44 +48,45 @@ def _known_paths(context: PlanContext) -> set[str] | None:
     return {*profile.fields, *(item.name for item in context.source_schema.fields)}
 
 
-def _resolve(path: str, known: set[str] | None, flag: str) -> str:
+def _resolve(path: str, known: set[str] | None, name: str) -> str:
     """The path as it is known: `a.b` may be written for the one key `a\\.b`."""
+    asked = option(f"request.{name}")
     if not path:
-        raise PlanError(f"{flag}: a field name is missing")
+        raise PlanError(f"{asked}: a field name is missing")
     if parse_path(path)[0] in OWN_FIELDS:
-        raise PlanError(f"{flag} {path!r}: this name belongs to vectormigrate")
+        raise PlanError(f"{asked} {path!r}: this name belongs to vectormigrate")
     if known is None or path in known:
         return path
     literal = format_path([path])
     if literal in known:
         return literal
     names = listed(sorted(known), 20)
-    raise PlanError(f"{flag} {path!r}: the source has no such field; it has: {names}{did_you_mean(path, known)}")
+    raise PlanError(f"{asked} {path!r}: the source has no such field; it has: {names}{did_you_mean(path, known)}")
 
 
 def _check_excludes(excludes: tuple[str, ...]) -> None:
     twice = {path for path in excludes if excludes.count(path) > 1}
     if twice:
-        raise PlanError(f"--exclude {min(twice)!r} is given twice")
+        raise PlanError(f"{option('request.excludes')} {min(twice)!r} is given twice")
 
 
 def _check_renames(asked: Mapping[str, str], excludes: tuple[str, ...], known: set[str] | None) -> None:
     targets = list(asked.values())
     for old, new in asked.items():
-        flag = f"--rename {old}={new}"
+        rename = option("request.renames", {old: new})
         if not new:
-            raise PlanError(f"{flag}: the new name is missing")
+            raise PlanError(f"{rename}: the new name is missing")
         if parse_path(new)[0] in OWN_FIELDS:
-            raise PlanError(f"{flag}: the name {new!r} belongs to vectormigrate")
+            raise PlanError(f"{rename}: the name {new!r} belongs to vectormigrate")
         if targets.count(new) > 1:
-            raise PlanError(f"{flag}: two fields cannot both become {new!r}")
+            raise PlanError(f"{rename}: two fields cannot both become {new!r}")
         if known is not None and new in known and new not in asked and new not in excludes:
-            raise PlanError(f"{flag}: the source already has a field {new!r}; rename or exclude that one too")
+            raise PlanError(f"{rename}: the source already has a field {new!r}; rename or exclude that one too")
         for other in (*asked, *excludes):
             if other != old and _overlap(old, other):
-                raise PlanError(f"{flag}: the fields {old!r} and {other!r} overlap; name only one of them")
+                raise PlanError(f"{rename}: the fields {old!r} and {other!r} overlap; name only one of them")
         if old in excludes:
-            raise PlanError(f"{flag}: the field is also excluded")
+            raise PlanError(f"{rename}: the field is also excluded")
 
 
 def _overlap(one: str, other: str) -> bool:

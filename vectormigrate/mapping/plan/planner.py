@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.errors import PlanError, did_you_mean, listed
+from vectormigrate.errors import PlanError, did_you_mean, listed, option
 from vectormigrate.figures import counted
 from vectormigrate.mapping.convert.metadata import MetadataEncoder
 from vectormigrate.mapping.limits import ORIGIN_ID, Limits, limits_of, namespace_rule
@@ -221,7 +221,7 @@ def _accepted(context: PlanContext, losses: LossList, renames: RenameChoice) -> 
             # A record may yet need others of the fixed names, which are too many to be read.
             own = listed([f"{loss.name} ({loss.told()})" for loss in losses.losses.values()])
             raise PlanError(
-                f"--accept-loss {name!r}: this plan knows no such loss{hint}; its losses: {own}"
+                f"{option('request.accepted_losses')} {name!r}: this plan knows no such loss{hint}; its losses: {own}"
                 f"{did_you_mean(name, known)}"
             )
     if context.profile is None:

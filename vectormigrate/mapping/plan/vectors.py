@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vectormigrate.adapter import Capabilities
-from vectormigrate.errors import IncompatibleSchema, PlanError, did_you_mean
+from vectormigrate.errors import IncompatibleSchema, PlanError, did_you_mean, option
 from vectormigrate.mapping.convert.vectors import NARROWING_BOUND, WIDENS
 from vectormigrate.mapping.names import legal_name, matcher
 from vectormigrate.mapping.plan.context import LossList, PlanContext
@@ -53,7 +53,11 @@ def plan_vectors(context: PlanContext, losses: LossList) -> VectorChoice:
     for source in context.source_schema.vectors:
         original = _original(context, source)
         if chosen is not None and source.name not in chosen:
-            losses.add(f"vector-field:{source.name}", _present(context, source.name), "not chosen with --vector")
+            losses.add(
+                f"vector-field:{source.name}",
+                _present(context, source.name),
+                "not among the vector fields that were asked for",
+            )
             continue
         target = _target_field(context, source, original, fields, losses)
         if target is None:
@@ -84,7 +88,7 @@ def plan_vectors(context: PlanContext, losses: LossList) -> VectorChoice:
 
 
 def _chosen(context: PlanContext) -> frozenset[str] | None:
-    """The vector fields that --vector names, None for all. Raises PlanError for one that the source does not have."""
+    """The vector fields that the request names, None for all. Raises PlanError for one that the source lacks."""
     if not context.spec.vectors:
         return None
     names = [item.name for item in context.source_schema.vectors]
@@ -92,7 +96,9 @@ def _chosen(context: PlanContext) -> frozenset[str] | None:
         if name not in names:
             held = ", ".join(map(repr, names)) or "none"
             hint = did_you_mean(name, names)
-            raise PlanError(f"--vector {name!r}: the source has no such vector field; it has: {held}{hint}")
+            raise PlanError(
+                f"{option('request.vectors')} {name!r}: the source has no such vector field; it has: {held}{hint}"
+            )
     return frozenset(context.spec.vectors)
 
 

@@ -12,7 +12,7 @@ from vectormigrate.model.ids import id_key
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import DiffCheck, MigrationStatus, ValidationReport
 from vectormigrate.server.runtime.jobs import Job
-from vectormigrate.server.runtime.tool_errors import in_tool_words
+from vectormigrate.server.runtime.remedies import in_tool_words
 from vectormigrate.server.tools import answers
 
 if TYPE_CHECKING:

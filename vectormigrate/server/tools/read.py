@@ -16,6 +16,7 @@ from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.access.keys import Scope
 from vectormigrate.server.runtime.context import ServerContext, result_of, settle
+from vectormigrate.server.runtime.remedies import in_tool_words
 from vectormigrate.server.runtime.tool_errors import as_tool_errors
 from vectormigrate.server.tools import answers, presenters
 from vectormigrate.server.tools.tool import (
@@ -150,7 +151,7 @@ class LookTools:
             rows = await service.rejects(migration_id, limit, offset)
             counts = await service.reject_counts(migration_id)
         return answers.RejectsAnswer(
-            rejects=[answers.RejectLine.of(row) for row in rows],
+            rejects=[answers.RejectLine.of(row, reason=in_tool_words(row.reason)) for row in rows],
             by_code=presenters.by_code(counts),
             total=sum(counts.values()),
             limit=limit,
@@ -169,7 +170,7 @@ class LookTools:
                     type=item.type,
                     default_collection=item.collection or None,
                     collections=list(item.patterns),
-                    problem=item.problem,
+                    problem=None if item.problem is None else in_tool_words(item.problem),
                 )
                 for item in found
             ],

@@ -127,7 +127,7 @@ def check_root(root: Path) -> None:
         raise InvalidRequest(f"{str(root)!r} is not a folder", adapter="qdrant_edge")
     if any(not item.name.startswith(".") for item in root.iterdir()):
         raise InvalidRequest(
-            f"folder {str(root)!r} holds other things than vectormigrate collections; name a new folder",
+            f"folder {str(root)!r} holds other things than collections of vectormigrate; name a new folder",
             adapter="qdrant_edge",
         )
 
