@@ -14,8 +14,8 @@ from mcp import MCPError
 
 from tests.server.support import ALICE, BOB, audit_lines, operations
 from tests.server.toy import Era, Way, bearer, connected, serving, text_of
-from vectormigrate.server.http.guard import id_of
 from vectormigrate.server.http.host_policy import HostPolicy, is_loopback
+from vectormigrate.server.http.refusals import id_of
 
 pytestmark = pytest.mark.anyio
 

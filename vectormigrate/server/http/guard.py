@@ -7,8 +7,6 @@ is buffered but the body of a request.
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager, nullcontext
@@ -24,7 +22,7 @@ from starlette.authentication import AuthCredentials
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vectormigrate.figures import duration, plural
+from vectormigrate.figures import duration
 from vectormigrate.model.schema import Json
 from vectormigrate.server.access.auth import NOBODY, Caller, Transport, anyone, as_caller, caller_of, token_of
 from vectormigrate.server.access.keys import Key
@@ -35,13 +33,12 @@ from vectormigrate.server.audit.accounting import (
     CALLER_KEY,
     HEARD_KEY,
     RATE_LIMITED,
-    REFUSED_METHOD,
-    TOO_LARGE,
-    UNAUTHORIZED,
     Operations,
 )
+from vectormigrate.server.http.cross_origin import allow, is_preflight, shared_with
 from vectormigrate.server.http.host_policy import HostPolicy
 from vectormigrate.server.http.peers import Proxies, peer_of
+from vectormigrate.server.http.refusals import END_BYTES, Refused, TooLarge, answer, beyond, unauthorized
 
 BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 30.0
@@ -49,27 +46,11 @@ BODY_SECONDS = 30.0
 READ_PAST = 8
 """How many times its limit a refused body is read, to find out which message to answer."""
 
-END_BYTES = 2048
-"""So much of both ends of a refused body is searched for the id."""
-
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
 """Served without a key; they tell nothing but yes or no."""
 
 SDK_SECURITY = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """For the transports of the SDK: this layer checks Host and Origin, for them and for every other route."""
-
-_MODERN = re.compile(rb'"io\.modelcontextprotocol/protocolVersion"\s*:\s*"([0-9-]{1,20})"')
-"""Which protocol a message says it speaks; messages of the older one say nothing."""
-
-_HEADERS = re.compile(r"[A-Za-z0-9, _-]{0,1000}")
-"""Names of headers that a page may ask to send."""
-
-_ID = r'("(?:[^"\\]|\\.){1,128}"|-?\d{1,18})'
-_ID_FIRST = re.compile(rf'^\s*\{{(?:\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]{{1,64}}"\s*,)*\s*"id"\s*:\s*{_ID}\s*,')
-_ID_LAST = re.compile(
-    rf'[\}}\]"]\s*,(?:\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]{{1,64}}"\s*,)*\s*"id"\s*:\s*{_ID}\s*\}}\s*$'
-)
-_ID_BEFORE_LAST = re.compile(rf'[\}}\]"]\s*,\s*"id"\s*:\s*{_ID}\s*,\s*"jsonrpc"\s*:\s*"2\.0"\s*\}}\s*$')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,36 +71,6 @@ class Paths:
     def answers_rpc(self, path: str) -> bool:
         """Whether JSON-RPC messages are posted to this path."""
         return path in (self.mcp, self.rpc) or path.startswith(self.messages.rstrip("/"))
-
-
-class Refused(Exception):
-    """A request that goes no further."""
-
-    def __init__(self, status: int, reason: str, message: str, *, code: int = UNAUTHORIZED) -> None:
-        super().__init__(message)
-        self.status, self.reason, self.message, self.code = status, reason, message, code
-        self.headers: dict[str, str] = {}
-        self.data: Json = None
-        self.message_id: Json = None
-
-
-class TooLarge(Refused):
-    """The body is longer than allowed. `head` and `tail` are what was read of it."""
-
-    def __init__(self, limit: int, head: bytes, tail: bytes) -> None:
-        super().__init__(413, "too_large", f"the request is longer than {plural(limit, 'byte')}", code=TOO_LARGE)
-        self.message_id = id_of(head[:END_BYTES], tail)
-        version = _MODERN.search(head) or _MODERN.search(tail)
-        self.version = None if version is None else version[1].decode()
-
-    def stand_in(self) -> bytes:
-        """The message that has itself refused, by the protocol of the one that was too long."""
-        params: dict[str, Json] = {"code": self.code, "message": self.message}
-        if self.version is not None:
-            prefix = "io.modelcontextprotocol"
-            params["_meta"] = {f"{prefix}/protocolVersion": self.version, f"{prefix}/clientCapabilities": {}}
-        message = {"jsonrpc": "2.0", "id": self.message_id, "method": REFUSED_METHOD, "params": params}
-        return json.dumps(message).encode()
 
 
 class Guard:
@@ -156,15 +107,15 @@ class Guard:
         caller = NOBODY
         origin = Headers(scope=scope).get("origin")
         if origin is not None and self.hosts.shares_with(origin):
-            send = _shared(send, origin)
+            send = shared_with(send, origin)
         # For everyone below: what the proxy says of the client, if it is trusted.
         scope["client"] = (self.proxies.client(scope), 0)
         async with AsyncExitStack() as held:
             try:
                 self._check_hosts(Headers(scope=scope))
-                if origin is not None and self.hosts.shares_with(origin) and _is_preflight(scope):
+                if origin is not None and self.hosts.shares_with(origin) and is_preflight(scope):
                     await self.operations.limiter.charge(f"address {peer_of(scope)}", kind="request")
-                    await _allow(scope, send)
+                    await allow(scope, send)
                     return
                 caller, key = self._authenticate(scope)
                 await self._charge_plain(scope, caller)
@@ -173,7 +124,7 @@ class Guard:
                 held.enter_context(self._stream_of(scope, caller))
                 send = await self._in_session(held, scope, send, caller, key)
             except (Refused, LimitReached) as error:
-                refused = error if isinstance(error, Refused) else _beyond(error)
+                refused = error if isinstance(error, Refused) else beyond(error)
                 await self._refuse(refused, scope, send, caller, time.perf_counter() - began)
                 return
             held.enter_context(_identity(scope, caller, key))
@@ -195,10 +146,10 @@ class Guard:
             return anyone(transport), None
         secret = credential(Headers(scope=scope))
         if secret is None:
-            raise _unauthorized("missing_key", "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY")
+            raise unauthorized("missing_key", "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY")
         key = self.operations.ring.find(secret)
         if key is None:
-            raise _unauthorized("wrong_key", "the API key is not valid")
+            raise unauthorized("wrong_key", "the API key is not valid")
         return caller_of(key, transport), key
 
     async def _charge_plain(self, scope: Scope, caller: Caller) -> None:
@@ -348,7 +299,7 @@ class Guard:
         if not await self.operations.refused(owner, line) and refused.status != 429:
             refused = Refused(429, "limit", "too many refused requests; wait a minute", code=RATE_LIMITED)
             refused.headers["retry-after"] = "60"
-        await _answer(refused, scope, send, rpc=self.paths.answers_rpc(scope["path"]) and scope["method"] == "POST")
+        await answer(refused, scope, send, rpc=self.paths.answers_rpc(scope["path"]) and scope["method"] == "POST")
 
 
 def credential(headers: Headers) -> str | None:
@@ -359,13 +310,6 @@ def credential(headers: Headers) -> str | None:
     return headers.get("x-api-key", "").strip() or None
 
 
-def id_of(head: bytes, tail: bytes) -> Json:
-    """The id of a JSON-RPC request of which only both ends are known, or None. SDKs write it first or last."""
-    first, last = head.decode("utf-8", "replace"), tail.decode("utf-8", "replace")
-    found = _ID_FIRST.search(first) or _ID_LAST.search(last) or _ID_BEFORE_LAST.search(last)
-    return None if found is None else json.loads(found[1])
-
-
 def _is_answer(body: bytes) -> bool:
     """Whether this is what clients send to answer a question."""
     try:
@@ -373,53 +317,6 @@ def _is_answer(body: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(message, dict) and ("result" in message or "error" in message)
-
-
-def _beyond(error: LimitReached) -> Refused:
-    refused = Refused(429, "limit", str(error), code=RATE_LIMITED)
-    if error.retry_after is not None:
-        refused.headers["retry-after"] = str(error.retry_after)
-        refused.data = {"retryAfter": error.retry_after}
-    return refused
-
-
-def _unauthorized(reason: str, message: str) -> Refused:
-    refused = Refused(401, reason, message)
-    refused.headers["www-authenticate"] = 'Bearer error="invalid_token"'
-    return refused
-
-
-def _is_preflight(scope: Scope) -> bool:
-    """Whether a browser asks if a page may send what it is about to send; it shows no key with that."""
-    return scope["method"] == "OPTIONS" and "access-control-request-method" in Headers(scope=scope)
-
-
-async def _allow(scope: Scope, send: Send) -> None:
-    wanted = Headers(scope=scope).get("access-control-request-headers", "")
-    headers = {
-        "access-control-allow-methods": "GET, POST, DELETE",
-        "access-control-allow-headers": wanted if _HEADERS.fullmatch(wanted) else "authorization, content-type",
-        "access-control-max-age": "600",
-    }
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": 204, "headers": raw})
-    await send({"type": "http.response.body", "body": b""})
-
-
-def _shared(send: Send, origin: str) -> Send:
-    """`send` that lets pages of this origin read the answer."""
-    extra = [
-        (b"access-control-allow-origin", origin.encode("latin-1")),
-        (b"access-control-expose-headers", b"mcp-session-id, www-authenticate, retry-after"),
-        (b"vary", b"origin"),
-    ]
-
-    async def shared(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *extra]}
-        await send(message)
-
-    return shared
 
 
 def _set_length(scope: Scope, length: int) -> None:
@@ -475,22 +372,3 @@ def _identity(scope: Scope, caller: Caller, key: Key | None) -> Generator[None]:
             yield
     finally:
         auth_context_var.reset(token)
-
-
-async def _answer(refused: Refused, scope: Scope, send: Send, *, rpc: bool) -> None:
-    """The refusal, as a JSON-RPC error where the client expects one. The connection is closed, for the rest of the body
-    may still be on its way."""
-    error: dict[str, Json] = {"code": refused.code, "message": refused.message}
-    if refused.data is not None:
-        error["data"] = refused.data
-    document = {"jsonrpc": "2.0", "id": refused.message_id, "error": error} if rpc else {"error": refused.message}
-    body = json.dumps(document).encode()
-    headers = {
-        "content-type": "application/json",
-        "content-length": str(len(body)),
-        "connection": "close",
-        **refused.headers,
-    }
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refused.status, "headers": raw})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
