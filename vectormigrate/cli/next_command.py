@@ -29,12 +29,6 @@ def next_commands(
     """Labels and commands, the likeliest first. `validation`: the last one; `typed`: flags whose key is stored nowhere,
     so that a run needs them again."""
     step = next_step(status)
-
-    def line(verb: Verb, label: str | None = None) -> tuple[str, str]:
-        own, words = _COMMANDS[verb]
-        command = common.command(*(status.id if word == "ID" else word for word in words))
-        return label or own, " ".join([command, *(f"{flag} KEY" for flag in typed if verb is not Verb.ROLLBACK)])
-
     if step.why is Why.RUNS:
         return [("watch it:", common.command("status", status.id, "--watch"))]
     if step.verb is None:
@@ -42,14 +36,27 @@ def next_commands(
     lines: list[tuple[str, str]] = []
     if step.why is Why.REJECTS:
         lines.append(("see rejects:", common.command("status", status.id, "--rejects", "20")))
-    proved = validation is not None and validation.passed and validation.diff is not None and validation.diff.full
     if validation is not None and not validation.passed:
         lines.append(("repair with:", common.command("validate", status.id, "--full", "--repair")))
-    elif not (step.verb is Verb.VALIDATE and proved):
-        lines.append(line(step.verb))
+    elif not (step.verb is Verb.VALIDATE and _proved(validation)):
+        lines.append(_line(common, status.id, step.verb, typed))
     if step.undo:
-        lines.append(line(Verb.ROLLBACK, "undo it:"))
+        _, undo = _line(common, status.id, Verb.ROLLBACK, ())
+        lines.append(("undo it:", undo))
     return lines
+
+
+def _proved(validation: ValidationReport | None) -> bool:
+    """Whether every record was compared and found to be as it should."""
+    return validation is not None and validation.passed and validation.diff is not None and validation.diff.full
+
+
+def _line(common: Common, migration_id: str, verb: Verb, typed: Sequence[str]) -> tuple[str, str]:
+    """The label and the command of a verb, with the flags of keys that a run needs again."""
+    label, words = _COMMANDS[verb]
+    command = common.command(*(migration_id if word == "ID" else word for word in words))
+    keys = [f"{flag} KEY" for flag in typed if verb is not Verb.ROLLBACK]
+    return label, " ".join([command, *keys])
 
 
 def show_next(lines: Sequence[tuple[str, str]]) -> None:

@@ -80,19 +80,20 @@ def masked(
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):
-            if depth == 0:
-                return f"({counted(len(value))} fields)"
-            shown = {
-                clipped(hide(str(key)[: 4 * longest]), longest): MASK
-                if names_a_secret(str(key)[:longest])
-                else inner(item, depth - 1)
-                for key, item in list(value.items())[:most]
-            }
-            return shown if len(value) <= most else {**shown, "…": f"({counted(len(value))} fields)"}
+            return fields(value, depth)
         if isinstance(value, Sequence):
             if depth == 0 or len(value) > most:
                 return f"({len(value)} items)"
             return [inner(item, depth - 1) for item in value]
         return f"({type(value).__name__})"
+
+    def fields(value: Mapping[Any, Any], depth: int) -> Any:
+        if depth == 0:
+            return f"({counted(len(value))} fields)"
+        shown: dict[str, Any] = {}
+        for key, item in list(value.items())[:most]:
+            name = clipped(hide(str(key)[: 4 * longest]), longest)
+            shown[name] = MASK if names_a_secret(str(key)[:longest]) else inner(item, depth - 1)
+        return shown if len(value) <= most else {**shown, "…": f"({counted(len(value))} fields)"}
 
     return inner(value, depth)
