@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.engine.test_recommend_live import filled, recommended, rows
+from tests.advice.test_recommend_live import filled, recommended, rows
 from tests.harness.base import Harness, all_harnesses
 from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.mapping.convert.mapper import Mapper
