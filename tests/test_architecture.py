@@ -170,7 +170,8 @@ a = "see: vectormigrate list"
 b = f"more than --max-rejects {n} allows"
 c = f"give --{side}-type"
 d = "then wait_migration(migration_id=1)"
-e = ["list_collections", "-- a comment in SQL", ":root{--ink:#1d2330}", "records that vectormigrate wrote"]
+e = {"list_collections", "-- a comment in SQL", ":root{--ink:#1d2330}", "records that vectormigrate wrote"}
+f = [envoy, "--log-path", path]
 """
     assert sorted(line for line, _ in front_end_words(code)) == [3, 4, 5, 6]
 
@@ -188,9 +189,11 @@ def words_of_front_ends() -> re.Pattern[str]:
 
 
 def front_end_words(code: str) -> list[tuple[int, str]]:
-    """Texts with a command line, a flag or a tool; docstrings, and the style sheet with its variables, excepted."""
+    """Texts with a command line, a flag or a tool. Docstrings, the style sheet with its variables, and the arguments of
+    another program (a list) are none."""
     tree = ast.parse(code)
     docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    docs |= {id(item) for node in ast.walk(tree) if isinstance(node, ast.List) for item in node.elts}
     return [
         (node.lineno, node.value)
         for node in ast.walk(tree)

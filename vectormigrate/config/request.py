@@ -13,7 +13,14 @@ class MigrationRequest(CopyOptions):
     """A migration as it is asked for: the options of a copy, with endpoints that may hold keys.
 
     `profile_limit`: read the metadata of about so many records to plan; None = all. `fresh`: read it also where a plan
-    of today did, and nothing seems to have changed since.
+    of today did, and nothing seems to have changed since::
+
+        request = MigrationRequest(
+            id="orders",
+            source=Endpoint(type="qdrant", url="http://localhost:6333", collection="docs"),
+            target=Endpoint(type="milvus", url="./docs.db", collection="docs"),
+            excludes=("internal",),
+        )
     """
 
     id: str

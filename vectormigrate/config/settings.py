@@ -35,7 +35,10 @@ class Endpoint:
     """A collection as the operator named it. Either `connection` (a name in the connections file) or `type` + `url`.
 
     `api_key` is the resolved secret; `api_key_ref` is what may be stored: `env:NAME`, `given` or None (none, or the
-    connection's own). `url` and `options` of a connection may hold secrets too, so `repr` leaves them out.
+    connection's own). `url` and `options` of a connection may hold secrets too, so `repr` leaves them out::
+
+        end = Endpoint(type="qdrant", url="http://localhost:6333", collection="docs", api_key=SecretStr("…"))
+        named = Endpoint(connection="prod", collection="docs")
     """
 
     collection: str
@@ -124,7 +127,9 @@ class _FileSource(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """Where the state file and the connections file are. `Settings()` reads environment and file; arguments win.
 
-    Raises ConfigError when a named file cannot be read or is wrong.
+    Raises ConfigError when a named file cannot be read or is wrong::
+
+        settings = Settings(state=Path("migrations.db"), config=None)
     """
 
     model_config = SettingsConfigDict(env_prefix="VECTORMIGRATE_", env_ignore_empty=True, extra="forbid", frozen=True)

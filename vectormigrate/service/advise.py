@@ -29,7 +29,11 @@ class AdviseVerbs(Base):
 
     async def recommend(self, source: Endpoint, target_type: str, sample: int = 10_000) -> Recommendation:
         """The target schema for a real collection, from `sample` records, with every loss. Reads only. Confidence: see
-        advice/recommend.py."""
+        advice/recommend.py. Raises UnknownAdapter, CollectionNotFound and other errors of the database::
+
+            advice = await service.recommend(request.source, "milvus", sample=100)
+            print(advice.overall_confidence, advice.warnings)
+        """
         source = complete_endpoint(self.settings, source, "source")
         registry.load(target_type)
         async with open_endpoint(source, RetryPolicy()) as reading:
@@ -48,7 +52,10 @@ class AdviseVerbs(Base):
         self, source_type: str, target_type: str, fields: Mapping[str, str] | None = None
     ) -> Recommendation:
         """A recommendation from field names and types alone (`source_schema` of the original tool). Raises
-        UnknownAdapter, and ConfigError for a type that is not known, with the known ones."""
+        UnknownAdapter, and ConfigError for a type that is not known, with the known ones::
+
+            advice = service.recommend_offline("qdrant", "milvus", {"year": "integer", "title": "keyword"})
+        """
         return recommend_fields(source_type, target_type, fields or {})
 
     def outcomes(self, types: Sequence[str] = (), also: Sequence[str] = ()) -> OutcomeTable:

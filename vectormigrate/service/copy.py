@@ -50,7 +50,14 @@ class CopyVerbs(Base):
 
     async def plan(self, request: MigrationRequest, listener: Listener = ignore) -> MigrationPlan:
         """Decide everything and write nothing to either database. What the source's metadata showed is kept in the
-        state file, if that can be written, for the plan that follows."""
+        state file, if that can be written, for the plan that follows.
+
+        Raises ConfigError, PlanError (IncompatibleSchema, TargetNotEmpty) and errors of the databases; losses that
+        nobody accepted are in the plan, not an error::
+
+            plan = await service.plan(request)
+            accepted = replace(request, accepted_losses=(*request.accepted_losses, *plan.unaccepted))
+        """
         spec, source, target = self._spec(request)
         memory = self._memory(request, partial(self._store, source, target))
         notes = [await self._remembered_note(end.location) for end in (spec.source, spec.target)]
@@ -72,7 +79,10 @@ class CopyVerbs(Base):
         checkpoints, provided that the request is the same.
 
         Returns the status, STOPPED when another process asked for that. Raises Interrupted after `stop_now`,
-        LossNotAccepted, LeaseHeld, InvalidTransition, MigrationFailed, or an error of the databases.
+        LossNotAccepted, LeaseHeld, InvalidTransition, MigrationFailed, or an error of the databases::
+
+            status = await service.migrate(request, RunOptions(batch_size=200, max_rejects=10))
+            assert status.status is Status.COMPLETED
         """
         options = options or RunOptions()
         self._stop_now = False
@@ -136,7 +146,13 @@ class CopyVerbs(Base):
         source_key: str | None = None,
         target_key: str | None = None,
     ) -> MigrationStatus:
-        """Continue from the checkpoints, with the stored plan. Options None = as stored. Raises as `migrate`."""
+        """Continue from the checkpoints, with the stored plan. Options None = as stored. A key that was typed at the
+        start is stored nowhere and is given again. Raises MigrationNotFound, and as `migrate`::
+
+            status = await service.resume(
+                "orders", RunOptions(retry_rejects=True), source_key="env:SOURCE_KEY"
+            )
+        """
         self._stop_now = False
         async with self._store() as store:
             stored = await store.migrations.load(migration_id)
@@ -151,8 +167,11 @@ class CopyVerbs(Base):
 
     async def stop(self, migration_id: str, timeout: float = 60.0) -> MigrationStatus:
         """Ask the runner, in whatever process it is, to stop after the batches in flight, and wait until it has.
-        After `timeout` seconds the status is returned as it is; the request stays. Raises InvalidTransition when it is
-        not in progress."""
+        After `timeout` seconds the status is returned as it is; the request stays. Raises MigrationNotFound, and
+        InvalidTransition when it is not in progress::
+
+            status = await service.stop("orders", timeout=10)
+        """
         async with self._store() as store:
             status = await store.migrations.status(migration_id)
             with anyio.move_on_after(min(timeout, START_SECONDS)):

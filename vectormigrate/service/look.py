@@ -37,13 +37,20 @@ class LookVerbs(Base):
     """The verbs that read the state file and the databases."""
 
     async def status(self, migration_id: str, owner: str | None = None) -> MigrationStatus:
-        """One migration. Raises MigrationNotFound; with `owner`, a caller of a server, also for what others began."""
+        """One migration. Raises MigrationNotFound; with `owner`, a caller of a server, also for what others began::
+
+        found = await service.status("orders")
+        print(found.status, found.percentage, found.error)
+        """
         async with self._store(read_only=True) as store:
             return await store.migrations.status(migration_id, owner)
 
     async def list(self, status: Status | None = None, owner: str | None = None) -> list[MigrationStatus]:
         """All migrations of the state file, or those of one status, or those that this caller of a server began,
-        oldest first."""
+        oldest first::
+
+            failed = await service.list(Status.FAILED)
+        """
         async with self._store(read_only=True) as store:
             return await store.migrations.list(status, owner)
 
@@ -69,7 +76,11 @@ class LookVerbs(Base):
             return seen
 
     async def rejects(self, migration_id: str, limit: int = 20, offset: int = 0) -> list[RejectRow]:
-        """Records that were refused, oldest first. Raises MigrationNotFound."""
+        """Records that were refused, oldest first. Raises MigrationNotFound::
+
+        for row in await service.rejects("orders", limit=5):
+            print(row.id, row.code, row.reason)
+        """
         async with self._store(read_only=True) as store:
             await store.migrations.status(migration_id)
             rows = await store.rejects.read(migration_id, limit=limit, offset=offset)
@@ -109,16 +120,27 @@ class LookVerbs(Base):
 
     def options(self, types: Sequence[str] = ()) -> Sequence[OptionLine]:
         """The settings of these database types, which go into `options` of an Endpoint or a connection (none: of all).
-        Raises UnknownAdapter."""
+        Raises UnknownAdapter::
+
+            names = [line.name for line in service.options(["milvus"])]
+        """
         return [line for name in types or registry.offered() for line in option_lines(name)]
 
     async def collections(self, endpoint: Endpoint, wanted: Callable[[str], bool] = lambda _: True) -> Holdings:
         """What the server of this endpoint holds, of the names that are `wanted`; its collection is not looked at.
-        Raises ConfigError where the adapter cannot list, and errors of the database."""
+        Raises ConfigError where the adapter cannot list, and errors of the database::
+
+            held = await service.collections(request.source)
+            print([(item.name, item.records) for item in held.collections])
+        """
         return await holdings(complete_endpoint(self.settings, endpoint), wanted)
 
     async def describe(self, endpoint: Endpoint, sample: int = 10_000) -> CollectionReport:
-        """Shape, counts, and what `sample` records show about the fields. Raises CollectionNotFound."""
+        """Shape, counts, and what `sample` records show about the fields. Raises CollectionNotFound::
+
+        report = await service.describe(request.source)
+        print(report.collection.vectors, sum(report.namespaces.values()))
+        """
         endpoint = complete_endpoint(self.settings, endpoint)
         async with open_endpoint(endpoint, RetryPolicy()) as source:
             schema = await source.describe()
@@ -136,5 +158,9 @@ class LookVerbs(Base):
             )
 
     async def doctor(self, endpoints: Sequence[Endpoint] = ()) -> Sequence[DoctorCheck]:
-        """Check the state file, the packages, and these connections (none given: all of the connections file)."""
+        """Check the state file, the packages, and these connections (none given: all of the connections file). What is
+        wrong is a check with `ok` false, not an error::
+
+            wrong = [check.detail for check in await service.doctor() if not check.ok]
+        """
         return await examine(self.settings, endpoints)

@@ -25,7 +25,11 @@ class UndoVerbs(Base):
     ) -> RollbackResult:
         """Remove exactly what this migration wrote: the collection if it made it and everything in it is its own, else
         the records that it added. Raises InvalidTransition, with the migration as it was, for what cannot be
-        distinguished from what others wrote; an error while removing leaves it failed, to be rolled back again."""
+        distinguished from what others wrote; an error while removing leaves it failed, to be rolled back again::
+
+            result = await service.rollback("orders")
+            print(result.dropped_collection, result.deleted_records, result.kept_records)
+        """
         async with self._store() as store:
             stored = await store.migrations.load(migration_id)
             await refuse_running(store, migration_id)

@@ -31,7 +31,12 @@ class ValidateVerbs(Base):
         """Compare source and target: exact counts, contents (all with `full`, else `sample_size` records, by default
         1,000), and `queries` searches per vector field. With `repair`, put right what differs and judge again.
 
-        The report is stored; one that did not pass is an answer, not an error.
+        The report is stored; one that did not pass is an answer, not an error. Raises MigrationNotFound, LeaseHeld,
+        InvalidTransition before everything is copied, and IncompatibleSchema when the source changed its shape::
+
+            report = await service.validate("orders", full=True)
+            if not report.passed:
+                report = await service.validate("orders", full=True, repair=True)
         """
         async with self._store() as store:
             stored = await store.migrations.load(migration_id)
