@@ -1,4 +1,4 @@
-"""What the tests of the server share: keys, and operations with an audit log that can be read."""
+"""What the tests of the server share: keys, and accounting with an audit log that can be read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vectormigrate.server.access.auth import KeyRing
 from vectormigrate.server.access.keys import parse_key
 from vectormigrate.server.access.limiter import Limiter
 from vectormigrate.server.access.sessions import Sessions
-from vectormigrate.server.audit.accounting import Operations
+from vectormigrate.server.audit.accounting import Accounting
 from vectormigrate.server.audit.log import AuditLog
 
 ALICE = "alice-key-" + "a" * 30
@@ -25,10 +25,10 @@ def ring(*texts: str) -> KeyRing:
     return KeyRing([parse_key(text, origin="test") for text in given])
 
 
-def operations(
+def accounting(
     folder: Path | None = None, *, keys: KeyRing | None = None, calls: int = 1000, streams: int = 32, sessions: int = 64
-) -> Operations:
-    return Operations(
+) -> Accounting:
+    return Accounting(
         ring=ring() if keys is None else keys,
         limiter=Limiter(calls_per_minute=calls, open_streams=streams),
         audit=None if folder is None else AuditLog(folder / "audit.jsonl"),

@@ -72,7 +72,7 @@ async def test_only_collections_of_the_list_are_listed(world: World) -> None:
 async def test_migrations_that_began_elsewhere_keep_to_the_list(world: World) -> None:
     """Of a migration between places that agents may not touch they see the progress and no more."""
     app = world.app()
-    service = app.server_context.service()
+    service = app.context.service()
     await world.seed(10, "private")
     for name, source in [
         ("private", Endpoint(connection="here", collection="private")),
@@ -120,7 +120,7 @@ async def test_a_list_that_became_narrower_holds_for_plans_that_were_made_before
 async def test_urls_are_taken_on_stdio_with_the_flag_only(world: World) -> None:
     inline = f"memory={world.url('here')}"
     for app in (world.app(), world.app(local=False, inline=True, keys=KEYS)):
-        assert not app.server_context.access.inline
+        assert not app.context.access.inline
     closed = world.app()
     async with closed.run(), Client(closed.mcp) as client:
         text = await refused(client, "describe_collection", connection=inline, collection="docs")

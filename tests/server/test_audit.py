@@ -14,10 +14,10 @@ import pytest
 from mcp import Client, MCPError
 
 from tests.cli.process import Shell
-from tests.server.support import ALICE, audit_lines, operations
+from tests.server.support import ALICE, accounting, audit_lines
 from tests.server.toy import Seen, connected, serving, toy_server
 from vectormigrate.errors import ConfigError
-from vectormigrate.server.audit.accounting import UNAVAILABLE, Operations
+from vectormigrate.server.audit.accounting import UNAVAILABLE, Accounting
 from vectormigrate.server.audit.log import AuditLog, AuditUnwritable, rotated_files
 from vectormigrate.server.audit.verify import verify
 
@@ -154,7 +154,7 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_nothing_is_served_that_cannot_be_written_down_and_nothing_is_forgotten(tmp_path: Path) -> None:
-    running = operations(tmp_path)
+    running = accounting(tmp_path)
     path = tmp_path / "audit.jsonl"
     async with Client(toy_server(running, Seen(), local=True), mode="legacy") as client:
         await client.call_tool("echo", {"text": "one"})
@@ -186,7 +186,7 @@ async def test_nothing_is_served_that_cannot_be_written_down_and_nothing_is_forg
 @pytest.mark.anyio
 async def test_every_request_of_every_kind_leaves_one_line(tmp_path: Path) -> None:
     seen = Seen()
-    async with serving(operations(tmp_path), seen) as url, connected(url, "http", "legacy", ALICE) as client:
+    async with serving(accounting(tmp_path), seen) as url, connected(url, "http", "legacy", ALICE) as client:
         await client.call_tool("echo", {"text": "hello", "migration_id": "m-7"})
         await client.call_tool("boom", {"text": "inner detail"})
         await client.call_tool("nothing", {})
@@ -216,7 +216,7 @@ async def test_every_request_of_every_kind_leaves_one_line(tmp_path: Path) -> No
 
 @pytest.mark.anyio
 async def test_arguments_that_a_tool_does_not_know_are_not_written_down(tmp_path: Path) -> None:
-    running = operations(tmp_path)
+    running = accounting(tmp_path)
 
     def known(tool: str) -> frozenset[str] | None:
         return frozenset({"text"}) if tool == "echo" else None
@@ -229,4 +229,4 @@ async def test_arguments_that_a_tool_does_not_know_are_not_written_down(tmp_path
 
 
 def test_operations_without_a_log_write_none() -> None:
-    assert Operations().audit_is_written
+    assert Accounting().audit_is_written

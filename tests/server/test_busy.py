@@ -39,7 +39,7 @@ async def test_a_start_on_a_locked_state_file_begins_nothing_and_the_same_call_s
             error = result.structured_content["error"]
             assert (error["kind"], "try again" in error["message"]) == ("StateBusy", True)
             assert (await call(client, "list_migrations"))["total"] == 0
-            assert app.server_context.jobs.running == []
+            assert app.context.jobs.running == []
         with pytest.raises(CollectionNotFound):
             await world.count()
         assert (await call(client, "start_migration", **given))["state"] == "started"

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 
-from tests.server.support import ALICE, operations
+from tests.server.support import ALICE, accounting
 from tests.server.toy import bearer, connected, serving
 from tests.server.world import ADMIN_KEY, OTHER_KEY, World, call, on_http, plan, refused
 from vectormigrate.server.http.host_policy import HostPolicy
@@ -42,7 +42,7 @@ async def test_what_json_can_write_and_nothing_can_answer_is_refused(world: Worl
 
 
 async def test_a_page_of_an_allowed_origin_may_ask_and_read() -> None:
-    async with serving(operations(), hosts=HOSTS) as url, httpx2.AsyncClient() as http:
+    async with serving(accounting(), hosts=HOSTS) as url, httpx2.AsyncClient() as http:
         asked = {
             "Origin": PAGE,
             "Access-Control-Request-Method": "POST",

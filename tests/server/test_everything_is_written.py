@@ -10,7 +10,7 @@ import anyio
 import httpx2
 import pytest
 
-from tests.server.support import ALICE, BOB, audit_lines, operations
+from tests.server.support import ALICE, BOB, accounting, audit_lines
 from tests.server.toy import Seen, bearer, connected, serving, text_of
 from vectormigrate.server.access.limiter import GARBAGE_PER_MINUTE
 from vectormigrate.server.audit.verify import verify
@@ -24,7 +24,7 @@ def methods(folder: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("way", ["sse", "http"])
 async def test_streams_and_notifications_are_written_down(tmp_path: Path, way: Any) -> None:
-    async with serving(operations(tmp_path)) as url, connected(url, way, "legacy", ALICE) as client:
+    async with serving(accounting(tmp_path)) as url, connected(url, way, "legacy", ALICE) as client:
         await text_of(client, "who")
     found = methods(tmp_path)
     assert ("notifications/initialized", "ok") in found
@@ -35,7 +35,7 @@ async def test_streams_and_notifications_are_written_down(tmp_path: Path, way: A
 async def test_a_call_is_written_down_before_it_is_carried_out(tmp_path: Path) -> None:
     seen = Seen()
     async with (
-        serving(operations(tmp_path), seen) as url,
+        serving(accounting(tmp_path), seen) as url,
         connected(url, "http", "auto", ALICE) as client,
         anyio.create_task_group() as tasks,
     ):
@@ -48,7 +48,7 @@ async def test_a_call_is_written_down_before_it_is_carried_out(tmp_path: Path) -
 
 @pytest.mark.parametrize("path", ["/mcp", "/messages/"])
 async def test_garbage_is_limited_and_written_down(tmp_path: Path, path: str) -> None:
-    async with serving(operations(tmp_path, calls=0)) as url, httpx2.AsyncClient(headers=bearer(ALICE)) as http:
+    async with serving(accounting(tmp_path, calls=0)) as url, httpx2.AsyncClient(headers=bearer(ALICE)) as http:
         codes = [(await http.post(url + path, content=b"{garbage")).status_code for _ in range(110)]
         assert set(codes[100:]) == {429}
         assert all(400 <= code < 429 for code in codes[:100])
@@ -58,7 +58,7 @@ async def test_garbage_is_limited_and_written_down(tmp_path: Path, path: str) ->
 
 @pytest.mark.parametrize(("way", "era"), [("sse", "legacy"), ("http", "legacy"), ("http", "auto")])
 async def test_a_client_that_is_understood_sends_no_garbage(tmp_path: Path, way: Any, era: Any) -> None:
-    async with serving(operations(tmp_path, calls=0)) as url, connected(url, way, era, ALICE) as client:
+    async with serving(accounting(tmp_path, calls=0)) as url, connected(url, way, era, ALICE) as client:
         for _ in range(GARBAGE_PER_MINUTE + 10):
             await text_of(client, "who")
         await client.list_tools()
@@ -77,7 +77,7 @@ async def test_what_is_accepted_without_an_answer_is_limited_and_written_down(
     tmp_path: Path, message: dict[str, Any]
 ) -> None:
     headers = {**bearer(ALICE), "Accept": "application/json, text/event-stream"}
-    async with serving(operations(tmp_path, calls=2)) as url, httpx2.AsyncClient(headers=headers) as http:
+    async with serving(accounting(tmp_path, calls=2)) as url, httpx2.AsyncClient(headers=headers) as http:
         begun = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}
         http.headers["mcp-session-id"] = (await http.post(f"{url}/mcp", json=begun)).headers["mcp-session-id"]
         before = len(methods(tmp_path))
@@ -95,7 +95,7 @@ async def test_what_is_accepted_without_an_answer_is_limited_and_written_down(
 async def test_streams_and_sessions_are_not_begun_and_ended_without_a_limit(
     tmp_path: Path, method: str, path: str
 ) -> None:
-    async with serving(operations(tmp_path, calls=2)) as url, httpx2.AsyncClient(headers=bearer(ALICE)) as http:
+    async with serving(accounting(tmp_path, calls=2)) as url, httpx2.AsyncClient(headers=bearer(ALICE)) as http:
         codes: list[int] = []
         for _ in range(30):
             async with http.stream(method, url + path) as answer:
@@ -105,7 +105,7 @@ async def test_streams_and_sessions_are_not_begun_and_ended_without_a_limit(
 
 
 async def test_pages_and_paths_that_are_not_there_are_written_down(tmp_path: Path) -> None:
-    async with serving(operations(tmp_path)) as url, httpx2.AsyncClient(headers=bearer(ALICE)) as http:
+    async with serving(accounting(tmp_path)) as url, httpx2.AsyncClient(headers=bearer(ALICE)) as http:
         await http.get(f"{url}/page")
         await http.get(f"{url}/nowhere")
         await http.get(f"{url}/healthz")
@@ -113,7 +113,7 @@ async def test_pages_and_paths_that_are_not_there_are_written_down(tmp_path: Pat
 
 
 async def test_a_valid_key_is_nowhere_in_the_log(tmp_path: Path) -> None:
-    async with serving(operations(tmp_path)) as url, httpx2.AsyncClient() as http:
+    async with serving(accounting(tmp_path)) as url, httpx2.AsyncClient() as http:
         headers = {**bearer(ALICE), "User-Agent": f"curl/8 key={BOB}"}
         await http.get(f"{url}/keys/{BOB}", headers=headers)
         await http.get(f"{url}/keys/{BOB}", headers={"User-Agent": BOB})

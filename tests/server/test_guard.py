@@ -12,7 +12,7 @@ import pytest
 from anyio.abc import SocketStream
 from mcp import MCPError
 
-from tests.server.support import ALICE, BOB, audit_lines, operations
+from tests.server.support import ALICE, BOB, accounting, audit_lines
 from tests.server.toy import Era, Way, bearer, connected, serving, text_of
 from vectormigrate.server.http.host_policy import HostPolicy, is_loopback
 from vectormigrate.server.http.refusals import id_of
@@ -28,14 +28,14 @@ PAIRS = [(way, era) for way in ("sse", "http") for era in ("legacy", "auto")]
     "host", ["evil.example", "127.0.0.1.evil.example", "", "user@127.0.0.1", "localhost:0", "[::1"]
 )
 async def test_a_name_that_is_not_ours_is_served_on_no_route(path: str, host: str) -> None:
-    async with serving(operations()) as url, httpx2.AsyncClient(headers={**bearer(ALICE), "Host": host}) as http:
+    async with serving(accounting()) as url, httpx2.AsyncClient(headers={**bearer(ALICE), "Host": host}) as http:
         assert (await http.get(url + path)).status_code == 421
 
 
 @pytest.mark.parametrize("path", ROUTES)
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "file://", ""])
 async def test_a_page_of_another_origin_is_served_on_no_route(path: str, origin: str) -> None:
-    async with serving(operations()) as url, httpx2.AsyncClient(headers={**bearer(ALICE), "Origin": origin}) as http:
+    async with serving(accounting()) as url, httpx2.AsyncClient(headers={**bearer(ALICE), "Origin": origin}) as http:
         answer = await http.get(url + path)
         assert answer.status_code == 403
         assert "access-control-allow-origin" not in answer.headers
@@ -73,7 +73,7 @@ def test_loopback_is_known_by_name_and_address() -> None:
 @pytest.mark.parametrize(("way", "era"), PAIRS)
 async def test_a_message_that_is_too_long_is_answered_and_the_session_goes_on(way: Way, era: Era) -> None:
     with anyio.fail_after(30):
-        async with serving(operations(), body_bytes=4000) as url, connected(url, way, era, ALICE) as client:
+        async with serving(accounting(), body_bytes=4000) as url, connected(url, way, era, ALICE) as client:
             with pytest.raises(MCPError, match="longer than 4,000 bytes"):
                 await client.call_tool("echo", {"text": "x" * 10_000})
             assert await text_of(client, "echo", {"text": "short"}) == "short"
@@ -89,7 +89,7 @@ async def test_a_body_that_is_too_long_is_refused_before_it_is_read_whole(tmp_pa
             yield b"x" * 1000
 
     async with (
-        serving(operations(tmp_path), body_bytes=4000) as url,
+        serving(accounting(tmp_path), body_bytes=4000) as url,
         httpx2.AsyncClient(headers=bearer(ALICE), timeout=10) as http,
     ):
         with anyio.fail_after(20):
@@ -113,7 +113,7 @@ async def raw(url: str, text: str) -> SocketStream:
 async def test_a_client_that_never_finishes_its_body_is_sent_away_and_others_are_served(tmp_path: Path) -> None:
     head = f"POST / HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {ALICE}\r\nContent-Length: 50\r\n\r\n"
     async with (
-        serving(operations(tmp_path), body_seconds=0.5) as url,
+        serving(accounting(tmp_path), body_seconds=0.5) as url,
         httpx2.AsyncClient(headers=bearer(BOB), timeout=10) as http,
     ):
         slow = [await raw(url, head + '{"jsonrpc"') for _ in range(20)]
@@ -127,7 +127,7 @@ async def test_a_client_that_never_finishes_its_body_is_sent_away_and_others_are
 
 async def test_a_client_that_goes_away_in_its_body_leaves_nothing_behind(tmp_path: Path) -> None:
     head = f"POST / HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {ALICE}\r\nContent-Length: 50\r\n\r\n"
-    async with serving(operations(tmp_path)) as url, httpx2.AsyncClient(headers=bearer(BOB)) as http:
+    async with serving(accounting(tmp_path)) as url, httpx2.AsyncClient(headers=bearer(BOB)) as http:
         await (await raw(url, head)).aclose()
         with anyio.fail_after(20):
             while not audit_lines(tmp_path):
@@ -137,7 +137,7 @@ async def test_a_client_that_goes_away_in_its_body_leaves_nothing_behind(tmp_pat
 
 async def test_a_client_that_does_not_read_its_stream_stops_nobody() -> None:
     head = f"GET /sse HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {ALICE}\r\n\r\n"
-    async with serving(operations()) as url:
+    async with serving(accounting()) as url:
         idle = [await raw(url, head) for _ in range(10)]
         async with connected(url, "sse", "legacy", ALICE) as client:
             assert await text_of(client, "echo", {"text": "x" * 100_000}) == "x" * 100_000
@@ -146,7 +146,7 @@ async def test_a_client_that_does_not_read_its_stream_stops_nobody() -> None:
 
 
 async def test_streams_of_one_owner_are_limited_and_those_of_others_are_not() -> None:
-    running = operations(streams=2)
+    running = accounting(streams=2)
     with anyio.fail_after(30):
         async with serving(running) as url, httpx2.AsyncClient(timeout=10) as http:
             async with (
@@ -171,13 +171,13 @@ async def test_streams_of_one_owner_are_limited_and_those_of_others_are_not() ->
 
 
 async def test_liveness_is_told_without_a_key_and_nothing_else_is() -> None:
-    async with serving(operations(), None) as url, httpx2.AsyncClient() as http:
+    async with serving(accounting(), None) as url, httpx2.AsyncClient() as http:
         assert (await http.get(f"{url}/healthz")).status_code == 200
         assert (await http.get(f"{url}/page")).status_code == 401
 
 
 async def test_a_flood_of_wrong_keys_does_not_fill_the_audit_log(tmp_path: Path) -> None:
-    running = operations(tmp_path, calls=5)
+    running = accounting(tmp_path, calls=5)
     async with serving(running) as url, httpx2.AsyncClient() as http:
         codes = [(await http.get(f"{url}/page", headers=bearer("w" * 40))).status_code for _ in range(12)]
         assert codes == [401] * 5 + [429] * 7

@@ -10,7 +10,7 @@ import anyio
 import httpx2
 import pytest
 
-from tests.server.support import ALICE, ALICE_NEXT, BOB, READER, audit_lines, operations
+from tests.server.support import ALICE, ALICE_NEXT, BOB, READER, accounting, audit_lines
 from tests.server.toy import Era, Seen, Way, bearer, connected, serving, text_of, toy_server
 from vectormigrate.server.access.auth import KeyRing, token_of
 from vectormigrate.server.access.keys import parse_key
@@ -29,7 +29,7 @@ ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 @pytest.mark.parametrize(("way", "era"), PAIRS)
 async def test_a_tool_knows_the_owner_of_the_key_and_the_transport(way: Way, era: Era) -> None:
-    async with serving(operations()) as url, connected(url, way, era, ALICE) as client:
+    async with serving(accounting()) as url, connected(url, way, era, ALICE) as client:
         name, fingerprint, transport, scopes = (await text_of(client, "who")).split()
         assert (name, transport, scopes) == ("alice", way, "3")
         assert fingerprint.startswith("sha256:")
@@ -37,7 +37,7 @@ async def test_a_tool_knows_the_owner_of_the_key_and_the_transport(way: Way, era
 
 @pytest.mark.parametrize(("way", "era"), PAIRS)
 async def test_a_key_without_the_scope_is_told_which_one_it_lacks(way: Way, era: Era) -> None:
-    async with serving(operations()) as url, connected(url, way, era, READER) as client:
+    async with serving(accounting()) as url, connected(url, way, era, READER) as client:
         assert "lacks the scope 'migrations:write'" in await text_of(client, "write")
 
 
@@ -56,7 +56,7 @@ async def test_a_key_without_the_scope_is_told_which_one_it_lacks(way: Way, era:
     ids=["none", "wrong", "basic", "bare", "empty", "header", "cookie"],
 )
 async def test_without_a_valid_key_every_route_answers_401(path: str, headers: dict[str, str], tmp_path: Path) -> None:
-    async with serving(operations(tmp_path)) as url, httpx2.AsyncClient(headers=headers) as http:
+    async with serving(accounting(tmp_path)) as url, httpx2.AsyncClient(headers=headers) as http:
         method = "GET" if path in ("/sse", "/page", "/nowhere") else "POST"
         answer = await http.request(method, url + path, json=HELLO if method == "POST" else None)
         assert answer.status_code == 401
@@ -69,19 +69,19 @@ async def test_without_a_valid_key_every_route_answers_401(path: str, headers: d
 
 
 async def test_a_key_in_the_url_is_not_taken() -> None:
-    async with serving(operations()) as url, httpx2.AsyncClient() as http:
+    async with serving(accounting()) as url, httpx2.AsyncClient() as http:
         assert (await http.get(f"{url}/page", params={"api_key": ALICE, "token": ALICE})).status_code == 401
 
 
 @pytest.mark.parametrize("header", ["X-API-Key", "x-api-key", "Authorization", "authorization"])
 async def test_the_key_may_come_in_either_header(header: str) -> None:
     value = f"bEaReR  {ALICE}" if header.lower() == "authorization" else ALICE
-    async with serving(operations()) as url, httpx2.AsyncClient(headers={header: value}) as http:
+    async with serving(accounting()) as url, httpx2.AsyncClient(headers={header: value}) as http:
         assert (await http.get(f"{url}/page")).status_code == 200
 
 
 async def test_one_agent_cannot_use_the_session_of_another() -> None:
-    async with serving(operations()) as url, httpx2.AsyncClient(headers=ACCEPT, timeout=10) as http:
+    async with serving(accounting()) as url, httpx2.AsyncClient(headers=ACCEPT, timeout=10) as http:
         opened = await http.post(f"{url}/mcp", json=HELLO, headers=bearer(ALICE))
         session = {"Mcp-Session-Id": opened.headers["mcp-session-id"], "Mcp-Protocol-Version": "2025-11-25"}
         call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "who", "arguments": {}}}
@@ -108,7 +108,7 @@ async def open_stream(http: httpx2.AsyncClient, url: str, key: str) -> AsyncGene
 
 async def test_one_agent_cannot_post_into_the_stream_of_another() -> None:
     async with (
-        serving(operations()) as url,
+        serving(accounting()) as url,
         httpx2.AsyncClient(timeout=10) as http,
         open_stream(http, url, ALICE) as (messages, _),
     ):
@@ -117,24 +117,24 @@ async def test_one_agent_cannot_post_into_the_stream_of_another() -> None:
 
 
 async def test_a_server_without_keys_serves_anyone_on_this_machine() -> None:
-    async with serving(operations(keys=KeyRing())) as url, connected(url, "http") as client:
+    async with serving(accounting(keys=KeyRing())) as url, connected(url, "http") as client:
         assert await text_of(client, "who") == "anonymous none http 3"
 
 
 async def test_in_memory_the_caller_is_who_started_the_process_and_on_http_never() -> None:
     from mcp import Client, MCPError
 
-    async with Client(toy_server(operations(), Seen(), local=True), mode="legacy") as client:
+    async with Client(toy_server(accounting(), Seen(), local=True), mode="legacy") as client:
         assert await text_of(client, "who") == "local local stdio 3"
     with pytest.raises((MCPError, BaseExceptionGroup), match=r"API key|unhandled"):
-        async with Client(toy_server(operations(), Seen(), local=False), mode="legacy"):
+        async with Client(toy_server(accounting(), Seen(), local=False), mode="legacy"):
             pass
 
 
 async def test_the_stream_of_a_key_that_is_taken_out_ends_and_brings_no_further_answer() -> None:
     seen = Seen()
     held = KeyRing([parse_key(f"alice={ALICE}", origin="t"), parse_key(f"bob={BOB}", origin="t")])
-    running = operations(keys=held)
+    running = accounting(keys=held)
     async with (
         serving(running, seen) as url,
         httpx2.AsyncClient(timeout=10) as http,

@@ -166,9 +166,7 @@ async def test_what_a_key_started_is_its_own_after_a_restart_and_what_the_comman
     async with on_http(world, KEYS, own_only=True) as (app, url):
         await hers(url)
         ends = [Endpoint(connection=side, collection=f"docs{end}") for side, end in (("here", ""), ("there", "-cli"))]
-        await app.server_context.service().migrate(
-            MigrationRequest(id="cli", source=ends[0], target=ends[1]), RunOptions()
-        )
+        await app.context.service().migrate(MigrationRequest(id="cli", source=ends[0], target=ends[1]), RunOptions())
     async with on_http(world, KEYS, own_only=True) as (_, url):
         for key, seen in ((ADA_NEXT, [HERS]), (BOB, []), (BOSS, ["cli", HERS])):
             async with connected(url, "http", "auto", key) as client:
@@ -194,10 +192,10 @@ async def test_what_the_last_server_ran_is_gone_on_with_whoever_began_it(world: 
 async def begin_for_bob(app: App, bob: Client) -> None:
     """One change, and no more, of one migration of his."""
     planned = await plan(bob, migration_id=HIS, target_collection="docs-7")
-    async with app.server_context.store() as store:
+    async with app.context.store() as store:
         proposal = await store.proposals.find(planned["plan_id"])
     assert proposal is not None
-    await app.server_context.service().begin(proposal.plan, by=Starter(owner="bob"))
+    await app.context.service().begin(proposal.plan, by=Starter(owner="bob"))
     status = await call(bob, "migration_status", migration_id=HIS)
     assert (status["status"], status["phase"]) == (str(NEW.status), str(NEW.phase))
 

@@ -65,7 +65,7 @@ async def test_a_migration_goes_on_when_its_client_is_gone(world: World, way: Wa
             ended = await call(second, "wait_migration", migration_id="docs")
             assert (ended["status"], ended["progress"]["migrated_records"]) == ("completed", 60)
             assert seen["started_at"] == ended["started_at"]
-            assert app.server_context.jobs.find("docs") is not None
+            assert app.context.jobs.find("docs") is not None
 
 
 @requirement("jobs:stop")
@@ -99,18 +99,18 @@ async def test_a_server_that_ended_is_followed_by_one_that_goes_on(world: World)
     async with talking(world) as (app, client):
         left = await call(client, "migration_status", migration_id="docs")
         assert (left["status"], left["job"]) == ("stopped", None)
-        assert app.server_context.jobs.running == []
+        assert app.context.jobs.running == []
     async with talking(world, resume_on_start=True) as (app, client):
         await until(client, "docs", runner_alive=True)
-        assert [job.migration_id for job in app.server_context.jobs.running] == ["docs"]
+        assert [job.migration_id for job in app.context.jobs.running] == ["docs"]
         await call(client, "stop_migration", migration_id="docs")
     async with talking(world, resume_on_start=True) as (app, client):
         assert (await call(client, "migration_status", migration_id="docs"))["status"] == "stopped"
-        assert app.server_context.jobs.running == [], "a migration that somebody stopped stays stopped"
+        assert app.context.jobs.running == [], "a migration that somebody stopped stays stopped"
         await call(client, "resume_migration", migration_id="docs")
         await until(client, "docs", runner_alive=True)
     async with talking(world, resume_on_start=True) as (app, _):
-        assert [job.migration_id for job in app.server_context.jobs.running] == ["docs"]
+        assert [job.migration_id for job in app.context.jobs.running] == ["docs"]
 
 
 async def test_a_job_has_no_rights_of_the_caller_who_started_it(world: World) -> None:
@@ -120,7 +120,7 @@ async def test_a_job_has_no_rights_of_the_caller_who_started_it(world: World) ->
     app = world.app()
     async with app.run():
         with auth.as_caller(auth.LOCAL):
-            job = app.server_context.jobs.start("run", "docs", "local", who)
+            job = app.context.jobs.start("run", "docs", "local", who)
         await job.ended.wait()
         assert (job.state, job.result) == ("finished", "nobody")
 
@@ -129,7 +129,7 @@ async def test_a_job_has_no_rights_of_the_caller_who_started_it(world: World) ->
 async def test_a_first_server_has_nothing_to_go_on_with(world: World) -> None:
     async with talking(world, resume_on_start=True) as (app, client):
         assert (await call(client, "list_migrations"))["total"] == 0
-        assert app.server_context.jobs.running == []
+        assert app.context.jobs.running == []
 
 
 @requirement("jobs:kill", "serve:end")
@@ -246,10 +246,10 @@ async def test_a_validation_goes_on_in_the_background_and_can_be_joined(world: W
         await call(client, "wait_migration", migration_id="docs")
         first = await call(client, "validate_migration", migration_id="docs", full=True, max_wait_seconds=0)
         assert (first["state"], first["passed"]) == ("running", None)
-        job = app.server_context.jobs.find("docs")
+        job = app.context.jobs.find("docs")
         second = await call(client, "validate_migration", migration_id="docs", full=True)
         assert (second["state"], second["passed"]) == ("finished", True)
-        assert app.server_context.jobs.find("docs") is job
+        assert app.context.jobs.find("docs") is job
         report = await call(client, "migration_report", migration_id="docs")
         assert report["validation"]["passed"]
 

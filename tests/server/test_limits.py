@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 
-from tests.server.support import ALICE, ALICE_NEXT, BOB, audit_lines, operations
+from tests.server.support import ALICE, ALICE_NEXT, BOB, accounting, audit_lines
 from tests.server.toy import Era, Seen, Way, bearer, connected, serving, text_of, toy_server
 from vectormigrate.server.audit.accounting import RATE_LIMITED
 
@@ -36,12 +36,12 @@ async def list_often(client: Client, times: int) -> None:
 @pytest.mark.parametrize(("way", "era"), PAIRS)
 async def test_the_call_beyond_the_limit_is_answered_at_once(way: Way, era: Era) -> None:
     with anyio.fail_after(30):
-        async with serving(operations(calls=3)) as url, connected(url, way, era, ALICE) as client:
+        async with serving(accounting(calls=3)) as url, connected(url, way, era, ALICE) as client:
             assert [await call(client) for _ in range(5)] == [0, 0, 0, RATE_LIMITED, RATE_LIMITED]
 
 
 async def test_stdio_is_limited_too() -> None:
-    async with Client(toy_server(operations(calls=3), Seen(), local=True), mode="legacy") as client:
+    async with Client(toy_server(accounting(calls=3), Seen(), local=True), mode="legacy") as client:
         assert [await call(client) for _ in range(4)] == [0, 0, 0, RATE_LIMITED]
 
 
@@ -53,7 +53,7 @@ async def rpc(http: httpx2.AsyncClient, url: str, key: str) -> Any:
 async def test_all_transports_and_all_keys_of_an_owner_share_one_limit_and_others_have_their_own(
     tmp_path: Path,
 ) -> None:
-    async with serving(operations(tmp_path, calls=4)) as url, httpx2.AsyncClient() as http:
+    async with serving(accounting(tmp_path, calls=4)) as url, httpx2.AsyncClient() as http:
         async with connected(url, "sse", "legacy", ALICE) as client:
             assert await call(client) == 0
         async with connected(url, "http", "auto", ALICE_NEXT) as client:
@@ -73,7 +73,7 @@ async def test_all_transports_and_all_keys_of_an_owner_share_one_limit_and_other
 
 async def test_of_many_calls_at_once_exactly_as_many_pass_as_are_allowed() -> None:
     codes: list[int] = []
-    async with serving(operations(calls=20)) as url, connected(url, "http", "auto", ALICE) as client:
+    async with serving(accounting(calls=20)) as url, connected(url, "http", "auto", ALICE) as client:
 
         async def one() -> None:
             codes.append(await call(client))
@@ -85,7 +85,7 @@ async def test_of_many_calls_at_once_exactly_as_many_pass_as_are_allowed() -> No
 
 
 async def test_handshakes_do_not_use_up_the_calls_but_have_a_limit() -> None:
-    async with serving(operations(calls=2)) as url:
+    async with serving(accounting(calls=2)) as url:
         for _ in range(3):
             async with connected(url, "http", "legacy", ALICE) as client:
                 await client.list_tools()
@@ -97,14 +97,14 @@ async def test_handshakes_do_not_use_up_the_calls_but_have_a_limit() -> None:
 
 
 async def test_a_limit_of_zero_is_none() -> None:
-    async with serving(operations(calls=0, streams=0)) as url, connected(url, "http", "auto", ALICE) as client:
+    async with serving(accounting(calls=0, streams=0)) as url, connected(url, "http", "auto", ALICE) as client:
         assert {await call(client) for _ in range(150)} == {0}
 
 
 async def test_many_clients_at_once_each_get_their_own_answer_and_nothing_is_lost(tmp_path: Path) -> None:
     clients, calls = 16, 8
     got: list[tuple[int, int, str]] = []
-    running = operations(tmp_path, calls=0, streams=0)
+    running = accounting(tmp_path, calls=0, streams=0)
     async with serving(running) as url:
 
         async def one(number: int) -> None:

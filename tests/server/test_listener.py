@@ -21,16 +21,16 @@ import uvicorn
 from anyio.abc import SocketStream
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tests.server.support import ALICE, audit_lines, operations
+from tests.server.support import ALICE, accounting, audit_lines
 from tests.server.toy import bearer, serving
 from vectormigrate.adapter.vendor_errors import translated
 from vectormigrate.errors import AdapterError, ConfigError, TransientError
-from vectormigrate.server.http.listener import Caps, Listener
+from vectormigrate.server.http.listener import ConnectionLimits, Listener
 from vectormigrate.server.http.peers import Proxies
 
 pytestmark = pytest.mark.anyio
 
-QUICK = Caps(total=40, per_peer=20, header_seconds=0.4)
+QUICK = ConnectionLimits(total=40, per_peer=20, header_seconds=0.4)
 
 
 async def opened(url: str, text: str = "") -> SocketStream:
@@ -62,7 +62,7 @@ async def end_of(stream: SocketStream) -> bytes:
 )
 async def test_a_connection_without_a_whole_request_is_ended(sent: str) -> None:
     async with (
-        serving(operations(), caps=QUICK) as url,
+        serving(accounting(), caps=QUICK) as url,
         httpx2.AsyncClient(headers=bearer(ALICE)) as http,
         http.stream("GET", f"{url}/sse") as stream,
     ):
@@ -74,8 +74,8 @@ async def test_a_connection_without_a_whole_request_is_ended(sent: str) -> None:
 
 
 async def test_one_address_may_not_hold_all_connections(tmp_path: Path) -> None:
-    caps = Caps(total=40, per_peer=5, header_seconds=30)
-    async with serving(operations(tmp_path), caps=caps) as url:
+    caps = ConnectionLimits(total=40, per_peer=5, header_seconds=30)
+    async with serving(accounting(tmp_path), caps=caps) as url:
         held = [await opened(url, "GET ") for _ in range(5)]
         with anyio.fail_after(20):
             assert b"503" in await end_of(await opened(url))
@@ -115,7 +115,7 @@ def no_descriptors() -> Generator[None]:
 async def test_without_descriptors_callers_are_turned_away_and_the_log_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with serving(operations(), caps=QUICK) as url:
+    async with serving(accounting(), caps=QUICK) as url:
         address = ("127.0.0.1", int(url.rpartition(":")[2]))
         clients = [socket.socket() for _ in range(5)]
         with caplog.at_level(logging.ERROR), no_descriptors():
@@ -134,7 +134,7 @@ async def test_without_descriptors_callers_are_turned_away_and_the_log_says_so_o
 
 
 async def test_one_whose_spare_descriptor_was_taken_serves_again_when_there_are_some() -> None:
-    async with serving(operations(), caps=QUICK) as url:
+    async with serving(accounting(), caps=QUICK) as url:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         client = socket.socket()
         try:
@@ -183,8 +183,8 @@ def test_some_descriptors_stay_free() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
-        assert Caps.of(1000) == Caps(total=384, per_peer=192)
-        assert Caps.of(100).total == 100
+        assert ConnectionLimits.of(1000) == ConnectionLimits(total=384, per_peer=192)
+        assert ConnectionLimits.of(100).total == 100
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -239,7 +239,7 @@ def test_what_is_no_address_cannot_be_trusted() -> None:
 
 
 async def test_a_header_changes_neither_the_limit_of_refusals_nor_the_audit_log(tmp_path: Path) -> None:
-    async with serving(operations(tmp_path, calls=0)) as url, httpx2.AsyncClient() as http:
+    async with serving(accounting(tmp_path, calls=0)) as url, httpx2.AsyncClient() as http:
         codes = [
             (await http.get(f"{url}/page", headers={"X-Forwarded-For": f"10.0.0.{number}"})).status_code
             for number in range(110)
@@ -251,7 +251,7 @@ async def test_a_header_changes_neither_the_limit_of_refusals_nor_the_audit_log(
 
 async def test_behind_a_trusted_proxy_each_client_has_its_own_limit(tmp_path: Path) -> None:
     proxies = Proxies.of(["127.0.0.1"])
-    async with serving(operations(tmp_path, calls=2), proxies=proxies) as url, httpx2.AsyncClient() as http:
+    async with serving(accounting(tmp_path, calls=2), proxies=proxies) as url, httpx2.AsyncClient() as http:
         for client in ("10.0.0.1", "10.0.0.2"):
             codes = [(await http.get(f"{url}/page", headers={"X-Forwarded-For": client})).status_code for _ in range(3)]
             assert codes == [401, 401, 429]

@@ -12,7 +12,7 @@ import pytest
 from mcp import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.server.support import BOB, operations
+from tests.server.support import BOB, accounting
 from tests.server.toy import Seen, bearer, toy_server
 from tests.server.world import ADMIN_KEY, World, call, client_of, on_http, start
 from vectormigrate.config.settings import Settings
@@ -107,7 +107,7 @@ async def test_a_state_file_that_cannot_be_read_leaves_the_other_series(tmp_path
 
 
 async def test_calls_are_counted_by_outcome_and_unknown_names_do_not_become_labels(tmp_path: Path) -> None:
-    running = operations(tmp_path, calls=5)
+    running = accounting(tmp_path, calls=5)
     running.metrics.tools.update({"echo", "boom"})
     async with Client(toy_server(running, Seen(), local=True), mode="legacy") as client:
         await client.call_tool("echo", {"text": "x"})

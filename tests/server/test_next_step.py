@@ -32,7 +32,7 @@ _CALL = re.compile(r"(\w+)\(migration_id='docs'(?:, (\w+)=true)?\)")
 
 async def put(app: App, state: State) -> None:
     """The migration as a process that died, stopped or failed there would leave it."""
-    async with app.server_context.store(read_only=False) as store:
+    async with app.context.store(read_only=False) as store:
         await store.migrations.set_phase("docs", state.phase, state.status, lease=None)
 
 
@@ -71,10 +71,10 @@ async def test_from_every_state_and_after_every_verb_the_next_steps_lead_to_an_e
             planned = await call(
                 client, "plan_migration", source="here", target="there", target_collection="docs", migration_id="docs"
             )
-            async with app.server_context.store() as store:
+            async with app.context.store() as store:
                 proposal = await store.proposals.find(planned["plan_id"])
             assert proposal is not None
-            await app.server_context.service().begin(proposal.plan)
+            await app.context.service().begin(proposal.plan)
         else:
             await start(client)
             await call(client, "wait_migration", migration_id="docs")

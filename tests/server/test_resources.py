@@ -120,7 +120,7 @@ async def test_old_clients_are_told_of_changes_that_another_process_makes(world:
             source=Endpoint(connection="here", collection="docs"),
             target=Endpoint(connection="there", collection="docs"),
         )
-        await app.server_context.service().migrate(request, RunOptions())
+        await app.context.service().migrate(request, RunOptions())
         await all_heard.wait()
         for uri in ("migration://index", "migration://docs/status"):
             with pytest.warns(MCPDeprecationWarning):

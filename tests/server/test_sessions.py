@@ -9,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 
-from tests.server.support import ALICE, ALICE_NEXT, BOB, audit_lines, operations
+from tests.server.support import ALICE, ALICE_NEXT, BOB, accounting, audit_lines
 from tests.server.test_identity import ACCEPT, HELLO
 from tests.server.toy import Seen, bearer, connected, serving, text_of
 from vectormigrate.server.access.sessions import Sessions
@@ -35,7 +35,7 @@ async def call(http: httpx2.AsyncClient, session: str, tool: str = "who", key: s
 
 
 async def test_the_session_that_was_idle_longest_ends_when_one_too_many_of_its_owner_is_opened() -> None:
-    running = operations(sessions=2)
+    running = accounting(sessions=2)
     async with serving(running) as url, httpx2.AsyncClient(base_url=url, headers=ACCEPT, timeout=30) as http:
         first, second = await opened(http), await opened(http, ALICE_NEXT)
         his = await opened(http, BOB)
@@ -49,7 +49,7 @@ async def test_the_session_that_was_idle_longest_ends_when_one_too_many_of_its_o
 
 async def test_sessions_in_use_are_kept_and_one_more_is_refused_and_written_down(tmp_path: Path) -> None:
     seen = Seen()
-    running = operations(tmp_path, sessions=1)
+    running = accounting(tmp_path, sessions=1)
     async with serving(running, seen) as url, httpx2.AsyncClient(base_url=url, headers=ACCEPT, timeout=30) as http:
         busy = await opened(http)
         answers: list[Any] = []
@@ -71,7 +71,7 @@ async def test_sessions_in_use_are_kept_and_one_more_is_refused_and_written_down
 
 
 async def test_who_ends_a_session_has_room_for_another_and_nobody_else_can_end_it() -> None:
-    running = operations(sessions=1)
+    running = accounting(sessions=1)
     async with serving(running) as url, httpx2.AsyncClient(base_url=url, headers=ACCEPT, timeout=30) as http:
         first = await opened(http)
         assert (await http.delete("/mcp", headers=within(first, BOB))).status_code == 404
@@ -82,7 +82,7 @@ async def test_who_ends_a_session_has_room_for_another_and_nobody_else_can_end_i
 
 
 async def test_many_opened_at_once_are_no_more_than_are_allowed() -> None:
-    running = operations(sessions=3)
+    running = accounting(sessions=3)
     async with serving(running) as url, httpx2.AsyncClient(base_url=url, headers=ACCEPT, timeout=30) as http:
         statuses: list[int] = []
 
@@ -98,7 +98,7 @@ async def test_many_opened_at_once_are_no_more_than_are_allowed() -> None:
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
 async def test_clients_of_both_eras_come_and_go_beyond_the_limit(era: Any) -> None:
-    async with serving(operations(sessions=1)) as url:
+    async with serving(accounting(sessions=1)) as url:
         for _ in range(4):
             async with connected(url, "http", era, ALICE) as client:
                 assert "alice" in await text_of(client, "who")
@@ -106,7 +106,7 @@ async def test_clients_of_both_eras_come_and_go_beyond_the_limit(era: Any) -> No
 
 async def test_a_limit_of_zero_is_none() -> None:
     async with (
-        serving(operations(sessions=0)) as url,
+        serving(accounting(sessions=0)) as url,
         httpx2.AsyncClient(base_url=url, headers=ACCEPT, timeout=30) as http,
     ):
         sessions = [await opened(http) for _ in range(5)]

@@ -235,7 +235,7 @@ async def test_tools_command_line_and_library_tell_the_same(world: World) -> Non
         report = await call(client, "migration_report", migration_id="docs", details=True)
         rejects = await call(client, "list_rejects", migration_id="docs")
         listed = await call(client, "list_migrations", sort_order="asc")
-        service = app.server_context.service()
+        service = app.context.service()
         library = await service.status("docs")
         stored = await service.stored_plan("docs")
         verdict = await service.last_validation("docs")
@@ -267,7 +267,7 @@ async def test_tools_command_line_and_library_list_the_same_collections(tmp_path
     app = world.app()
     async with app.run(), Client(app.mcp) as client:
         listed = await call(client, "list_collections", connection="here")
-        library = await app.server_context.service().collections(Endpoint(connection="here", collection=""))
+        library = await app.context.service().collections(Endpoint(connection="here", collection=""))
     shell = Shell(world.folder, {"VECTORMIGRATE_CONFIG": str(world.config), "CANARY": "x"})
     cli = shell.run("collections", "here", "--json").document
     assert cli == json.loads(json.dumps(asdict(library)))

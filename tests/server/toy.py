@@ -1,4 +1,4 @@
-"""A small MCP server behind the real guard and operations, on every HTTP transport, served over a real socket."""
+"""A small MCP server behind the real guard and accounting, on every HTTP transport, served over a real socket."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vectormigrate.server.access.auth import Forbidden, KeyVerifier, auth_settings, caller, require
 from vectormigrate.server.access.keys import Scope
-from vectormigrate.server.audit.accounting import Inbound, Operations, mcp_middleware
+from vectormigrate.server.audit.accounting import Accounting, Inbound, mcp_middleware
 from vectormigrate.server.http.guard import SDK_SECURITY, Guard
 from vectormigrate.server.http.host_policy import HostPolicy
-from vectormigrate.server.http.listener import Caps, Listener
+from vectormigrate.server.http.listener import ConnectionLimits, Listener
 
 Way = Literal["sse", "http"]
 Era = Literal["legacy", "auto"]
@@ -42,12 +42,12 @@ class Seen:
     release: anyio.Event = field(default_factory=anyio.Event)
 
 
-def toy_server(operations: Operations, seen: Seen, *, local: bool) -> MCPServer:
+def toy_server(accounting: Accounting, seen: Seen, *, local: bool) -> MCPServer:
     auth: dict[str, Any] = {}
-    if operations.ring and not local:
-        auth = {"token_verifier": KeyVerifier(operations.ring), "auth": auth_settings()}
+    if accounting.ring and not local:
+        auth = {"token_verifier": KeyVerifier(accounting.ring), "auth": auth_settings()}
     mcp = MCPServer("toy", version="1", **auth)
-    mcp.middleware.insert(0, mcp_middleware(operations, local=local))
+    mcp.middleware.insert(0, mcp_middleware(accounting, local=local))
 
     @mcp.tool()
     async def who() -> str:
@@ -87,8 +87,8 @@ def toy_server(operations: Operations, seen: Seen, *, local: bool) -> MCPServer:
     return mcp
 
 
-def toy_app(operations: Operations, seen: Seen, **guard: Any) -> Guard:
-    mcp = toy_server(operations, seen, local=False)
+def toy_app(accounting: Accounting, seen: Seen, **guard: Any) -> Guard:
+    mcp = toy_server(accounting, seen, local=False)
     http = mcp.streamable_http_app(transport_security=SDK_SECURITY)
     sse = mcp.sse_app(transport_security=SDK_SECURITY)
 
@@ -103,7 +103,7 @@ def toy_app(operations: Operations, seen: Seen, **guard: Any) -> Guard:
 
         params = {"name": body["method"], "arguments": body.get("params", {})}
         inbound = Inbound(caller=caller(), method="tools/call", params=params)
-        return JSONResponse({"jsonrpc": "2.0", "id": body["id"], "result": await operations.handle(inbound, run)})
+        return JSONResponse({"jsonrpc": "2.0", "id": body["id"], "result": await accounting.handle(inbound, run)})
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -119,7 +119,7 @@ def toy_app(operations: Operations, seen: Seen, **guard: Any) -> Guard:
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
     guard.setdefault("hosts", HostPolicy.of("127.0.0.1"))
-    return Guard(app, operations=operations, **guard)
+    return Guard(app, accounting=accounting, **guard)
 
 
 @asynccontextmanager
@@ -149,10 +149,10 @@ async def listening(app: Any, **more: Any) -> AsyncGenerator[str]:
 
 @asynccontextmanager
 async def serving(
-    operations: Operations, seen: Seen | None = None, caps: Caps | None = None, **guard: Any
+    accounting: Accounting, seen: Seen | None = None, caps: ConnectionLimits | None = None, **guard: Any
 ) -> AsyncGenerator[str]:
-    refused = operations.connection_refused
-    async with listening(toy_app(operations, seen or Seen(), **guard), caps=caps, refused=refused) as url:
+    refused = accounting.connection_refused
+    async with listening(toy_app(accounting, seen or Seen(), **guard), caps=caps, refused=refused) as url:
         yield url
 
 

@@ -24,7 +24,7 @@ from vectormigrate.server.access.auth import KeyRing
 from vectormigrate.server.access.keys import parse_key
 from vectormigrate.server.access.limiter import Limiter
 from vectormigrate.server.app import App, build
-from vectormigrate.server.audit.accounting import Operations
+from vectormigrate.server.audit.accounting import Accounting
 from vectormigrate.server.audit.log import AuditLog
 from vectormigrate.server.http.app import http_app
 from vectormigrate.server.http.host_policy import HostPolicy
@@ -121,11 +121,11 @@ class World:
     def app(self, *, local: bool = True, keys: tuple[str, ...] = (), calls: int = 0, **more: Any) -> App:
         """The server, with an audit log in the folder and no limit of calls."""
         ring = KeyRing([parse_key(text, origin="test") for text in keys])
-        operations = Operations(
+        accounting = Accounting(
             ring=ring, limiter=Limiter(calls_per_minute=calls), audit=AuditLog(self.folder / "audit.jsonl")
         )
         more.setdefault("unattended", frozenset({"rollback", "overwrite"}))
-        return build(self.settings, operations=operations, local=local, **more)
+        return build(self.settings, accounting=accounting, local=local, **more)
 
     @property
     def environment(self) -> dict[str, str]:

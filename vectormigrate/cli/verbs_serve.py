@@ -18,7 +18,7 @@ from vectormigrate.model.schema import Json
 if TYPE_CHECKING:
     from vectormigrate.config.settings import Settings
     from vectormigrate.server.app import App
-    from vectormigrate.server.audit.accounting import Operations
+    from vectormigrate.server.audit.accounting import Accounting
 
 PACKAGES = ("mcp", "limits", "prometheus_client")
 SERVER_KEYS = (
@@ -66,7 +66,7 @@ def serve(common: Common, asked: Serve) -> int:
     from vectormigrate.cli.common import settings_of
     from vectormigrate.server.app import build
     from vectormigrate.server.telemetry.tracing import tracing
-    from vectormigrate.server.tools.consent import deeds_of
+    from vectormigrate.server.tools.consent import destructive_of
 
     settings = settings_of(common)
     table = settings.connections.server
@@ -78,17 +78,17 @@ def serve(common: Common, asked: Serve) -> int:
     own_only = asked.own_only or _yes(table, "own_migrations_only")
 
     def made(*, local: bool) -> App:
-        operations = _operations(asked, table, settings, local=local)
-        if own_only and not local and not operations.ring:
+        accounting = _accounting(asked, table, settings, local=local)
+        if own_only and not local and not accounting.ring:
             raise ConfigError("--own-migrations-only tells callers apart by their keys: set --api-key, or leave it out")
         return build(
             settings,
-            operations=operations,
+            accounting=accounting,
             local=local,
             read_only=asked.read_only,
             inline=asked.inline,
             resume_on_start=asked.resume_on_start,
-            unattended=deeds_of((*asked.unattended, *_texts(table, "unattended"))),
+            unattended=destructive_of((*asked.unattended, *_texts(table, "unattended"))),
             own_only=own_only,
         )
 
@@ -99,7 +99,7 @@ def serve(common: Common, asked: Serve) -> int:
             anyio.run(serve_stdio, made(local=True))
         return 0
     from vectormigrate.server.http.host_policy import HostPolicy
-    from vectormigrate.server.http.listener import CONNECTIONS, Caps
+    from vectormigrate.server.http.listener import CONNECTIONS, ConnectionLimits
     from vectormigrate.server.http.peers import Proxies
     from vectormigrate.server.http.serve import Address, Tls, serve_http
 
@@ -113,7 +113,7 @@ def serve(common: Common, asked: Serve) -> int:
     )
     tls = Tls(certificate=asked.tls_cert, key=asked.tls_key) if asked.tls_cert and asked.tls_key else None
     proxies = Proxies.of((*asked.trusted_proxies, *_texts(table, "trusted_proxies")))
-    caps = Caps.of(_number(table, "connections") or CONNECTIONS)
+    caps = ConnectionLimits.of(_number(table, "connections") or CONNECTIONS)
     with tracing():
         anyio.run(serve_http, made(local=False), address, hosts, tls, proxies, caps)
     return 0
@@ -145,12 +145,12 @@ def _check(asked: Serve) -> None:
         )
 
 
-def _operations(asked: Serve, table: Mapping[str, Json], settings: Settings, *, local: bool) -> Operations:
+def _accounting(asked: Serve, table: Mapping[str, Json], settings: Settings, *, local: bool) -> Accounting:
     """Keys, limits, metrics and the audit log."""
     from vectormigrate.server.access.auth import KeyRing
     from vectormigrate.server.access.limiter import CALLS_PER_MINUTE, OPEN_STREAMS, Limiter
     from vectormigrate.server.access.sessions import SESSIONS, Sessions
-    from vectormigrate.server.audit.accounting import Operations
+    from vectormigrate.server.audit.accounting import Accounting
     from vectormigrate.server.audit.log import AuditLog, default_log
 
     table = settings.connections.server
@@ -159,7 +159,7 @@ def _operations(asked: Serve, table: Mapping[str, Json], settings: Settings, *, 
     ring = None
     if not local:
         ring = KeyRing.open(asked.api_keys, settings.config, insecure_short_key=asked.insecure_short_key)
-    return Operations(
+    return Accounting(
         ring=ring,
         limiter=Limiter(
             calls_per_minute=CALLS_PER_MINUTE if calls is None else calls,

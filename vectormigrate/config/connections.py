@@ -57,7 +57,7 @@ class Connection:
     options: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
 
 
-def silent(message: str) -> None:
+def ignore(message: str) -> None:
     """The listener for warnings that does nothing."""
 
 

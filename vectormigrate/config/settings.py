@@ -19,7 +19,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from vectormigrate.config.connections import CONFIG_NAME, Connection, ConnectionsFile, silent
+from vectormigrate.config.connections import CONFIG_NAME, Connection, ConnectionsFile, ignore
 from vectormigrate.errors import ConfigError, Remedy, option
 from vectormigrate.model.plan import EndpointRef
 from vectormigrate.model.schema import Json
@@ -175,7 +175,7 @@ def resolve_endpoint(
     collection: str | None = None,
     options: Mapping[str, Json] | None = None,
     collection_needed: bool = True,
-    warn: Callable[[str], None] = silent,
+    warn: Callable[[str], None] = ignore,
 ) -> Endpoint:
     """The endpoint that the operator's flags mean; each of them may be None. Raises ConfigError.
 

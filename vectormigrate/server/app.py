@@ -1,4 +1,4 @@
-"""The composition: server_context, tools, resources and the SDK's server, on whatever transport.
+"""The composition: context, tools, resources and the SDK's server, on whatever transport.
 
 Nothing here runs until `App.run` is entered, once per process: it owns the jobs. The lifespan of the SDK's server is
 not used, for the SDK enters it once per SSE connection.
@@ -21,17 +21,17 @@ from mcp.types import CallToolResult, InputRequiredResult, ServerCapabilities
 from vectormigrate.config.settings import Settings
 from vectormigrate.server.access.allow_list import Access
 from vectormigrate.server.access.auth import KeyVerifier, auth_settings
-from vectormigrate.server.audit.accounting import Operations, closing, mcp_middleware
+from vectormigrate.server.audit.accounting import Accounting, closing, mcp_middleware
 from vectormigrate.server.resources import add_completions, add_prompts, add_resources
-from vectormigrate.server.runtime.context import CALL_SECONDS, Deed, ServerContext
+from vectormigrate.server.runtime.context import CALL_SECONDS, Destructive, ServerContext
 from vectormigrate.server.runtime.subscriptions import Bus, Subscriptions
-from vectormigrate.server.tools.admin import undo_tools
+from vectormigrate.server.tools.admin import admin_tools
 from vectormigrate.server.tools.plan import PlanTools
-from vectormigrate.server.tools.read import LookTools
+from vectormigrate.server.tools.read import ReadTools
 from vectormigrate.server.tools.read_collections import CollectionTools
-from vectormigrate.server.tools.run import RunTools
 from vectormigrate.server.tools.start import start_tools
 from vectormigrate.server.tools.tool import CheckedTool, failed
+from vectormigrate.server.tools.write import WriteTools
 
 NAME = "vectormigrate"
 
@@ -53,10 +53,10 @@ log = logging.getLogger(__name__)
 class App:
     """A server, ready to be put on a transport."""
 
-    server_context: ServerContext
+    context: ServerContext
     mcp: MCPServer
     subscriptions: Subscriptions
-    operations: Operations
+    accounting: Accounting
     tools: dict[str, CheckedTool]
     resume_on_start: bool = False
 
@@ -64,13 +64,13 @@ class App:
     async def run(self, grace: float = 2.0) -> AsyncGenerator[App]:
         """Own the jobs. Leaving stops them with a checkpoint, within about twice `grace` seconds."""
         async with (
-            closing(self.operations),
-            self.server_context.reading(),
-            self.server_context.jobs.run(grace),
+            closing(self.accounting),
+            self.context.reading(),
+            self.context.jobs.run(grace),
             self.subscriptions.run(),
         ):
             if self.resume_on_start:
-                taken = await self.server_context.resume_served()
+                taken = await self.context.resume_served()
                 log.info("resumed %d migrations: %s", len(taken), ", ".join(taken) or "none")
             yield self
 
@@ -93,17 +93,17 @@ class Server(MCPServer):
 def build(
     settings: Settings,
     *,
-    operations: Operations | None = None,
+    accounting: Accounting | None = None,
     local: bool = True,
     read_only: bool = False,
     inline: bool = False,
     resume_on_start: bool = False,
-    unattended: frozenset[Deed] = frozenset(),
+    unattended: frozenset[Destructive] = frozenset(),
     own_only: bool = False,
     call_seconds: float = CALL_SECONDS,
 ) -> App:
     """The server over these settings. `local`: on stdio or in memory, for who started the process; otherwise on HTTP,
-    where `operations` knows the keys. `inline`: tools take `TYPE=URL` for a connection, only on stdio.
+    where `accounting` knows the keys. `inline`: tools take `TYPE=URL` for a connection, only on stdio.
 
     `unattended`: what is done without a person's consent for clients that cannot ask one. `own_only`: keys without the
     scope of an admin know of no migration but those that they began. `call_seconds`: how long a call waits for a state
@@ -111,25 +111,25 @@ def build(
 
     Raises ConfigError for a connections file that cannot be read.
     """
-    server_context = ServerContext(
+    context = ServerContext(
         access=Access(settings, inline=inline and local),
         read_only=read_only,
         unattended=unattended,
         own_only=own_only,
         call_seconds=call_seconds,
     )
-    server_context.access.keep_secrets()
-    tools = {tool.name: tool for tool in all_tools(server_context)}
-    operations = operations or Operations()
+    context.access.keep_secrets()
+    tools = {tool.name: tool for tool in all_tools(context)}
+    accounting = accounting or Accounting()
 
     def arguments_of(name: str) -> frozenset[str] | None:
         return tools[name].argument_names if name in tools else None
 
-    operations.arguments_of = arguments_of
-    operations.metrics.tools.update(tools)
-    server_context.listen = operations.metrics.listen
+    accounting.arguments_of = arguments_of
+    accounting.metrics.tools.update(tools)
+    context.listen = accounting.metrics.listen
     bus = Bus()
-    keyed = bool(operations.ring) and not local
+    keyed = bool(accounting.ring) and not local
     mcp = Server(
         NAME,
         title="vectormigrate",
@@ -139,21 +139,21 @@ def build(
         tools=list(tools.values()),
         subscriptions=bus,
         cache_hints={method: CacheHint(ttl_ms=STATIC_MS) for method in STATIC},
-        token_verifier=KeyVerifier(operations.ring) if keyed else None,
+        token_verifier=KeyVerifier(accounting.ring) if keyed else None,
         auth=auth_settings() if keyed else None,
     )
-    mcp.middleware.insert(0, mcp_middleware(operations, local=local))
-    subscriptions = Subscriptions(server_context, bus)
+    mcp.middleware.insert(0, mcp_middleware(accounting, local=local))
+    subscriptions = Subscriptions(context, bus)
     subscriptions.serve(mcp)
     _no_list_changes(mcp)
-    add_resources(mcp, server_context)
-    add_prompts(mcp, server_context)
-    add_completions(mcp, server_context)
+    add_resources(mcp, context)
+    add_prompts(mcp, context)
+    add_completions(mcp, context)
     return App(
-        server_context=server_context,
+        context=context,
         mcp=mcp,
         subscriptions=subscriptions,
-        operations=operations,
+        accounting=accounting,
         tools=tools,
         resume_on_start=resume_on_start,
     )
@@ -177,13 +177,13 @@ def _no_list_changes(mcp: MCPServer) -> None:
     server.get_capabilities = honest
 
 
-def all_tools(server_context: ServerContext) -> Sequence[CheckedTool]:
+def all_tools(context: ServerContext) -> Sequence[CheckedTool]:
     """The tools that this server offers."""
     looking = [
-        *LookTools(server_context).tools(),
-        *CollectionTools(server_context).tools(),
-        *PlanTools(server_context).tools(),
+        *ReadTools(context).tools(),
+        *CollectionTools(context).tools(),
+        *PlanTools(context).tools(),
     ]
-    if server_context.read_only:
+    if context.read_only:
         return looking
-    return [*looking, *start_tools(server_context), *RunTools(server_context).tools(), *undo_tools(server_context)]
+    return [*looking, *start_tools(context), *WriteTools(context).tools(), *admin_tools(context)]

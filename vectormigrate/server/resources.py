@@ -41,14 +41,14 @@ def _reading() -> Generator[None]:
         raise ResourceError(error_text(error)) from error
 
 
-def add_resources(mcp: MCPServer, server_context: ServerContext) -> None:
+def add_resources(mcp: MCPServer, context: ServerContext) -> None:
     """`migration://index` and, per migration, `status`, `report` and `plan`."""
 
     @mcp.resource(INDEX, name="index", title="All migrations", mime_type=JSON)
     async def index() -> str:
         """The newest migrations with their progress."""
         with _reading():
-            found = (await server_context.migrations())[::-1]
+            found = (await context.migrations())[::-1]
         items = [presenters.list_item(item).model_dump() for item in found[:MOST_LISTED]]
         return compact(shown({"migrations": items, "total": len(found)}))
 
@@ -56,15 +56,15 @@ def add_resources(mcp: MCPServer, server_context: ServerContext) -> None:
     async def status(migration_id: str) -> str:
         """How far a migration is, and what to do next."""
         with _reading():
-            found = await server_context.seen(await server_context.status(migration_id))
+            found = await context.seen(await context.status(migration_id))
         return compact(shown(presenters.status_answer(*found).model_dump()))
 
     @mcp.resource("migration://{migration_id}/report", name="report", title="Validation report", mime_type=JSON)
     async def report(migration_id: str) -> str:
         """The last validation of a migration, in short, and its refused records by code."""
         with _reading():
-            await server_context.require_access(migration_id)
-            service = server_context.service()
+            await context.require_access(migration_id)
+            service = context.service()
             last = await service.last_validation(migration_id)
             counts = await service.reject_counts(migration_id)
         summary = None if last is None else presenters.report_summary(last).model_dump()
@@ -75,17 +75,15 @@ def add_resources(mcp: MCPServer, server_context: ServerContext) -> None:
     async def plan(migration_id: str) -> str:
         """The whole plan of a migration, or of a plan_id: schemas, field mappings, every loss."""
         with _reading():
-            found = await server_context.plan(migration_id)
+            found = await context.plan(migration_id)
         whole = found.to_json()
         # Positions inside the source mean something to its adapter only, and there may be thousands.
         whole["partitions"] = len(found.partitions)
         whole["warnings"] = [in_tool_words(text) for text in found.warnings]
-        return await server_context.calculate(
-            lambda: compact(shown({**whole, "unaccepted": found.unaccepted}, MOST_OF_PLAN))
-        )
+        return await context.calculate(lambda: compact(shown({**whole, "unaccepted": found.unaccepted}, MOST_OF_PLAN)))
 
 
-def add_prompts(mcp: MCPServer, server_context: ServerContext) -> None:
+def add_prompts(mcp: MCPServer, context: ServerContext) -> None:
     """Ways to go about the two things that people ask for."""
 
     @mcp.prompt(title="Plan a migration")
@@ -114,7 +112,7 @@ def add_prompts(mcp: MCPServer, server_context: ServerContext) -> None:
     ) -> str:
         """Find out why a migration does not get on, and what to do about it."""
         try:
-            found = presenters.status_answer(*await server_context.seen(await server_context.status(migration_id)))
+            found = presenters.status_answer(*await context.seen(await context.status(migration_id)))
             now = compact(shown(found.model_dump()))
         except VectorMigrateError as error:
             now = error_text(error)
@@ -131,21 +129,21 @@ def add_prompts(mcp: MCPServer, server_context: ServerContext) -> None:
         )
 
 
-def add_completions(mcp: MCPServer, server_context: ServerContext) -> None:
+def add_completions(mcp: MCPServer, context: ServerContext) -> None:
     """Ids, connections and types, by what was typed so far."""
 
     @mcp.completion()
-    async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
+    async def complete(ref: Any, argument: Any, _: Any) -> Completion | None:
         values: Iterable[str]
         match argument.name:
             case "migration_id":
-                values = [item.id for item in (await server_context.migrations())[::-1]]
+                values = [item.id for item in (await context.migrations())[::-1]]
             case "source" | "target" | "connection":
-                values = server_context.settings.connections.names
+                values = context.settings.connections.names
             case "source_type" | "target_type":
                 values = registry.offered()
             case "source_collection" | "target_collection":
-                values = sorted({item.collection for item in server_context.access.connections() if item.collection})
+                values = sorted({item.collection for item in context.access.connections() if item.collection})
             case _:
                 return None
         found = [value for value in values if value.startswith(argument.value)]

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from os import environ
 from urllib.parse import parse_qsl, urlsplit
 
-from vectormigrate.config.connections import Connection, silent
+from vectormigrate.config.connections import Connection, ignore
 from vectormigrate.config.redaction import keep_secret, names_a_secret
 from vectormigrate.config.settings import Endpoint, Settings, Side, key_variable, load_settings, resolve_endpoint
 from vectormigrate.errors import ConfigError
@@ -86,7 +86,7 @@ class Access:
             _keep(environ.get(key_variable(side)))
         for name in self.settings.connections.names:
             try:
-                entry = self.settings.connections.connection(name, silent)
+                entry = self.settings.connections.connection(name, ignore)
             except ConfigError:
                 continue  # A variable is missing, so there is nothing to connect with.
             _keep(entry.api_key)
@@ -99,7 +99,7 @@ class Access:
 
     def _open(self, name: str) -> Open:
         try:
-            entry = self.settings.connections.connection(name, silent)
+            entry = self.settings.connections.connection(name, ignore)
         except ConfigError as error:
             raw = self.settings.connections.data["connections"][name]
             return Open(name=name, type=str(raw["type"]), collection="", patterns=(), problem=str(error))

@@ -53,7 +53,7 @@ T = TypeVar("T")
 BEGAN = "began"
 """The outcome of a call in the line that is written before it is carried out."""
 
-HEARD_KEY = "vectormigrate.heard"
+METHODS_KEY = "vectormigrate.methods"
 """Where a list in the ASGI scope of a request notes that its messages were written down."""
 
 _WORDS = (re.compile(r"[^\s/?#&=:;,\"'()<>]{8,}"), re.compile(r"[\w.~+-]{8,}"))
@@ -98,7 +98,7 @@ def failure_of(error: VectorMigrateError) -> tuple[int, str, Json]:
             return UNAVAILABLE, str(error), None
 
 
-class Operations:
+class Accounting:
     """Shared by all transports of one process. `ring`, `limiter`, `metrics`, `audit` may be used on their own too."""
 
     def __init__(
@@ -320,7 +320,7 @@ def migration_of(inbound: Inbound, result: object) -> str | None:
     return match[1] if match and match[1] != "index" else None
 
 
-def mcp_middleware(operations: Operations, *, local: bool) -> ServerMiddleware[Any]:
+def mcp_middleware(accounting: Accounting, *, local: bool) -> ServerMiddleware[Any]:
     """The middleware for `MCPServer.middleware.insert(0, …)`: `handle` around each message. `local` means that the
     server speaks over stdio (or in memory), where a message without an HTTP request comes from who started the process;
     on an HTTP server it comes from nobody."""
@@ -333,7 +333,7 @@ def mcp_middleware(operations: Operations, *, local: bool) -> ServerMiddleware[A
                 return None
             raise MCPError(code=UNAUTHORIZED, message="a valid API key is needed")
         if ctx.request is not None:
-            ctx.request.scope.get(HEARD_KEY, []).append(ctx.method)
+            ctx.request.scope.get(METHODS_KEY, []).append(ctx.method)
         if ctx.method == REFUSED_METHOD:
             raise _refusal(ctx.params)
         inbound = Inbound(
@@ -344,7 +344,7 @@ def mcp_middleware(operations: Operations, *, local: bool) -> ServerMiddleware[A
             peer=ctx.request.client.host if ctx.request is not None and ctx.request.client else "",
         )
         try:
-            return await operations.handle(inbound, lambda: call_next(ctx), _outcome)
+            return await accounting.handle(inbound, lambda: call_next(ctx), _outcome)
         except VectorMigrateError as error:
             if notification:
                 # It is written down as refused, and has no answer.
@@ -379,10 +379,10 @@ def _refusal(params: Mapping[str, Any] | None) -> MCPError:
 
 
 @asynccontextmanager
-async def closing(operations: Operations) -> AsyncGenerator[Operations]:
-    """The operations for the time of the server; the audit log is closed at the end."""
+async def closing(accounting: Accounting) -> AsyncGenerator[Accounting]:
+    """The accounting for the time of the server; the audit log is closed at the end."""
     try:
-        yield operations
+        yield accounting
     finally:
-        if operations.audit is not None:
-            operations.audit.close()
+        if accounting.audit is not None:
+            accounting.audit.close()

@@ -34,7 +34,7 @@ def http_app(app: App, hosts: HostPolicy, proxies: Proxies | None = None) -> ASG
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         # Loading the engine takes a second, which no answer should wait for.
-        await app.server_context.calculate(app.server_context.service)
+        await app.context.calculate(app.context.service)
         async with app.run(GRACE_SECONDS), app.mcp.session_manager.run():
             yield
 
@@ -42,13 +42,13 @@ def http_app(app: App, hosts: HostPolicy, proxies: Proxies | None = None) -> ASG
         return JSONResponse({"alive": True})
 
     async def readyz(request: Request) -> Response:
-        ready = app.operations.audit_is_written and not await app.server_context.usable()
+        ready = app.accounting.audit_is_written and not await app.context.usable()
         return JSONResponse({"ready": ready}, status_code=200 if ready else 503)
 
     async def metrics(request: Request) -> Response:
-        if app.server_context.only() is not None:
+        if app.context.only() is not None:
             return JSONResponse({"error": "figures of all migrations need an admin's key here"}, status_code=403)
-        text = await app.operations.metrics.exposition(app.server_context.service())
+        text = await app.accounting.metrics.exposition(app.context.service())
         return Response(text, media_type=CONTENT_TYPE)
 
     routes = [
@@ -59,7 +59,7 @@ def http_app(app: App, hosts: HostPolicy, proxies: Proxies | None = None) -> ASG
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
     ]
-    return Guard(Starlette(routes=routes, lifespan=lifespan), operations=app.operations, hosts=hosts, proxies=proxies)
+    return Guard(Starlette(routes=routes, lifespan=lifespan), accounting=app.accounting, hosts=hosts, proxies=proxies)
 
 
 def _once(route: BaseRoute) -> BaseRoute:

@@ -31,9 +31,9 @@ from vectormigrate.server.access.sessions import HEADER as SESSION
 from vectormigrate.server.access.sessions import end_session, noting
 from vectormigrate.server.audit.accounting import (
     CALLER_KEY,
-    HEARD_KEY,
+    METHODS_KEY,
     RATE_LIMITED,
-    Operations,
+    Accounting,
 )
 from vectormigrate.server.http.cross_origin import allow, is_preflight, shared_with
 from vectormigrate.server.http.host_policy import HostPolicy
@@ -80,7 +80,7 @@ class Guard:
         self,
         app: ASGIApp,
         *,
-        operations: Operations,
+        accounting: Accounting,
         hosts: HostPolicy,
         proxies: Proxies | None = None,
         paths: Paths | None = None,
@@ -88,7 +88,7 @@ class Guard:
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self.app = app
-        self.operations = operations
+        self.accounting = accounting
         self.hosts = hosts
         self.proxies = proxies or Proxies()
         self.paths = paths or Paths()
@@ -114,7 +114,7 @@ class Guard:
             try:
                 self._check_hosts(Headers(scope=scope))
                 if origin is not None and self.hosts.shares_with(origin) and is_preflight(scope):
-                    await self.operations.limiter.charge(f"address {peer_of(scope)}", kind="request")
+                    await self.accounting.limiter.charge(f"address {peer_of(scope)}", kind="request")
                     await allow(scope, send)
                     return
                 caller, key = self._authenticate(scope)
@@ -142,12 +142,12 @@ class Guard:
         if path in PUBLIC_PATHS:
             return NOBODY, None
         transport = self.paths.transport(path)
-        if not self.operations.ring:
+        if not self.accounting.ring:
             return anyone(transport), None
         secret = credential(Headers(scope=scope))
         if secret is None:
             raise unauthorized("missing_key", "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY")
-        key = self.operations.ring.find(secret)
+        key = self.accounting.ring.find(secret)
         if key is None:
             raise unauthorized("wrong_key", "the API key is not valid")
         return caller_of(key, transport), key
@@ -155,7 +155,7 @@ class Guard:
     async def _charge_plain(self, scope: Scope, caller: Caller) -> None:
         """Requests that hold no JSON-RPC are charged here, the others message by message. Public ones are charged to
         the address; whether the process lives is always told."""
-        path, limiter = scope["path"], self.operations.limiter
+        path, limiter = scope["path"], self.accounting.limiter
         if path == "/healthz":
             return
         if caller is NOBODY:
@@ -173,14 +173,14 @@ class Guard:
 
     def _stream_of(self, scope: Scope, caller: Caller):
         if scope["method"] == "GET" and scope["path"] in (self.paths.mcp, self.paths.sse):
-            return self.operations.open_stream(caller)
+            return self.accounting.open_stream(caller)
         return nullcontext()
 
     async def _in_session(
         self, held: AsyncExitStack, scope: Scope, send: Send, caller: Caller, key: Key | None
     ) -> Send:
         """Count the request to its session, or make room for the one that it opens. Raises LimitReached."""
-        sessions, headers = self.operations.sessions, Headers(scope=scope)
+        sessions, headers = self.accounting.sessions, Headers(scope=scope)
         if scope["path"] != self.paths.mcp:
             return send
         name = headers.get(SESSION)
@@ -207,13 +207,13 @@ class Guard:
         except TooLarge as error:
             if error.message_id is None or not scope["path"].startswith(self.paths.messages.rstrip("/")):
                 raise
-            self.operations.metrics.refused.labels(error.reason).inc()
+            self.accounting.metrics.refused.labels(error.reason).inc()
             body = error.stand_in()
             _set_length(scope, len(body))
         if self.paths.answers_rpc(scope["path"]) and scope["path"] != self.paths.rpc and _is_answer(body):
             # The SDK takes it for the answer to a question of ours, and no message of it ever comes up.
-            await self.operations.limiter.charge(caller.name, kind="message", factor=CHATTER)
-            self.operations.write(self._line(scope, caller, "answer"))
+            await self.accounting.limiter.charge(caller.name, kind="message", factor=CHATTER)
+            self.accounting.write(self._line(scope, caller, "answer"))
         return _replay(body, receive)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
@@ -241,8 +241,8 @@ class Guard:
         and the application is told that the client has gone."""
         streaming = False
         over = anyio.Event()
-        heard: list[str] = []
-        scope[HEARD_KEY] = heard
+        methods: list[str] = []
+        scope[METHODS_KEY] = methods
         began = time.perf_counter()
         long = scope["method"] == "GET" and scope["path"] in (self.paths.mcp, self.paths.sse)
 
@@ -250,7 +250,7 @@ class Guard:
             nonlocal streaming
             if message["type"] == "http.response.start":
                 streaming = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
-                if not heard and (long or not streaming):
+                if not methods and (long or not streaming):
                     await self._note(scope, caller, message["status"], time.perf_counter() - began, opened=long)
             if over.is_set():
                 return
@@ -260,8 +260,8 @@ class Guard:
             await send(message)
 
         await self.app(scope, _ended_by(over, receive) if long else receive, watched)
-        if streaming and not long and not heard:
-            # The stream of an answer begins before its message is heard.
+        if streaming and not long and not methods:
+            # The stream of an answer begins before its message is handled.
             await self._note(scope, caller, 200, time.perf_counter() - began, opened=False)
 
     async def _note(self, scope: Scope, caller: Caller, status: int, seconds: float, *, opened: bool) -> None:
@@ -272,13 +272,13 @@ class Guard:
             return
         line = self._line(scope, caller, "opened" if opened and status < 400 else f"http {status}", seconds)
         if status >= 400 or (self.paths.answers_rpc(path) and scope["method"] == "POST"):
-            await self.operations.limiter.count_garbage(caller.name)
-            await self.operations.refused(caller.name, line)
+            await self.accounting.limiter.count_garbage(caller.name)
+            await self.accounting.refused(caller.name, line)
         else:
-            self.operations.write(line)
+            self.accounting.write(line)
 
     def _line(self, scope: Scope, caller: Caller, outcome: str, seconds: float = 0.0) -> dict[str, Json]:
-        return self.operations.http_line(
+        return self.accounting.http_line(
             caller,
             peer_of(scope),
             client=Headers(scope=scope).get("user-agent", ""),
@@ -288,15 +288,15 @@ class Guard:
         )
 
     def _revoked(self, caller: Caller) -> bool:
-        return bool(self.operations.ring) and not self.operations.ring.holds(caller)
+        return bool(self.accounting.ring) and not self.accounting.ring.holds(caller)
 
     async def _refuse(self, refused: Refused, scope: Scope, send: Send, caller: Caller, seconds: float) -> None:
-        self.operations.metrics.refused.labels(refused.reason).inc()
+        self.accounting.metrics.refused.labels(refused.reason).inc()
         if refused.status == 429:
-            self.operations.metrics.limited.labels(caller.name).inc()
+            self.accounting.metrics.limited.labels(caller.name).inc()
         owner = caller.name if caller is not NOBODY else f"address {peer_of(scope)}"
         line = self._line(scope, caller, f"http {refused.status} {refused.reason}", seconds)
-        if not await self.operations.refused(owner, line) and refused.status != 429:
+        if not await self.accounting.refused(owner, line) and refused.status != 429:
             refused = Refused(429, "limit", "too many refused requests; wait a minute", code=RATE_LIMITED)
             refused.headers["retry-after"] = "60"
         await answer(refused, scope, send, rpc=self.paths.answers_rpc(scope["path"]) and scope["method"] == "POST")

@@ -29,7 +29,7 @@ from vectormigrate.errors import VectorMigrateError
 from vectormigrate.model.schema import Json
 from vectormigrate.server.access.auth import Forbidden, caller
 from vectormigrate.server.app import App
-from vectormigrate.server.audit.accounting import FORBIDDEN, HEARD_KEY, Inbound, failure_of
+from vectormigrate.server.audit.accounting import FORBIDDEN, METHODS_KEY, Inbound, failure_of
 from vectormigrate.server.tools.tool import WrongArguments, cause_of, kind_of
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
@@ -88,7 +88,7 @@ class Rpc:
         """The body. A long one on a thread, for others to be answered meanwhile. Raises ValueError, RecursionError."""
         if len(text) <= LONG_BODY:
             return _parse(text)
-        return await self.app.server_context.calculate(lambda: _parse(text))
+        return await self.app.context.calculate(lambda: _parse(text))
 
     async def _batch(self, messages: list[Json], request: Request) -> list[dict[str, Json] | None]:
         answers: list[dict[str, Json] | None] = [None] * len(messages)
@@ -139,8 +139,8 @@ class Rpc:
                 outcome["word"] = "tool_error" if failure.code == TOOL_FAILED else f"rpc {failure.code}"
                 return failure
 
-        request.scope.get(HEARD_KEY, []).append(inbound.method)
-        answer = await self.app.operations.handle(inbound, run, lambda _: outcome.get("word", "ok"))
+        request.scope.get(METHODS_KEY, []).append(inbound.method)
+        answer = await self.app.accounting.handle(inbound, run, lambda _: outcome.get("word", "ok"))
         if isinstance(answer, Failure):
             raise answer
         return answer["structuredContent"]

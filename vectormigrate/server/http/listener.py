@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Caps:
+class ConnectionLimits:
     """Open connections in all and of one address, which trusted proxies may exceed; seconds that a connection may stay
     without a whole request header."""
 
@@ -51,13 +51,13 @@ class Caps:
     header_seconds: float = HEADER_SECONDS
 
     @staticmethod
-    def of(total: int = CONNECTIONS, header_seconds: float = HEADER_SECONDS) -> Caps:
+    def of(total: int = CONNECTIONS, header_seconds: float = HEADER_SECONDS) -> ConnectionLimits:
         """At most `total`, and no more than leaves a quarter of the process's descriptors, at least 64, free. One
         address may hold half of them."""
         limit = _descriptors()
         if limit is not None:
             total = max(1, min(total, limit - max(64, limit // 4)))
-        return Caps(total=total, per_peer=max(1, total // 2), header_seconds=header_seconds)
+        return ConnectionLimits(total=total, per_peer=max(1, total // 2), header_seconds=header_seconds)
 
 
 class Connection(H11Protocol):
@@ -84,7 +84,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
 
-async def unheard(peer: str, reason: str) -> None:
+async def ignore(peer: str, reason: str) -> None:
     """For a listener whose refusals nobody writes down."""
 
 
@@ -95,12 +95,12 @@ class Listener(uvicorn.Server):
         self,
         config: uvicorn.Config,
         *,
-        caps: Caps | None = None,
+        caps: ConnectionLimits | None = None,
         proxies: Proxies | None = None,
-        refused: Callable[[str, str], Awaitable[None]] = unheard,
+        refused: Callable[[str, str], Awaitable[None]] = ignore,
     ) -> None:
         super().__init__(config)
-        self.caps = caps or Caps.of()
+        self.caps = caps or ConnectionLimits.of()
         self.proxies = proxies or Proxies()
         self.refused = refused
         self.listening: Sequence[socket.socket] = ()

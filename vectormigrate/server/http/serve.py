@@ -21,7 +21,7 @@ from vectormigrate.server.access.auth import reread_on_hangup
 from vectormigrate.server.app import App
 from vectormigrate.server.http.app import http_app
 from vectormigrate.server.http.host_policy import HostPolicy, is_loopback
-from vectormigrate.server.http.listener import Caps, Listener
+from vectormigrate.server.http.listener import ConnectionLimits, Listener
 from vectormigrate.server.http.peers import Proxies
 from vectormigrate.server.stdio import on_signal
 
@@ -66,11 +66,11 @@ async def serve_http(
     hosts: HostPolicy,
     tls: Tls | None = None,
     proxies: Proxies | None = None,
-    caps: Caps | None = None,
+    caps: ConnectionLimits | None = None,
 ) -> None:
     """Serve HTTP until a signal comes. Raises ConfigError for a server without keys that others could reach, and
     VectorMigrateError when it cannot listen."""
-    if not app.operations.ring and not address.is_loopback:
+    if not app.accounting.ring and not address.is_loopback:
         raise ConfigError(
             f"refusing to listen on {address.host!r} without keys, for anyone could run migrations: set --api-key or "
             "VECTORMIGRATE_API_KEYS, or listen on 127.0.0.1"
@@ -93,9 +93,9 @@ async def serve_http(
         ),
         caps=caps,
         proxies=proxies,
-        refused=app.operations.connection_refused,
+        refused=app.accounting.connection_refused,
     )
-    with reread_on_hangup(app.operations.ring):
+    with reread_on_hangup(app.accounting.ring):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(on_signal, lambda: end(app, server))
             tasks.start_soon(_announce, server, "https" if tls else "http")
@@ -107,7 +107,7 @@ async def serve_http(
 
 def end(app: App, server: Listener) -> None:
     """Begin the end: no new connections, jobs stop at once while the open connections have a moment."""
-    for job in app.server_context.jobs.running:
+    for job in app.context.jobs.running:
         job.stop()
     app.subscriptions.close()
     server.handle_exit(signal.SIGTERM, None)

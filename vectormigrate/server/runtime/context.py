@@ -40,7 +40,7 @@ as a run of the command line."""
 
 HIDDEN = "not open to agents"
 
-Deed = Literal["rollback", "overwrite"]
+Destructive = Literal["rollback", "overwrite"]
 """What takes data away for good."""
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def unheard(event: Event) -> None:
+def ignore(event: Event) -> None:
     """The listener for engine events where nobody counts them."""
 
 
@@ -58,9 +58,9 @@ class ServerContext:
 
     access: Access
     jobs: Jobs = field(default_factory=Jobs)
-    listen: Callable[[Event], None] = unheard
+    listen: Callable[[Event], None] = ignore
     read_only: bool = False
-    unattended: frozenset[Deed] = frozenset()
+    unattended: frozenset[Destructive] = frozenset()
     own_only: bool = False
     """Callers without the scope of an admin know of no migration but those that they began."""
     call_seconds: float = CALL_SECONDS
@@ -280,7 +280,7 @@ class ServerContext:
         return problems
 
 
-async def settle(job: Job, seconds: float, tick: Callable[[], Any] | None = None) -> None:
+async def wait_for_job(job: Job, seconds: float, tick: Callable[[], Any] | None = None) -> None:
     """Wait until the job has ended, at most this long; `tick` is awaited about once a second meanwhile."""
     with anyio.move_on_after(seconds):
         while job.running:

@@ -51,13 +51,13 @@ class Bus(InMemorySubscriptionBus):
     def __init__(self) -> None:
         super().__init__()
         self.listeners = 0
-        self.heard: Callable[[], None] = lambda: None
+        self.changed: Callable[[], None] = lambda: None
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
         """Register, and give what unregisters; that may be called more than once."""
         leave = super().subscribe(listener)
         self.listeners += 1
-        self.heard()
+        self.changed()
         left = False
 
         def unsubscribe() -> None:
@@ -93,7 +93,7 @@ class _Subscriber:
     uris: set[str] = field(default_factory=set[str])
 
 
-def _heard_by(only: str | None, changes: Sequence[Change]) -> Iterable[str]:
+def _changed_for(only: str | None, changes: Sequence[Change]) -> Iterable[str]:
     return dict.fromkeys(change.uri for change in changes if only is None or change.owner == only)
 
 
@@ -101,8 +101,8 @@ class Subscriptions:
     """Looks for changes and notifies of them. `bus` is for those who may hear of all migrations; who may hear of their
     own only is on a bus of his."""
 
-    def __init__(self, server_context: ServerContext, bus: Bus) -> None:
-        self.server_context = server_context
+    def __init__(self, context: ServerContext, bus: Bus) -> None:
+        self.context = context
         self._sessions: dict[int, _Subscriber] = {}
         self._seen: dict[str, Mark] = {}
         self._wanted = anyio.Event()
@@ -110,7 +110,7 @@ class Subscriptions:
         self._add_bus(None, bus)
 
     def _add_bus(self, only: str | None, bus: Bus) -> ListenHandler:
-        bus.heard = lambda: self._wanted.set()
+        bus.changed = lambda: self._wanted.set()
         handler = ListenHandler(bus)
         self._listening[only] = bus, handler
         return handler
@@ -138,7 +138,7 @@ class Subscriptions:
         """Resources that changed since the last look."""
         store: Store
         try:
-            async with self.server_context.store() as store:
+            async with self.context.store() as store:
                 marks = await store.served.marks()
         except VectorMigrateError as error:
             log.warning("changes cannot be told: %s", error)
@@ -157,10 +157,10 @@ class Subscriptions:
 
     async def _tell(self, changes: Sequence[Change]) -> None:
         for only, (bus, _) in list(self._listening.items()):
-            for uri in _heard_by(only, changes):
+            for uri in _changed_for(only, changes):
                 await bus.publish(ResourceUpdated(uri=uri))
         for subscriber in list(self._sessions.values()):
-            for uri in _heard_by(subscriber.only, changes):
+            for uri in _changed_for(subscriber.only, changes):
                 if uri in subscriber.uris:
                     await subscriber.session.send_resource_updated(uri)
 
@@ -182,7 +182,7 @@ class Subscriptions:
     async def _listen(self, ctx: Any, params: SubscriptionsListenRequestParams) -> Any:
         for uri in params.notifications.resource_subscriptions or ():
             _require_ours(uri)
-        only = self.server_context.only()
+        only = self.context.only()
         handler = self._listening[only][1] if only in self._listening else self._add_bus(only, Bus())
         return await handler(ctx, params)
 
@@ -192,10 +192,10 @@ class Subscriptions:
         key = id(connection)
         if key not in self._sessions:
             # The connection, not the session, which is made anew for each message; it forgets us when it closes.
-            self._sessions[key] = _Subscriber(connection, self.server_context.only())
+            self._sessions[key] = _Subscriber(connection, self.context.only())
             connection.exit_stack.callback(self._sessions.pop, key, None)
         subscriber = self._sessions[key]
-        subscriber.only = self.server_context.only()
+        subscriber.only = self.context.only()
         if len(subscriber.uris) < MOST_SUBSCRIPTIONS:
             subscriber.uris.add(str(params.uri))
         self._wanted.set()

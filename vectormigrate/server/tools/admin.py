@@ -11,14 +11,14 @@ from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.access.keys import Scope
-from vectormigrate.server.runtime.context import ServerContext, result_of, settle
+from vectormigrate.server.runtime.context import ServerContext, result_of, wait_for_job
 from vectormigrate.server.runtime.tool_errors import as_tool_errors
 from vectormigrate.server.tools import answers
 from vectormigrate.server.tools.consent import Confirmation, Typed, asked, require_consent
 from vectormigrate.server.tools.tool import CheckedTool, MigrationId, Wait, make_tool
 
 
-def undo_tools(server_context: ServerContext) -> list[CheckedTool]:
+def admin_tools(context: ServerContext) -> list[CheckedTool]:
     """Tools of the scope migrations:admin."""
 
     async def confirm(
@@ -26,16 +26,16 @@ def undo_tools(server_context: ServerContext) -> list[CheckedTool]:
     ) -> Confirmation | Elicit[Confirmation]:
         """The typed name: from the argument, or from a form where the host can show one."""
         with as_tool_errors():
-            plan = await server_context.require_access(migration_id)
-            status = await server_context.status(migration_id)
-            server_context.jobs.require_idle(migration_id)
+            plan = await context.require_access(migration_id)
+            status = await context.status(migration_id)
+            context.jobs.require_idle(migration_id)
             next_state(Verb.ROLLBACK, migration_id, status.status, status.phase)
         return asked(
             ctx,
             "rollback",
             _question(plan),
             confirm_target,
-            server_context.unattended,
+            context.unattended,
             otherwise=f"vectormigrate rollback {migration_id}",
         )
 
@@ -48,10 +48,10 @@ def undo_tools(server_context: ServerContext) -> list[CheckedTool]:
         """Remove what a migration wrote and nothing else: the collection if it made it, else the records that it added.
         Needs the user's confirmation."""
         with as_tool_errors():
-            plan = await server_context.require_access(migration_id)
+            plan = await context.require_access(migration_id)
             require_consent(confirmed, plan.spec.target.collection, "nothing was removed")
-            job = server_context.rollback(migration_id, caller().name)
-            await settle(job, max_wait_seconds)
+            job = context.rollback(migration_id, caller().name)
+            await wait_for_job(job, max_wait_seconds)
             result = result_of(job)
         if result is None:
             return answers.RollbackAnswer.of(
@@ -61,7 +61,7 @@ def undo_tools(server_context: ServerContext) -> list[CheckedTool]:
             result, migration_id=migration_id, state="finished", next_step="nothing is left to do"
         )
 
-    return [make_tool(rollback_migration, "Roll back a migration", Scope.ADMIN, "destroys")]
+    return [make_tool(rollback_migration, "Roll back a migration", Scope.ADMIN, destructive=True)]
 
 
 def _question(plan: MigrationPlan) -> str:

@@ -14,10 +14,10 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field
 
 from vectormigrate.errors import ConfigError
-from vectormigrate.server.runtime.context import Deed
+from vectormigrate.server.runtime.context import Destructive
 from vectormigrate.server.tools.tool import form_wanted
 
-DEEDS: Sequence[Deed] = get_args(Deed)
+DESTRUCTIVE: Sequence[Destructive] = get_args(Destructive)
 
 Typed: TypeAlias = Annotated[
     str | None,
@@ -34,21 +34,21 @@ class Confirmation(BaseModel):
     target_collection: str = Field(description="Name of the target collection, typed to confirm.")
 
 
-def deeds_of(words: Sequence[str]) -> frozenset[Deed]:
+def destructive_of(words: Sequence[str]) -> frozenset[Destructive]:
     """What the operator allows unasked. Raises ConfigError."""
-    found: frozenset[Deed] = frozenset(deed for deed in DEEDS if deed in words)
+    found: frozenset[Destructive] = frozenset(action for action in DESTRUCTIVE if action in words)
     unknown = sorted(set(words) - found)
     if unknown:
-        raise ConfigError(f"unattended: unknown word {unknown[0]!r}; known words: {', '.join(DEEDS)}")
+        raise ConfigError(f"unattended: unknown word {unknown[0]!r}; known words: {', '.join(DESTRUCTIVE)}")
     return found
 
 
 def asked(
     context: Context[Any, Any],
-    deed: Deed,
+    action: Destructive,
     question: str,
     typed: str | None,
-    allowed: frozenset[Deed],
+    allowed: frozenset[Destructive],
     *,
     otherwise: str,
 ) -> Confirmation | Elicit[Confirmation]:
@@ -58,10 +58,10 @@ def asked(
     """
     if form_wanted(context):
         return Elicit(question, Confirmation)
-    if deed not in allowed:
+    if action not in allowed:
         raise ToolError(
             f"{question} This needs a person's consent, which this client cannot ask for. The operator can do it with: "
-            f"{otherwise}; or allow it without asking: serve --unattended {deed}"
+            f"{otherwise}; or allow it without asking: serve --unattended {action}"
         )
     if typed is None:
         raise ToolError(f"{question} Ask the user; if they agree, call again with confirm_target, as typed by them")

@@ -22,12 +22,12 @@ Name = Annotated[str, Field(max_length=500)]
 class PlanTools:
     """Tools of the scope migrations:read."""
 
-    def __init__(self, server_context: ServerContext) -> None:
-        self.planner = Planner(server_context)
+    def __init__(self, context: ServerContext) -> None:
+        self.planner = Planner(context)
 
     def tools(self) -> list[CheckedTool]:
         """All of them."""
-        return [make_tool(self.plan_migration, "Plan a migration", Scope.READ, "plans")]
+        return [make_tool(self.plan_migration, "Plan a migration", Scope.READ, read_only=True)]
 
     async def plan_migration(
         self,

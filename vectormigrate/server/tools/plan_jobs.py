@@ -14,7 +14,7 @@ from vectormigrate.errors import ConfigError, MigrationNotFound
 from vectormigrate.figures import counted
 from vectormigrate.model.plan import CopyOptions, RunOptions
 from vectormigrate.server.access.auth import caller
-from vectormigrate.server.runtime.context import ServerContext, result_of, settle
+from vectormigrate.server.runtime.context import ServerContext, result_of, wait_for_job
 from vectormigrate.server.runtime.jobs import Job
 from vectormigrate.server.tools import answers, presenters
 from vectormigrate.server.tools.tool import report
@@ -31,8 +31,8 @@ PLAN_PREFIX = "plan-"
 class Planner:
     """Makes plans and starts them. `given` are the arguments of plan_migration that were given."""
 
-    def __init__(self, server_context: ServerContext) -> None:
-        self.server_context = server_context
+    def __init__(self, context: ServerContext) -> None:
+        self.context = context
 
     async def plan(self, given: Mapping[str, Any], ctx: Context, seconds: float) -> answers.PlanAnswer:
         """Plan in the background; a big source may take longer than a call may."""
@@ -46,19 +46,19 @@ class Planner:
             from vectormigrate.state.records import utc_text
 
             def listen(event: Event) -> None:
-                self.server_context.listen(event)
+                self.context.listen(event)
                 if isinstance(event, Profiled):
                     job.stage, job.done, job.total = "reading the source", event.records, event.total
 
             job.stop = job.scope.cancel
-            plan = await self.server_context.worker().plan(request, listen)
+            plan = await self.context.worker().plan(request, listen)
             made = Proposal(id=job.migration_id, owner=owner, plan=plan, options=options, made_at=utc_text())
             store: Store
-            async with self.server_context.store(read_only=False) as store:
+            async with self.context.store(read_only=False) as store:
                 await store.proposals.save(made)
             return made
 
-        job = self.server_context.jobs.start("plan", f"{PLAN_PREFIX}{token_hex(8)}", owner, work)
+        job = self.context.jobs.start("plan", f"{PLAN_PREFIX}{token_hex(8)}", owner, work)
         return await self._planned(job, ctx, seconds, request.id)
 
     async def _planned(self, job: Job, ctx: Context, seconds: float, migration_id: str = "") -> answers.PlanAnswer:
@@ -73,7 +73,7 @@ class Planner:
                     ctx, seen, job.total, f"planning: {counted(job.done)} of {counted(job.total)} records read"
                 )
 
-        await settle(job, seconds, tick)
+        await wait_for_job(job, seconds, tick)
         proposal: Proposal | None = result_of(job)
         if proposal is not None:
             return self._proposed(proposal)
@@ -92,8 +92,8 @@ class Planner:
         missing = [name for name in ("source", "target") if name not in given]
         if missing:
             raise ConfigError(f"{' and '.join(missing)} missing: name connections, see list_connections")
-        source = self.server_context.access.endpoint(given["source"], given.get("source_collection"), "source")
-        target = self.server_context.access.endpoint(given["target"], given.get("target_collection"), "target")
+        source = self.context.access.endpoint(given["source"], given.get("source_collection"), "source")
+        target = self.context.access.endpoint(given["target"], given.get("target_collection"), "target")
         made_up = re.sub(r"[^A-Za-z0-9._-]", "-", source.collection)[:48]
         request = MigrationRequest(
             id=given.get("migration_id") or f"{made_up}-{token_hex(3)}", source=source, target=target, **_asked(given)
@@ -104,11 +104,11 @@ class Planner:
         """Raise ConfigError for an id in use, also by a migration that the caller may not know of. No more is
         told of it then."""
         try:
-            await self.server_context.service().status(migration_id)
+            await self.context.service().status(migration_id)
         except MigrationNotFound:
             return
         try:
-            status = await self.server_context.status(migration_id)
+            status = await self.context.status(migration_id)
         except MigrationNotFound:
             raise ConfigError(f"the id {migration_id!r} is taken; choose another migration_id") from None
         raise ConfigError(
@@ -119,7 +119,7 @@ class Planner:
     async def _proposal(self, plan_id: str) -> Proposal:
         """The plan as it waits. Raises ConfigError: unknown, too old, or another caller's."""
         store: Store
-        async with self.server_context.store() as store:
+        async with self.context.store() as store:
             found = await store.proposals.find(plan_id)
         if found is None or found.owner != caller().name:
             raise ConfigError(
@@ -129,7 +129,7 @@ class Planner:
 
     async def show(self, plan_id: str, ctx: Context, seconds: float) -> answers.PlanAnswer:
         """A plan again, or what became of its making. Raises ConfigError."""
-        job = self.server_context.jobs.find(plan_id)
+        job = self.context.jobs.find(plan_id)
         if job is None or job.kind != "plan" or job.owner != caller().name:
             return self._proposed(await self._proposal(plan_id))
         return await self._planned(job, ctx, seconds)
@@ -139,7 +139,7 @@ class Planner:
         if summary.unaccepted_losses:
             names = ", ".join(f'"{name}"' for name in summary.unaccepted_losses)
             step = f"this would lose data: ask the user, then plan again with accept_losses=[{names}]"
-        elif self.server_context.read_only:
+        elif self.context.read_only:
             step = "show it to the user; this server reads only, the operator starts it elsewhere"
         else:
             step = f"show it to the user, then start_migration(plan_id={proposal.id!r})"
@@ -150,7 +150,7 @@ class Planner:
     async def startable(self, plan_id: str) -> Proposal:
         """The plan, whose ends agents may still touch. Raises ConfigError."""
         proposal = await self._proposal(plan_id)
-        self.server_context.access.require(proposal.plan.spec.source, proposal.plan.spec.target)
+        self.context.access.require(proposal.plan.spec.source, proposal.plan.spec.target)
         return proposal
 
     async def answered(self, plan_id: str, request_id: str | None) -> answers.StartAnswer | None:
@@ -159,7 +159,7 @@ class Planner:
         if request_id is None:
             return None
         store: Store
-        async with self.server_context.store() as store:
+        async with self.context.store() as store:
             found = await store.proposals.requested(caller().name, request_id)
             if found is None:
                 return None
@@ -174,12 +174,10 @@ class Planner:
         from vectormigrate.state.proposals import Starter
 
         owner = caller().name
-        by = Starter(
-            owner=owner, request_id=request_id, plan_id=proposal.id, apart=self.server_context.only() is not None
-        )
-        name, new = await self.server_context.service().begin(proposal.plan, proposal.options, by)
+        by = Starter(owner=owner, request_id=request_id, plan_id=proposal.id, apart=self.context.only() is not None)
+        name, new = await self.context.service().begin(proposal.plan, proposal.options, by)
         if new:
-            self.server_context.run(name, owner)
+            self.context.run(name, owner)
         return _started(name, new=new)
 
 

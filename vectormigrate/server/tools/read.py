@@ -15,7 +15,7 @@ from vectormigrate.figures import counted
 from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.access.keys import Scope
-from vectormigrate.server.runtime.context import ServerContext, result_of, settle
+from vectormigrate.server.runtime.context import ServerContext, result_of, wait_for_job
 from vectormigrate.server.runtime.remedies import in_tool_words
 from vectormigrate.server.runtime.tool_errors import as_tool_errors
 from vectormigrate.server.tools import answers, presenters
@@ -45,24 +45,24 @@ _SORTED: Mapping[SortKey, Callable[[MigrationStatus], Any]] = {
 }
 
 
-class LookTools:
+class ReadTools:
     """Tools of the scope migrations:read."""
 
-    def __init__(self, server_context: ServerContext) -> None:
-        self.server_context = server_context
+    def __init__(self, context: ServerContext) -> None:
+        self.context = context
 
     def tools(self) -> list[CheckedTool]:
         """All of them, in the order in which they are listed."""
         return [
-            make_tool(self.list_migrations, "List migrations", Scope.READ, "looks"),
-            make_tool(self.migration_status, "Migration status", Scope.READ, "looks"),
-            make_tool(self.wait_migration, "Wait for a migration", Scope.READ, "looks"),
-            make_tool(self.migration_report, "Migration report", Scope.READ, "looks"),
-            make_tool(self.list_rejects, "List refused records", Scope.READ, "looks"),
-            make_tool(self.list_connections, "List connections", Scope.READ, "looks"),
-            make_tool(self.describe_collection, "Describe a collection", Scope.READ, "looks"),
-            make_tool(self.schema_recommendation, "Recommend a schema", Scope.READ, "looks"),
-            make_tool(self.validate_migration, "Validate a migration", Scope.READ, "looks"),
+            make_tool(self.list_migrations, "List migrations", Scope.READ, read_only=True, idempotent=True),
+            make_tool(self.migration_status, "Migration status", Scope.READ, read_only=True, idempotent=True),
+            make_tool(self.wait_migration, "Wait for a migration", Scope.READ, read_only=True, idempotent=True),
+            make_tool(self.migration_report, "Migration report", Scope.READ, read_only=True, idempotent=True),
+            make_tool(self.list_rejects, "List refused records", Scope.READ, read_only=True, idempotent=True),
+            make_tool(self.list_connections, "List connections", Scope.READ, read_only=True, idempotent=True),
+            make_tool(self.describe_collection, "Describe a collection", Scope.READ, read_only=True, idempotent=True),
+            make_tool(self.schema_recommendation, "Recommend a schema", Scope.READ, read_only=True, idempotent=True),
+            make_tool(self.validate_migration, "Validate a migration", Scope.READ, read_only=True, idempotent=True),
         ]
 
     async def list_migrations(
@@ -75,7 +75,7 @@ class LookTools:
     ) -> answers.ListAnswer:
         """List migrations, newest first, also those that the command line runs."""
         with as_tool_errors():
-            found = await self.server_context.migrations(status)
+            found = await self.context.migrations(status)
         found.sort(key=_SORTED[sort_by], reverse=sort_order == "desc")
         page = [presenters.list_item(item) for item in found[offset : offset + limit]]
         return answers.ListAnswer(migrations=page, total=len(found), limit=limit, offset=offset)
@@ -83,7 +83,7 @@ class LookTools:
     async def migration_status(self, migration_id: MigrationId) -> answers.StatusAnswer:
         """Show how far a migration is, whoever runs it, and what to do next."""
         with as_tool_errors():
-            seen = await self.server_context.seen(await self.server_context.status(migration_id))
+            seen = await self.context.seen(await self.context.status(migration_id))
         return presenters.status_answer(*seen)
 
     async def wait_migration(
@@ -93,21 +93,21 @@ class LookTools:
         status. Reports progress. Call again while `finished` is false."""
         seen = -1.0
         with as_tool_errors():
-            status = await self.server_context.status(migration_id)
+            status = await self.context.status(migration_id)
             with anyio.move_on_after(max_wait_seconds):
-                while not presenters.finished(status, self.server_context.jobs.find(migration_id)):
+                while not presenters.finished(status, self.context.jobs.find(migration_id)):
                     if status.percentage > seen:
                         seen = status.percentage
                         await report(ctx, seen, 100.0, _progress_text(status))
                     await self._pause(migration_id)
-                    status = await self.server_context.status(migration_id)
-            status, job = await self.server_context.seen(await self.server_context.status(migration_id))
+                    status = await self.context.status(migration_id)
+            status, job = await self.context.seen(await self.context.status(migration_id))
         answer = presenters.status_answer(status, job)
         return answers.WaitAnswer(**dict(answer), finished=presenters.finished(status, job))
 
     async def _pause(self, migration_id: str) -> None:
         """Until the next look: a job of this process says when it ends, another process does not."""
-        job = self.server_context.jobs.find(migration_id)
+        job = self.context.jobs.find(migration_id)
         with anyio.move_on_after(POLL_SECONDS):
             if job is not None and job.running:
                 await job.ended.wait()
@@ -121,8 +121,8 @@ class LookTools:
     ) -> answers.ReportAnswer:
         """Show the plan with its losses, the refused records by code, and the last validation of a migration."""
         with as_tool_errors():
-            service = self.server_context.service()
-            plan = await self.server_context.require_access(migration_id)
+            service = self.context.service()
+            plan = await self.context.require_access(migration_id)
             status = await service.status(migration_id)
             last = await service.last_validation(migration_id)
             counts = await service.reject_counts(migration_id)
@@ -130,7 +130,7 @@ class LookTools:
             if details and last is not None:
                 from vectormigrate.validation.report import report_to_json
 
-                whole = await self.server_context.calculate(lambda: report_to_json(last))
+                whole = await self.context.calculate(lambda: report_to_json(last))
         return answers.ReportAnswer(
             migration_id=migration_id,
             status=str(status.status),
@@ -146,8 +146,8 @@ class LookTools:
         """List records that the target refused, oldest first, each with a code and the reason. Once the cause is fixed,
         resume_migration(retry_rejects=true) tries them again."""
         with as_tool_errors():
-            await self.server_context.require_access(migration_id)
-            service = self.server_context.service()
+            await self.context.require_access(migration_id)
+            service = self.context.service()
             rows = await service.rejects(migration_id, limit, offset)
             counts = await service.reject_counts(migration_id)
         return answers.RejectsAnswer(
@@ -162,7 +162,7 @@ class LookTools:
         """List the connections that the other tools can name, with the collections that agents may touch. Nothing is
         connected to; keys stay on the server."""
         with as_tool_errors():
-            found = self.server_context.access.connections()
+            found = self.context.access.connections()
         return answers.ConnectionsAnswer(
             connections=[
                 answers.ConnectionLine(
@@ -185,8 +185,8 @@ class LookTools:
     ) -> answers.CollectionAnswer:
         """Show the vectors, metadata fields, namespaces and record counts of a collection."""
         with as_tool_errors():
-            endpoint = self.server_context.access.endpoint(connection, collection)
-            found = await self.server_context.service().describe(endpoint, sample)
+            endpoint = self.context.access.endpoint(connection, collection)
+            found = await self.context.service().describe(endpoint, sample)
         return presenters.collection_answer(connection, found)
 
     async def schema_recommendation(
@@ -208,16 +208,16 @@ class LookTools:
         """Recommend how fields go to another database: name, confidence (0 to 1) and conversion per field, and every
         loss as a warning. From a collection (source), or from field names and types alone (source_schema)."""
         with as_tool_errors():
-            service = self.server_context.service()
+            service = self.context.service()
             if source is not None:
                 if source_schema is not None:
                     raise ConfigError("give either source or source_schema, not both")
-                endpoint = self.server_context.access.endpoint(source, source_collection, "source")
+                endpoint = self.context.access.endpoint(source, source_collection, "source")
                 return presenters.schema_answer(await service.recommend(endpoint, target_type, sample))
             if source_type is None:
                 raise ConfigError("give source (a connection), or source_type with source_schema")
             fields, kind = source_schema or {}, source_type
-            return await self.server_context.calculate(
+            return await self.context.calculate(
                 lambda: presenters.schema_answer(service.recommend_offline(kind, target_type, fields))
             )
 
@@ -240,8 +240,8 @@ class LookTools:
         with as_tool_errors():
             if full and sample_size is not None:
                 raise ConfigError("full compares every record: leave out sample_size")
-            await self.server_context.require_access(migration_id)
-            job = self.server_context.validate(
+            await self.context.require_access(migration_id)
+            job = self.context.validate(
                 migration_id,
                 caller().name,
                 full=full,
@@ -258,7 +258,7 @@ class LookTools:
                     ctx, done, max_wait_seconds, f"{job.stage or 'begins'}: {job.done or 0} of {job.total or 0}"
                 )
 
-            await settle(job, max_wait_seconds, tick)
+            await wait_for_job(job, max_wait_seconds, tick)
             verdict: ValidationReport | None = result_of(job)
         if verdict is None:
             return answers.ValidateAnswer(

@@ -19,19 +19,19 @@ Limit = Annotated[int, Field(ge=1, le=100, description="Most collections to retu
 class CollectionTools:
     """Tools of the scope migrations:read."""
 
-    def __init__(self, server_context: ServerContext) -> None:
-        self.server_context = server_context
+    def __init__(self, context: ServerContext) -> None:
+        self.context = context
 
     def tools(self) -> list[CheckedTool]:
         """All of them."""
-        return [make_tool(self.list_collections, "List collections", Scope.READ, "looks")]
+        return [make_tool(self.list_collections, "List collections", Scope.READ, read_only=True, idempotent=True)]
 
     async def list_collections(self, connection: Connection, limit: Limit = 50) -> answers.CollectionsAnswer:
         """List the collections of a connection that agents may touch, by name, with their records and vectors. They are
         looked at one by one, so this takes longer the more there are."""
         with as_tool_errors():
-            endpoint = self.server_context.access.place(connection)
-            open_to_agents = self.server_context.access.filter(connection)
+            endpoint = self.context.access.place(connection)
+            open_to_agents = self.context.access.filter(connection)
             seen = 0
 
             def wanted(name: str) -> bool:
@@ -39,7 +39,7 @@ class CollectionTools:
                 seen += open_to_agents(name)
                 return open_to_agents(name) and seen <= limit
 
-            found = await self.server_context.service().collections(endpoint, wanted)
+            found = await self.context.service().collections(endpoint, wanted)
         return answers.CollectionsAnswer(
             connection=connection,
             server=found.server,

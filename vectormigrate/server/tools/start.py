@@ -26,9 +26,9 @@ RequestId: TypeAlias = Annotated[
 ]
 
 
-def start_tools(server_context: ServerContext) -> list[CheckedTool]:
+def start_tools(context: ServerContext) -> list[CheckedTool]:
     """Tools of the scope migrations:write."""
-    planner = Planner(server_context)
+    planner = Planner(context)
 
     async def confirm(
         plan_id: PlanId, ctx: Context, request_id: RequestId = None, confirm_target: Typed = None
@@ -46,7 +46,7 @@ def start_tools(server_context: ServerContext) -> list[CheckedTool]:
             "overwrite",
             _question(plan),
             confirm_target,
-            server_context.unattended,
+            context.unattended,
             otherwise="vectormigrate migrate, with the same ends and --overwrite",
         )
 
@@ -65,7 +65,7 @@ def start_tools(server_context: ServerContext) -> list[CheckedTool]:
             require_consent(confirmed, proposal.plan.spec.target.collection, "nothing was started")
             return await planner.start(proposal, request_id)
 
-    tool = make_tool(start_migration, "Start a migration", Scope.WRITE, "replaces")
+    tool = make_tool(start_migration, "Start a migration", Scope.WRITE, destructive=True, idempotent=True)
     tool.hint = HINT
     return [tool]
 

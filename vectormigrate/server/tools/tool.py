@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
@@ -40,17 +40,6 @@ Wait: TypeAlias = Annotated[
 ]
 
 PlanId: TypeAlias = Annotated[str, Field(max_length=40, description="Id of a plan, from plan_migration.")]
-
-Effect = Literal["looks", "plans", "stops", "replaces", "destroys"]
-
-_HINTS: Mapping[Effect, tuple[bool, bool, bool]] = {
-    # read only, destructive, idempotent
-    "looks": (True, False, True),
-    "plans": (True, False, False),
-    "stops": (False, False, True),
-    "replaces": (False, True, True),
-    "destroys": (False, True, False),
-}
 
 
 class WrongArguments(ToolError):
@@ -124,9 +113,16 @@ def kind_of(error: ToolError) -> str:
     return type(cause_of(error)).__name__
 
 
-def make_tool(function: Callable[..., Any], title: str, scope: Scope, effect: Effect) -> CheckedTool:
-    """The tool of a function, whose name, docstring, parameters and result it takes over."""
-    read_only, destructive, idempotent = _HINTS[effect]
+def make_tool(
+    function: Callable[..., Any],
+    title: str,
+    scope: Scope,
+    *,
+    read_only: bool = False,
+    destructive: bool = False,
+    idempotent: bool = False,
+) -> CheckedTool:
+    """The tool of a function, whose name, docstring, parameters and result it takes over, with MCP's annotations."""
     plain = Tool.from_function(
         function,
         title=title,

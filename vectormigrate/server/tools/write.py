@@ -11,7 +11,7 @@ from vectormigrate.errors import LeaseHeld
 from vectormigrate.model.status import Status
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.access.keys import Scope
-from vectormigrate.server.runtime.context import ServerContext, settle
+from vectormigrate.server.runtime.context import ServerContext, wait_for_job
 from vectormigrate.server.runtime.jobs import Job
 from vectormigrate.server.runtime.tool_errors import as_tool_errors
 from vectormigrate.server.tools import answers, presenters
@@ -20,41 +20,41 @@ from vectormigrate.server.tools.tool import CheckedTool, MigrationId, make_tool
 STOP_SECONDS = 10.0
 
 
-class RunTools:
+class WriteTools:
     """Tools of the scope migrations:write."""
 
-    def __init__(self, server_context: ServerContext) -> None:
-        self.server_context = server_context
+    def __init__(self, context: ServerContext) -> None:
+        self.context = context
 
     def tools(self) -> list[CheckedTool]:
         """All of them."""
         return [
-            make_tool(self.stop_migration, "Stop a migration", Scope.WRITE, "stops"),
-            make_tool(self.resume_migration, "Resume a migration", Scope.WRITE, "replaces"),
+            make_tool(self.stop_migration, "Stop a migration", Scope.WRITE, idempotent=True),
+            make_tool(self.resume_migration, "Resume a migration", Scope.WRITE, destructive=True, idempotent=True),
         ]
 
     async def stop_migration(self, migration_id: MigrationId) -> answers.StatusAnswer:
         """Stop a migration after the batches in flight, wherever it runs. What was copied is kept; resume_migration
         continues exactly there. Also ends a validation that this server runs."""
         with as_tool_errors():
-            await self.server_context.require_access(migration_id)
-            job = self.server_context.jobs.find(migration_id)
+            await self.context.require_access(migration_id)
+            job = self.context.jobs.find(migration_id)
             if job is not None and job.running and job.kind == "validate":
                 job.stop()
-                await settle(job, STOP_SECONDS)
-                status = await self.server_context.status(migration_id)
+                await wait_for_job(job, STOP_SECONDS)
+                status = await self.context.status(migration_id)
             else:
                 if job is not None and job.kind == "run":
                     await self._until_stoppable(job)
-                status = await self.server_context.service().stop(migration_id, STOP_SECONDS)
+                status = await self.context.service().stop(migration_id, STOP_SECONDS)
                 if job is not None and job.running:
-                    await settle(job, STOP_SECONDS)
-        return presenters.status_answer(status, self.server_context.jobs.find(migration_id))
+                    await wait_for_job(job, STOP_SECONDS)
+        return presenters.status_answer(status, self.context.jobs.find(migration_id))
 
     async def _until_stoppable(self, job: Job) -> None:
         """A run that was just begun connects first; only after that its status says that it runs."""
         with anyio.move_on_after(STOP_SECONDS):
-            while job.running and (await self.server_context.status(job.migration_id)).status is not Status.IN_PROGRESS:
+            while job.running and (await self.context.status(job.migration_id)).status is not Status.IN_PROGRESS:
                 with anyio.move_on_after(0.1):
                     await job.ended.wait()
 
@@ -66,14 +66,14 @@ class RunTools:
         """Resume a migration that was stopped, failed or whose process died, in the background and exactly where it
         ended. Then wait_migration."""
         with as_tool_errors():
-            await self.server_context.require_access(migration_id)
-            status = await self.server_context.status(migration_id)
+            await self.context.require_access(migration_id)
+            status = await self.context.status(migration_id)
             if status.runner_alive:
                 raise LeaseHeld(
                     f"migration {migration_id!r} is running; wait for it: wait_migration(migration_id={migration_id!r})"
                 )
             self._require_resumable(status.id, status.status, status.phase, retry_rejects=retry_rejects)
-            job = self.server_context.run(migration_id, caller().name, retry_rejects=retry_rejects)
+            job = self.context.run(migration_id, caller().name, retry_rejects=retry_rejects)
         return presenters.status_answer(status, job)
 
     @staticmethod
