@@ -10,6 +10,8 @@ from pathlib import Path
 import typer
 
 from vectormigrate.cli.main import app
+from vectormigrate.config.settings import Settings
+from vectormigrate.server.app import INSTRUCTIONS, build
 
 PACKAGE = Path(__file__).parent.parent / "vectormigrate"
 
@@ -43,6 +45,30 @@ def test_public_docstrings_use_standard_words() -> None:
 def test_help_texts_use_standard_words() -> None:
     found = [f"{name}: {text!r}" for name, text in help_texts(typer.main.get_command(app), "") if BANNED.search(text)]
     assert found == []
+
+
+def test_descriptions_of_tools_and_metrics_use_standard_words() -> None:
+    server = build(Settings(config=None))
+    texts = [INSTRUCTIONS, *(metric.documentation for metric in server.accounting.metrics.registry.collect())]
+    for tool in server.tools.values():
+        texts += [tool.description, *descriptions(tool.parameters), *descriptions(tool.output_schema or {})]
+    assert len(texts) > 100
+    assert [text for text in texts if BANNED.search(text)] == []
+
+
+def descriptions(schema: object) -> Iterator[str]:
+    """Every description in a JSON schema."""
+    match schema:
+        case dict():
+            for name, item in schema.items():
+                if name == "description" and isinstance(item, str):
+                    yield item
+                yield from descriptions(item)
+        case list():
+            for item in schema:
+                yield from descriptions(item)
+        case _:
+            pass
 
 
 def help_texts(command: object, name: str) -> Iterator[tuple[str, str]]:

@@ -140,12 +140,12 @@ def _running(
                 raise
             # The service names the bare command; the note has the flags that lead to the same state file.
             again = Interrupted("stopped; everything that the target acknowledged is kept")
-            again.add_note(f"go on with:  {_resume_command(common, migration_id, typed)}")
+            again.add_note(f"resume with:  {_resume_command(common, migration_id, typed)}")
             raise again from error
         except VectorMigrateError as error:
             if begun and not isinstance(error, LookupFailed | ConfigError):
                 error.add_note(f"look at it:  {common.command('status', migration_id)}")
-                error.add_note(f"go on with:  {_resume_command(common, migration_id, typed)}")
+                error.add_note(f"resume with:  {_resume_command(common, migration_id, typed)}")
             raise
 
 

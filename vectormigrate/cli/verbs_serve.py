@@ -122,9 +122,7 @@ def serve(common: Common, asked: Serve) -> int:
 def _check(asked: Serve) -> None:
     """Flags that do not go together."""
     if asked.read_only and asked.resume_on_start:
-        raise ConfigError(
-            "--resume-on-start goes on with migrations, which --read-only rules out; leave one of them out"
-        )
+        raise ConfigError("--resume-on-start resumes migrations, which --read-only rules out; leave one of them out")
     if bool(asked.tls_cert) != bool(asked.tls_key):
         raise ConfigError("--tls-cert and --tls-key belong together")
     if asked.addr is None:

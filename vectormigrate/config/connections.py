@@ -201,7 +201,7 @@ class ConnectionsFile:
         entry = {key: self._expand((*path, key), value, name) for key, value in entries[name].items()}
         if "${" not in entries[name].get("api_key", "${") and self._readable_by_others():
             warn(
-                f"{self.where(*path, 'api_key')}: the key of connection {name!r} stands in a file that other users can"
+                f"{self.where(*path, 'api_key')}: the key of connection {name!r} is in a file that other users can"
                 f" read; write ${{VARIABLE}} instead, or run: chmod 600 {self.path}"
             )
         return Connection(**entry)

@@ -189,7 +189,7 @@ def resolve_endpoint(
             if value:
                 raise ConfigError(
                     f"give either {_connection_part(side)} or {part(side, name)}, not both: "
-                    f"connection {connection!r} says its own {name}"
+                    f"connection {connection!r} has its own {name}"
                 )
         entry = settings.connections.connection(connection, warn)
     elif type:

@@ -112,11 +112,11 @@ def _explain(id: str, status: Status, phase: Phase) -> tuple[str, str]:
         case Status.NOT_STARTED:
             return "has not started", f"start it with: {resume}"
         case Status.IN_PROGRESS:
-            return "is in progress", f"wait for it, or, if its process died, go on with: {resume}"
+            return "is in progress", f"wait for it, or, if its process died, resume with: {resume}"
         case Status.STOPPED:
-            return "is stopped", f"go on with: {resume}"
+            return "is stopped", f"resume with: {resume}"
         case Status.FAILED:
-            return "has failed", f"go on with: {resume}"
+            return "has failed", f"resume with: {resume}"
         case Status.COMPLETED:
             return "is completed", f"check it with: {remedy('validate', id)}, or undo it with: {rollback}"
         case Status.ROLLED_BACK:

@@ -118,9 +118,10 @@ def add_prompts(mcp: MCPServer, context: ServerContext) -> None:
             now = error_text(error)
         return (
             f"Find out why migration {migration_id!r} does not get on. Its status now:\n{now}\n"
-            "1. in_progress with runner_alive false: its process died; resume_migration goes on from the checkpoint.\n"
-            "2. failed: error and job.error say why; a database that cannot be reached is the operator's to mend, then "
-            "resume_migration.\n"
+            "1. in_progress with runner_alive false: its process died; resume_migration continues from the "
+            "checkpoint.\n"
+            "2. failed: error and job.error have the reason; a database that cannot be reached is the operator's to "
+            "fix, then resume_migration.\n"
             "3. rejects above 0: list_rejects groups them by code; explain the codes, and resume_migration with "
             "retry_rejects=true once the cause is gone.\n"
             "4. Running with rate 0: wait_migration for a minute and compare; retries and rate limits of a database "

@@ -199,7 +199,7 @@ class CopyVerbs(Base):
         if complete and not ends.target.capabilities.collection.keeps_note:
             await store.origin.remember(plan.spec.target.location, plan.target_schema.note)
         if not complete and self._stop_now:
-            raise Interrupted(f"stopped; go on with: {remedy('resume', plan.spec.id)}")
+            raise Interrupted(f"stopped; resume with: {remedy('resume', plan.spec.id)}")
         return await store.migrations.status(plan.spec.id)
 
     def _memory(self, request: MigrationRequest, writer: OpenStore | None = None) -> Memory:
@@ -255,6 +255,6 @@ def _same_request(stored: StoredMigration, spec: MigrationSpec) -> None:
     changed = sorted(name for name in before if before[name] != now[name])
     if changed:
         raise PlanError(
-            f"migration {stored.id!r} exists with another {', '.join(changed)}; go on with it as it was planned "
+            f"migration {stored.id!r} exists with another {', '.join(changed)}; resume it as it was planned "
             f"({remedy('resume', stored.id)}) or choose another id"
         )

@@ -12,7 +12,7 @@ from vectormigrate.errors import StateBusy, StateCorrupt, StateError, StateUnwri
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _UNWRITABLE = {
-    sqlite3.SQLITE_FULL: f"its disk is full; free some space, then go on with: {remedy('resume')}",
+    sqlite3.SQLITE_FULL: f"its disk is full; free some space, then resume with: {remedy('resume')}",
     sqlite3.SQLITE_IOERR: "its disk cannot be read or written; check the disk and its limits",
     sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable, or name another state file",
     sqlite3.SQLITE_PERM: "access is not permitted; make the file and its folder writable, or name another state file",

@@ -110,7 +110,7 @@ async def create(session: Session, plan: MigrationPlan, options: RunOptions, own
     if existing is not None:
         raise InvalidTransition(
             f"migration {migration_id!r} exists already ({existing['status']}); "
-            f"go on with it by: {remedy('resume', migration_id)}, or choose another id"
+            f"resume it with: {remedy('resume', migration_id)}, or choose another id"
         )
     await session.execute("end_planning", id=migration_id, owner=None)
     fingerprint = plan.fingerprint()

@@ -134,7 +134,7 @@ def install(place: Place, entry: Entry | None, name: str = NAME, *, dry_run: boo
     document = _parsed(place, before)
     servers = document.get(place.member, {})
     if not isinstance(servers, dict):
-        raise ConfigError(f"{place.file}: {place.member!r} is no object; mend the file first")
+        raise ConfigError(f"{place.file}: {place.member!r} is no object; fix the file first")
     known = cast("dict[str, Any]", servers)
     found = known.get(name)
     wanted = None if entry is None else entry.to_json(place.host)
@@ -173,7 +173,7 @@ def _parsed(place: Place, text: str) -> dict[str, Any]:
             f"this prints it: vectormigrate mcp install {place.host} --print"
         ) from error
     if not isinstance(document, dict):
-        raise ConfigError(f"{place.file}: not a JSON object; mend the file first")
+        raise ConfigError(f"{place.file}: not a JSON object; fix the file first")
     return cast("dict[str, Any]", document)
 
 

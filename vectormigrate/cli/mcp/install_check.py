@@ -54,7 +54,7 @@ def host_checks(project: Path | None = None) -> list[DoctorCheck]:
 def check(place: Place, entry: Entry) -> DoctorCheck:
     """Whether the entry starts a server that answers, in the bare environment that hosts give."""
     problem = _fault(entry) or _unanswered(entry)
-    mend = f"; mend it with: vectormigrate mcp install {place.host}" if problem else ""
+    mend = f"; fix it with: vectormigrate mcp install {place.host}" if problem else ""
     detail = f"{problem}{mend}" if problem else f"answers; configured in {place.file}"
     return DoctorCheck(name=f"assistant {place.host}", ok=not problem, detail=detail)
 

@@ -154,7 +154,7 @@ class Access:
                 raise ConfigError(
                     f"the collection {ref.collection!r} ({ref.type}) was not named through a connection when the "
                     "migration began, so agents may not touch it; use the command line, or add a connection to "
-                    "vectormigrate.toml and start anew"
+                    "vectormigrate.toml and start again"
                 )
             elif ref.api_key_ref is None:
                 for side in ("source", "target"):

@@ -167,7 +167,7 @@ class Rpc:
             raise Failure(INVALID_PARAMS, str(error)) from error
         except UnexpectedToolError as error:
             log.exception("method %r failed unexpectedly", method)
-            raise Failure(INTERNAL_ERROR, "an unexpected error, which the server's log tells") from error
+            raise Failure(INTERNAL_ERROR, "an unexpected error; the server's log has it") from error
         except ToolError as error:
             raise _told(error, method) from error
         return result.structured_content

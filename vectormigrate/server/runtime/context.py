@@ -295,5 +295,5 @@ def result_of(job: Job) -> Any:
     if job.state == "failed":
         raise ConfigError(job.error or "it failed")
     if job.state == "stopped":
-        raise Interrupted("it was stopped before its end; call again to go on")
+        raise Interrupted("it was stopped before its end; call again to continue")
     return job.result

@@ -141,7 +141,7 @@ class Jobs:
                 job.error = error_text(error)
                 log.warning("%s of migration %r failed: %s", job.kind, job.migration_id, job.error)
             else:
-                job.error = "an unexpected error, which the server's log tells"
+                job.error = "an unexpected error; the server's log has it"
                 log.exception("%s of migration %r failed unexpectedly", job.kind, job.migration_id)
         finally:
             if job.state == "running":

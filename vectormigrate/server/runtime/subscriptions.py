@@ -141,7 +141,7 @@ class Subscriptions:
             async with self.context.store() as store:
                 marks = await store.served.marks()
         except VectorMigrateError as error:
-            log.warning("changes cannot be told: %s", error)
+            log.warning("changes cannot be notified: %s", error)
             return []
         before, self._seen = self._seen, marks
         changed = [Change(INDEX, mark.owner) for name, mark in before.items() if name not in marks]

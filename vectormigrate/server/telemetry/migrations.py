@@ -51,7 +51,7 @@ class MigrationCollector(Collector):
 def _progress(seen: Sequence[Observation]) -> Iterable[Metric]:
     info = GaugeMetricFamily(
         "vectormigrate_migration_info",
-        "One per migration: where from, where to, how it stands.",
+        "One per migration: source, target and status.",
         labels=["migration", "source", "target", "status", "phase"],
     )
     for item in seen:

@@ -40,7 +40,7 @@ class PlanTools:
             str | None, Field(max_length=40, description="A plan that was made before, to see it again.")
         ] = None,
         migration_id: Annotated[
-            str | None, Field(pattern=ID_PATTERN, max_length=64, description="Name for it; default: made up.")
+            str | None, Field(pattern=ID_PATTERN, max_length=64, description="Name for it; default: generated.")
         ] = None,
         accept_losses: Annotated[
             list[Name] | None, Field(max_length=100, description="Names of losses that the user agreed to.")

@@ -112,7 +112,7 @@ class Planner:
         except MigrationNotFound:
             raise ConfigError(f"the id {migration_id!r} is taken; choose another migration_id") from None
         raise ConfigError(
-            f"migration {migration_id!r} exists already ({status.status}); choose another migration_id, or go on with "
+            f"migration {migration_id!r} exists already ({status.status}); choose another migration_id, or resume "
             f"it: resume_migration(migration_id={migration_id!r})"
         )
 
