@@ -156,3 +156,11 @@ async def test_after_the_flip_the_source_takes_no_write_any_more() -> None:
         assert b"write to the target" in refused
         assert status(await front.request("POST", POINTS, {"ids": [1]})) == 200
         assert len(db.seen) == 1
+
+
+async def test_a_header_that_comes_twice_is_read_as_one_with_both_values() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        # Compressed twice: not to be read here, so anything may have changed.
+        headers = {"content-encoding": "identity", "Content-Encoding": "gzip"}
+        await front.request("PUT", POINTS, UPSERT, headers=headers)
+        assert len(front.keys.scopes()) == 1

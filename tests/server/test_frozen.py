@@ -23,6 +23,9 @@ pytestmark = pytest.mark.anyio
 ALLOWED = 0.15
 """Seconds of the processor for one step. The aim is 0.05; the rest is for slow machines."""
 
+TRIES = 3
+"""A call that holds up the loop does so each time; a busy machine counts the work of others to it now and then."""
+
 Abuse = Callable[[httpx2.AsyncClient], Awaitable[Any]]
 
 LONG = "a." * 400_000
@@ -91,7 +94,12 @@ async def test_no_call_holds_up_the_loop(wide: World, name: str) -> None:
         # What is loaded and connected once is not what is measured.
         await rpc("schema_recommendation", **OFFLINE)(http)
         await rpc("describe_collection", connection="here")(http)
-        with longest_step() as longest:
-            await ABUSES[name](http)
-        assert (await http.get("/healthz")).status_code == 200
-    assert longest.seconds < ALLOWED, longest
+        steps: list[object] = []
+        for _ in range(TRIES):
+            with longest_step() as longest:
+                await ABUSES[name](http)
+            assert (await http.get("/healthz")).status_code == 200
+            if longest.seconds < ALLOWED:
+                return
+            steps.append(longest)
+    raise AssertionError(steps)

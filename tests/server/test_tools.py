@@ -184,7 +184,11 @@ async def test_no_argument_makes_a_tool_fail_unexpectedly(world: World, name: st
         known = sorted(app.tools[name].argument_names - {"max_wait_seconds", "sample"})
         arguments = st.dictionaries(st.sampled_from([*known, "other"]), JSON | st.sampled_from(["here", "docs"]))
 
-        @settings(max_examples=15, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+        @settings(
+            max_examples=15,
+            database=None,
+            suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        )
         @given(given_arguments=arguments)
         def drawn(given_arguments: dict[str, Any]) -> None:
             seen.append(given_arguments)

@@ -76,8 +76,8 @@ def _set(name: str, value: str) -> dict[str, Any]:
 
 
 def header_map(headers: Any) -> dict[str, str]:
-    """Names (in lower case, as Envoy sends them) and values; of a name that comes twice, the last."""
-    return {item.key: (item.raw_value or item.value.encode()).decode("latin-1") for item in headers.headers.headers}
+    """Names (in lower case, as Envoy sends them) and values; those of a name that comes twice are joined by commas."""
+    return _joined(headers.headers.headers)
 
 
 def code_details(message: Any) -> str:
@@ -93,7 +93,15 @@ UNKNOWN_OUTCOMES = frozenset({"1", "2", "4", "13", "14"})
 
 def trailer_map(trailers: Any) -> dict[str, str]:
     """As `header_map`, of trailers."""
-    return {item.key: (item.raw_value or item.value.encode()).decode("latin-1") for item in trailers.trailers.headers}
+    return _joined(trailers.trailers.headers)
+
+
+def _joined(headers: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in headers:
+        value = (item.raw_value or item.value.encode()).decode("latin-1")
+        found[item.key] = f"{found[item.key]},{value}" if item.key in found else value
+    return found
 
 
 def is_refusal(headers: Mapping[str, str]) -> bool:
