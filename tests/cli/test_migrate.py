@@ -225,7 +225,7 @@ def test_recommend_takes_the_whole_call_of_the_original_tool_or_flags(shell: She
 def test_the_table_of_outcomes_is_printed_for_the_databases_named(shell: Shell) -> None:
     text = shell.run("schema", "table", "milvus", "qdrant_edge")
     assert clean(text)
-    assert "| metrics: jaccard | exact | **loss** |" in text.out
+    assert "| metrics: jaccard | exact | **lossy** |" in text.out
     document = shell.run("schema", "table", "milvus", "qdrant_edge", "--json").document
     line = {"source": "milvus", "target": "qdrant_edge", "group": "metrics", "name": "jaccard", "outcome": "loss"}
     assert line in document["outcomes"]
