@@ -17,8 +17,9 @@ from tests.support.tls import authority
 from vectormigrate.adapters.qdrant.operations import OPERATIONS
 from vectormigrate.capture.gateway.admission import Admissions, Collection
 from vectormigrate.capture.gateway.envoy_config import BELT, EXT_PROC, INTENT_HEADER
-from vectormigrate.capture.gateway.messages import CONTINUE_REQUEST_HEADERS, SERVICE, pb
+from vectormigrate.capture.gateway.messages import CONTINUE_REQUEST_HEADERS, pb
 from vectormigrate.capture.gateway.ports import Upstream
+from vectormigrate.capture.gateway.protocol import SERVICE
 from vectormigrate.capture.phases import LivePhase
 
 pytestmark = pytest.mark.anyio

@@ -92,7 +92,8 @@ class FaultyTarget:
     @property
     def capabilities(self) -> Capabilities:
         found = self._inner.capabilities
-        return replace(found, readable_before_finalize=False) if self._faults.unreadable else found
+        writes = replace(found.writes, readable_before_finalize=not self._faults.unreadable)
+        return replace(found, writes=writes)
 
     async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:
         if self._faults.delete == "down":

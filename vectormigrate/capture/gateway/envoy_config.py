@@ -212,7 +212,7 @@ def _ask(port: Port) -> Json:
             "failure_mode_allow": False,
             "status_on_error": {"code": "ServiceUnavailable"},
             "message_timeout": f"{HOLD_SECONDS}s",
-            "processing_mode": _MODE,
+            "processing_mode": {**_MODE},
             # Tell an answer of the server from one that Envoy made because the server did not.
             "response_attributes": ["response.code_details"],
         },

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from vectormigrate.capture.gateway.envoy_config import EXT_PROC, INTENT_HEADER
-from vectormigrate.errors import ConfigError
+from vectormigrate.capture.gateway.protocol import CLASSES
 
-try:
-    # No stubs: whatever is read of these messages is read in this module.
-    from envoy.service.ext_proc.v3 import external_processor_pb2 as _pb  # pyright: ignore[reportMissingModuleSource]
-except ImportError as error:  # pragma: no cover - only without the extra
-    raise ConfigError("the gateway needs pip install 'vectormigrate[live]'") from error
+pb: Any = SimpleNamespace(**CLASSES)
+"""The messages, as their generated module would hold them."""
 
-pb: Any = _pb
-SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 OVERWRITE = 2
 """HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD: what a client wrote there itself does not count."""
 

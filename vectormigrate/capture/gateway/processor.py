@@ -13,7 +13,8 @@ import grpc
 from vectormigrate.capture.gateway.admission import Admissions, Collection
 from vectormigrate.capture.gateway.envoy_config import PORT_HEADER
 from vectormigrate.capture.gateway.exchange import Exchange
-from vectormigrate.capture.gateway.messages import SERVICE, passes, pb
+from vectormigrate.capture.gateway.messages import passes, pb
+from vectormigrate.capture.gateway.protocol import SERVICE
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
