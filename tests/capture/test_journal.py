@@ -357,3 +357,13 @@ def test_the_file_grows_with_distinct_keys_and_not_with_writes(journal: Journal)
     again = [write_all() for _ in range(3)][-1]
     assert again <= once * 1.1
     assert again <= 200 * len(keys)
+
+
+def test_ids_whose_answer_died_with_the_gateway_are_looked_for(journal: Journal) -> None:
+    journal.intents.admit([Intent(side=Side.SOURCE, assigns=True)])
+    journal.admit(KEY)
+    journal.intents.begin_session(fail_open=False)
+    journal.intents.begin_session(fail_open=False)
+    journal.now += 60_000
+    journal.intents.end_doubts(60_000)
+    assert [scope.namespace for _, scope in journal.keys().scopes()] == [None]

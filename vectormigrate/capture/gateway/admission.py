@@ -157,7 +157,7 @@ def _intent(collection: Collection, touch: Touch) -> tuple[Intent, bool]:
             else:
                 scopes.append(Scope(scope.namespace, touch.reason or f"{touch.operation} ({scope.chosen.value})"))
     deletes = not scopes and not assigned and all(each.change is Change.DELETE for each in touch.keys)
-    return Intent(side=collection.side, keys=keys, scopes=scopes, deletes=deletes), assigned
+    return Intent(side=collection.side, keys=keys, scopes=scopes, deletes=deletes, assigns=assigned), assigned
 
 
 def _blocked(touch: Touch) -> Refusal:

@@ -66,7 +66,13 @@ class GroupCommit:
                 raise JournalError("the journal is closed")
             self._inbox.waiting.append(waiting)
             self._condition.notify()
-        return await waiting.done
+        try:
+            return await waiting.done
+        except asyncio.CancelledError:
+            # It was answered in the same moment: nothing is forwarded all the same.
+            if waiting.done.done() and not waiting.done.cancelled() and waiting.done.exception() is None:
+                self._give_up(waiting, waiting.done.result())
+            raise
 
     def settle(self, outcome: Outcome) -> None:
         """Note how a request ended, soon and without being waited for: if it is lost, the request counts as in doubt
@@ -116,8 +122,12 @@ class GroupCommit:
         for each, admission in zip(waiting, admissions, strict=True):
             if not each.done.done():
                 each.done.set_result(admission)
-            elif isinstance(admission, Admitted):
-                self.settle(Outcome(seq=admission.seq, side=each.intent.side, definite=True))
+            else:
+                self._give_up(each, admission)
+
+    def _give_up(self, waiting: _Waiting, admission: Admission) -> None:
+        if isinstance(admission, Admitted):
+            self.settle(Outcome(seq=admission.seq, side=waiting.intent.side, definite=True))
 
     def _fail(self, error: JournalError) -> None:
         with self._condition:

@@ -60,6 +60,9 @@ class Intents:
             if unclean and last[0][2]:
                 reason = "a gateway that forwards without its journal ended without saying what it forwarded"
                 connection.run("insert_taint", utc_text(), reason)
+            # What the server has made for them was in answers that nobody kept.
+            connection.run("scope_lost_answers", "the ids that the server assigned are not known: the gateway ended")
+            connection.run("forget_lost_answers")
             connection.run("doubt_all", now)
             connection.run("rebase_dirty", now)
             connection.run("insert_session", nonce, utc_text(), int(fail_open))
@@ -114,7 +117,9 @@ class Intents:
             places = {key.namespace: connection.place(intent.side, key.namespace) for key in intent.keys}
             keys = [(places[key.namespace], id_key(key.id)) for key in intent.keys]
             scoped = [self._scope_place(intent.side, scope) for scope in intent.scopes]
-            rows.append((seq, intent.side.value, orjson.dumps(keys).decode(), orjson.dumps(scoped).decode()))
+            rows.append(
+                (seq, intent.side.value, orjson.dumps(keys).decode(), orjson.dumps(scoped).decode(), intent.assigns)
+            )
             touched += [(places[key.namespace], pack_id(key.id), seq, now, intent.deletes) for key in intent.keys]
             self._note_scopes(seq, intent.side, intent.scopes)
         connection.run_many("insert_intent", rows)

@@ -27,6 +27,8 @@ class Intent:
     scopes: Sequence[Scope] = ()
     deletes: bool = False
     """The request deletes all of these keys."""
+    assigns: bool = False
+    """The server makes ids, which only its answer names."""
 
 
 @dataclass(frozen=True, slots=True)

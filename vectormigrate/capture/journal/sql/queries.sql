@@ -9,9 +9,6 @@ SELECT migration_id, identity FROM journal;
 -- name: take_numbers
 UPDATE journal SET seq = seq + ? RETURNING seq;
 
--- name: last_number
-SELECT seq FROM journal;
-
 -- name: insert_place
 INSERT INTO place (side, namespace) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
@@ -31,7 +28,7 @@ SELECT number, nonce, fail_open, clean FROM session ORDER BY number DESC LIMIT 1
 UPDATE session SET clean = 1 WHERE number = ?;
 
 -- name: insert_intent
-INSERT INTO intent (seq, side, keys, scopes) VALUES (?, ?, ?, ?);
+INSERT INTO intent (seq, side, keys, scopes, assigns) VALUES (?, ?, ?, ?, ?);
 
 -- name: touch
 INSERT INTO touched (place, id, last_seq, dirty_since, deleted) VALUES (?, ?, ?, ?, ?)
@@ -46,6 +43,12 @@ DELETE FROM intent WHERE seq = ?;
 
 -- name: doubt_intent
 UPDATE intent SET doubt_since = coalesce(doubt_since, ?) WHERE seq = ?;
+
+-- name: scope_lost_answers
+INSERT INTO scope (seq, side, place, reason) SELECT seq, side, NULL, ? FROM intent WHERE assigns;
+
+-- name: forget_lost_answers
+UPDATE intent SET assigns = 0;
 
 -- name: doubt_all
 UPDATE intent SET doubt_since = ?;
@@ -68,9 +71,6 @@ WHERE side = ? AND dirty_since IS NOT NULL AND parked IS NULL ORDER BY last_seq 
 
 -- name: clear
 UPDATE touched SET dirty_since = NULL, verified_seq = ?4 WHERE place = ?1 AND id = ?2 AND last_seq = ?3;
-
--- name: verify
-UPDATE touched SET verified_seq = last_seq WHERE place = ? AND id = ? AND last_seq = ?;
 
 -- name: park
 UPDATE touched SET parked = ? WHERE place = ? AND id = ? AND last_seq = ?;
@@ -95,9 +95,6 @@ WHERE side = ? AND (verified_seq IS NULL OR verified_seq < last_seq) ORDER BY la
 
 -- name: scopes
 SELECT seq, place, reason FROM scope WHERE side = ? ORDER BY seq;
-
--- name: end_scopes
-DELETE FROM scope WHERE side = ?1 AND seq <= ?3 AND place IS ?2;
 
 -- name: end_scope
 DELETE FROM scope WHERE seq = ?;

@@ -45,6 +45,7 @@ CREATE TABLE intent (
     side TEXT NOT NULL,
     keys TEXT NOT NULL,
     scopes TEXT NOT NULL,
+    assigns INTEGER NOT NULL,
     doubt_since INTEGER
 );
 
