@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from vectormigrate.capture.journal.connection import Connection, connect, make
-from vectormigrate.capture.journal.intents import Intents
+from vectormigrate.capture.journal.intents import Intents, alive
 from vectormigrate.capture.journal.phase import history, move, position
 from vectormigrate.capture.journal.records import Admitted, Held, Intent, Outcome, Refused, Scope
 from vectormigrate.capture.journal.touched import TouchedKeys
@@ -151,6 +151,26 @@ def test_a_request_whose_outcome_is_unknown_covers_its_keys_until_its_quarantine
     assert journal.intents.end_doubts(60_000) == 1
     (dirty,) = journal.keys().dirty(10)
     assert journal.keys().clear([dirty]) == 1
+
+
+def test_each_side_has_a_quarantine_of_its_own(journal: Journal) -> None:
+    journal.end(journal.admit(KEY), definite=False)
+    journal.now += 60_000
+    assert journal.intents.end_doubts(60_000, Side.TARGET) == 0
+    assert journal.intents.end_doubts(60_000, Side.SOURCE) == 1
+
+
+def test_a_gateway_is_alive_while_it_beats_and_until_it_ends(journal: Journal) -> None:
+    session = journal.intents.begin_session(fail_open=False)
+    journal.now += 5_000
+    assert alive(journal.runner, lambda: journal.now)
+    journal.now += 1
+    assert not alive(journal.runner, lambda: journal.now)
+    journal.intents.beat(session)
+    assert alive(journal.runner, lambda: journal.now)
+    assert not alive(journal.runner, lambda: journal.now - 1), "the machine has started again since"
+    journal.intents.end_session(session)
+    assert not alive(journal.runner, lambda: journal.now)
 
 
 def test_what_a_process_left_under_way_is_in_doubt_for_a_whole_quarantine_from_the_next_start(journal: Journal) -> None:

@@ -29,6 +29,12 @@ from vectormigrate.model.ids import id_key
 Clock = Callable[[], int]
 """Milliseconds of a clock that is never set: it may only start again with the machine."""
 
+BEAT_SECONDS = 1.0
+"""Between two signs of life of the gateway."""
+
+LOST_BEATS = 5
+"""So many missing in a row mean that it does not run any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -48,12 +54,12 @@ class Intents:
         self._connection = connection
         self._clock = clock
 
-    def begin_session(self, *, fail_open: bool) -> Session:
-        """Enter this process. Whatever an earlier one had under way is in doubt from now, in full. One that forwarded
-        without a journal when that failed (`fail_open`), and did not end in order, may have lost the note of it: a
-        taint."""
+    def begin_session(self, *, fail_open: bool, nonce: str | None = None) -> Session:
+        """Enter this process, under a nonce of its own (default: a new one). Whatever an earlier one had under way is
+        in doubt from now, in full. One that forwarded without a journal when that failed (`fail_open`), and did not
+        end in order, may have lost the note of it: a taint."""
         connection, now = self._connection, self._clock()
-        nonce = secrets.token_hex(16)
+        nonce = nonce or secrets.token_hex(16)
         with connection.transaction():
             last = connection.rows("last_session")
             unclean = bool(last) and not last[0][3]
@@ -65,9 +71,14 @@ class Intents:
             connection.run("forget_lost_answers")
             connection.run("doubt_all", now)
             connection.run("rebase_dirty", now)
-            connection.run("insert_session", nonce, utc_text(), int(fail_open))
+            connection.run("insert_session", nonce, utc_text(), int(fail_open), now)
             (number, *_), *_ = connection.rows("last_session")
         return Session(number=number, nonce=nonce, found_unclean=unclean)
+
+    def beat(self, session: Session) -> None:
+        """This process still runs: what `alive` reads."""
+        with self._connection.transaction():
+            self._connection.run("beat", self._clock(), session.number)
 
     def end_session(self, session: Session) -> None:
         """This process ends in order: it knows nothing that the journal does not."""
@@ -88,11 +99,12 @@ class Intents:
             self._note([(seq, intents[row]) for seq, row in enumerate(admitted, first)])
         return admissions
 
-    def end_doubts(self, quarantine: int) -> int:
-        """Close the requests that have been in doubt for this many milliseconds: they took effect, or never will.
-        Their keys stay dirty. Returns how many."""
+    def end_doubts(self, quarantine: int, side: Side | None = None) -> int:
+        """Close the requests (to this side; None: to either) that have been in doubt for this many milliseconds: they
+        took effect, or never will. Their keys stay dirty. Returns how many."""
         with self._connection.transaction():
-            return self._connection.run("end_doubt", self._clock() - quarantine)
+            since = self._clock() - quarantine
+            return self._connection.run("end_doubt", since, None if side is None else side.value)
 
     def taint(self, reason: str) -> None:
         """Note why a write may have been missed."""
@@ -159,3 +171,11 @@ def _admission(now: Position, side: Side) -> Admission:
     if admitted is None:
         return Held(now.phase)
     return Admitted(0) if admitted is side else Refused(now.phase, now.epoch)
+
+
+def alive(connection: Connection, clock: Clock) -> bool:
+    """Whether a gateway runs: the last one did not end in order and gave a sign of life within the last seconds. Of the
+    same machine, since the clock is."""
+    with connection.snapshot():
+        rows = connection.rows("last_beat")
+    return bool(rows) and not rows[0][1] and 0 <= clock() - rows[0][0] <= BEAT_SECONDS * LOST_BEATS * 1000

@@ -19,10 +19,16 @@ SELECT number FROM place WHERE side = ? AND namespace = ?;
 SELECT side, namespace FROM place WHERE number = ?;
 
 -- name: insert_session
-INSERT INTO session (nonce, started_at, fail_open) VALUES (?, ?, ?);
+INSERT INTO session (nonce, started_at, fail_open, beat) VALUES (?, ?, ?, ?);
 
 -- name: last_session
 SELECT number, nonce, fail_open, clean FROM session ORDER BY number DESC LIMIT 1;
+
+-- name: beat
+UPDATE session SET beat = ? WHERE number = ?;
+
+-- name: last_beat
+SELECT beat, clean FROM session ORDER BY number DESC LIMIT 1;
 
 -- name: end_session
 UPDATE session SET clean = 1 WHERE number = ?;
@@ -57,7 +63,7 @@ UPDATE intent SET doubt_since = ?;
 UPDATE touched SET dirty_since = ?1 WHERE dirty_since > ?1;
 
 -- name: end_doubt
-DELETE FROM intent WHERE doubt_since <= ?;
+DELETE FROM intent WHERE doubt_since <= ?1 AND coalesce(?2, side) = side;
 
 -- name: open_intents
 SELECT seq, side, keys, scopes, doubt_since FROM intent;

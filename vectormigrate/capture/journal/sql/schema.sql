@@ -7,13 +7,15 @@ CREATE TABLE journal (
     seq INTEGER NOT NULL
 );
 
--- One row per gateway process. `clean`: it ended in order, so nothing it knew alone was lost.
+-- One row per gateway process. `clean`: it ended in order, so nothing it knew alone was lost. `beat`: when it was last
+-- known to run, in milliseconds of the system's steady clock.
 CREATE TABLE session (
     number INTEGER PRIMARY KEY,
     nonce TEXT NOT NULL,
     started_at TEXT NOT NULL,
     fail_open INTEGER NOT NULL,
-    clean INTEGER NOT NULL DEFAULT 0
+    clean INTEGER NOT NULL DEFAULT 0,
+    beat INTEGER NOT NULL DEFAULT 0
 );
 
 -- `namespace`: "=" and the name, or nothing for "whichever": the request did not hold it.
