@@ -112,6 +112,8 @@ async def test_who_began_a_migration_of_an_earlier_version_is_learned_from_the_r
         "ALTER TABLE migration DROP COLUMN owner",
         "ALTER TABLE request DROP COLUMN plan_id",
         "DROP TABLE profile",
+        "DROP TABLE live_order",
+        "DROP TABLE live",
         "PRAGMA user_version = 3",
     ):
         sql(path, statement)

@@ -12,6 +12,7 @@ from vectormigrate.errors import StateUnwritable
 from vectormigrate.state.connection import is_outdated, open_empty, open_reader, open_writer
 from vectormigrate.state.file import StateFile
 from vectormigrate.state.leases import Leases
+from vectormigrate.state.live import Live
 from vectormigrate.state.migrations import Migrations
 from vectormigrate.state.origin import Origin
 from vectormigrate.state.planning import Planning
@@ -41,6 +42,7 @@ class Store:
     def __init__(self, file: StateFile) -> None:
         self._file = file
         self.leases = Leases(file)
+        self.live = Live(file)
         self.migrations = Migrations(file)
         self.origin = Origin(file)
         self.planning = Planning(file)

@@ -295,3 +295,31 @@ SELECT m.id, m.owner, m.status, m.phase, m.error, m.ended_at, m.stop_requested_a
        (SELECT sum(read + written + rejected + batches + checked) FROM partition AS p WHERE p.migration_id = m.id) AS work,
        (SELECT max(number) FROM report AS r WHERE r.migration_id = m.id) AS report
 FROM migration AS m ORDER BY m.created_at, m.rowid;
+
+-- name: insert_live
+INSERT INTO live (migration_id, options, folder, journal) VALUES (:id, :options, :folder, :journal);
+
+-- name: live
+SELECT options, folder, journal, seen, reverse, pace, figures FROM live WHERE migration_id = :id;
+
+-- name: set_live_options
+UPDATE live SET options = :options WHERE migration_id = :id;
+
+-- name: set_live_reverse
+UPDATE live SET reverse = :reverse WHERE migration_id = :id;
+
+-- name: set_live_pace
+UPDATE live SET pace = :pace WHERE migration_id = :id;
+
+-- name: set_live_figures
+UPDATE live SET figures = :figures, seen = max(seen, :seen) WHERE migration_id = :id;
+
+-- name: insert_live_order
+INSERT INTO live_order (migration_id, verb, options, asked_at) VALUES (:id, :verb, :options, :now);
+
+-- name: live_orders
+SELECT number, migration_id, verb, options, asked_at, answer FROM live_order
+WHERE migration_id = :id AND (:open = 0 OR answer IS NULL) ORDER BY number;
+
+-- name: answer_live_order
+UPDATE live_order SET answer = :answer WHERE number = :number AND answer IS NULL;
