@@ -124,8 +124,9 @@ class GatewayInfo:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> GatewayInfo:
         """What `to_json` made."""
-        ports = tuple(GatewayPort(**{**port, "repoint": tuple(port["repoint"])}) for port in data["ports"])
-        return GatewayInfo(**{**data, "ports": ports})
+        values: dict[str, Any] = dict(data)
+        values["ports"] = tuple(_port(port) for port in data["ports"])
+        return GatewayInfo(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +193,12 @@ class LiveFigures:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> LiveFigures:
         """What `to_json` made."""
-        proof = Proof(**{**data["proof"], "examples": tuple(data["proof"]["examples"])})
-        return LiveFigures(**{**data, "proof": proof, "notices": tuple(data["notices"])})
+        values: dict[str, Any] = dict(data)
+        proof: dict[str, Any] = dict(data["proof"])
+        proof["examples"] = tuple(proof["examples"])
+        values["proof"] = Proof(**proof)
+        values["notices"] = tuple(data["notices"])
+        return LiveFigures(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,3 +242,9 @@ class LiveStatus:
 def with_changes(options: LiveOptions, changes: Mapping[str, Any]) -> LiveOptions:
     """The options with those changes that are not None."""
     return replace(options, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _port(data: Mapping[str, Any]) -> GatewayPort:
+    values: dict[str, Any] = dict(data)
+    values["repoint"] = tuple(data["repoint"])
+    return GatewayPort(**values)
