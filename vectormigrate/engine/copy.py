@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,6 +18,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from vectormigrate.adapter import Reject
 from vectormigrate.engine.batching import split
+from vectormigrate.engine.claims import Claim, Claims
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.instrumentation import span
 from vectormigrate.engine.progress import Progress
@@ -25,7 +26,10 @@ from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.engine.task_group import task_group
 from vectormigrate.engine.throttle import Pacer
 from vectormigrate.engine.writing import BatchWriter, WriteResult
+from vectormigrate.errors import TransientError
 from vectormigrate.mapping.convert.mapper import Mapped, Mapper
+from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.ids import RecordId
 from vectormigrate.model.position import Cursor, Page, Partition
 from vectormigrate.state.records import PageCommit
 
@@ -70,6 +74,8 @@ class CopyContext:
     stopping: Callable[[], bool]
     take_retries: Callable[[], int]
     """Retries since the last call."""
+    claims: Claims | None = None
+    """None: every record is the copy's."""
 
 
 async def copy_partition(context: CopyContext, task: PartitionTask) -> None:
@@ -141,10 +147,36 @@ async def _write(
     piece = part.batch if len(rows) == len(part.batch) else part.batch.take(rows)
     source_ids = [part.source_ids[row] for row in rows]
     with span("write", records=len(piece)):
-        pending.result.add(await context.writer.write(task.partition, piece, source_ids))
+        if context.claims is None:
+            pending.result.add(await context.writer.write(task.partition, piece, source_ids))
+        else:
+            pending.result.add(await _write_claimed(context, context.claims, task, piece, source_ids))
     pending.open_writes -= 1
     if pending.open_writes == 0:
         pending.settled.set()
+
+
+async def _write_claimed(
+    context: CopyContext, claims: Claims, task: PartitionTask, piece: RecordBatch, source_ids: list[RecordId]
+) -> WriteResult:
+    """Write those rows that are the copy's. One that was written with an unknown outcome is not sent again, because the
+    first may yet come after it: it is handed over."""
+    wanted = Claim(
+        namespace=task.partition.namespace,
+        source_ids=source_ids,
+        target_namespace=piece.namespace,
+        target_ids=piece.ids,
+    )
+    async with claims.claim(wanted) as rows:
+        if not rows:
+            return WriteResult()
+        if len(rows) < len(piece):
+            piece, source_ids = piece.take(rows), [source_ids[row] for row in rows]
+        try:
+            return await context.writer.write(task.partition, piece, source_ids)
+        except TransientError:
+            await claims.doubt(replace(wanted, source_ids=source_ids, target_ids=piece.ids))
+            return WriteResult()
 
 
 async def _commit_in_order(

@@ -44,7 +44,7 @@ DONE = State(Status.COMPLETED, Phase.DONE)
 UNDONE = State(Status.ROLLED_BACK, Phase.ROLLED_BACK)
 
 _FORWARD = (Phase.CREATING, Phase.COPYING, Phase.FINALIZING)
-_WORKING = (*_FORWARD, Phase.ROLLING_BACK)
+_WORKING = (*_FORWARD, Phase.LIVE, Phase.ROLLING_BACK)
 _PAUSED = (Status.STOPPED, Status.FAILED)
 
 
@@ -81,6 +81,11 @@ def _table() -> dict[tuple[Verb, State], State]:
             table[Verb.RESUME, State(status, phase)] = _run(phase)
             # Trying records again is copying, whatever was done after the copy.
             table[Verb.RETRY, State(status, phase)] = _run(min(phase, Phase.COPYING, key=_FORWARD.index))
+    # A live migration stays there until it is completed, and is compared there.
+    for status in (Status.IN_PROGRESS, *_PAUSED):
+        table[Verb.RESUME, State(status, Phase.LIVE)] = _run(Phase.LIVE)
+        table[Verb.VALIDATE, State(status, Phase.LIVE)] = State(status, Phase.LIVE)
+    table[Verb.ADVANCE, _run(Phase.LIVE)] = DONE
     return table
 
 

@@ -50,8 +50,11 @@ class RetryPolicy:
         taken, self._retries = self._retries, 0
         return taken
 
-    async def call(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
-        """The result of `work`, which raises our errors, tried again as the policy allows; the last one is raised."""
+    async def call(
+        self, operation: str, work: Callable[[], Awaitable[T]], retried: type[TransientError] = TransientError
+    ) -> T:
+        """The result of `work`, which raises our errors, tried again as the policy allows after those that are
+        `retried`; the last one is raised."""
         failures = 0
         backoff = wait_random_exponential(multiplier=self.base, max=self.cap)
 
@@ -78,7 +81,7 @@ class RetryPolicy:
             )
 
         attempts = AsyncRetrying(
-            retry=retry_if_exception_type(TransientError),
+            retry=retry_if_exception_type(retried),
             stop=stop,
             wait=wait,
             sleep=self._sleep,
@@ -206,7 +209,10 @@ class RetryingSource:
 
 
 class RetryingTarget(RetryingSource):
-    """A Target on which every call is tried again, and whose writes share one adaptive limiter."""
+    """A Target on which every call is tried again, and whose writes share one adaptive limiter.
+
+    `resend` False: a write whose outcome is unknown is not sent again, because the first one may yet take effect after
+    what others write meanwhile; only what the server refused for its rate is."""
 
     def __init__(
         self,
@@ -219,6 +225,10 @@ class RetryingTarget(RetryingSource):
         super().__init__(inner, classify, policy, end)
         self._target = inner
         self.limiter = limiter
+        self.resend = True
+
+    async def _write(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
+        return await self.policy.call(operation, work, TransientError if self.resend else RateLimited)
 
     async def create(self, schema: CollectionSchema) -> None:
         # Not retried: after an unknown outcome the next try would say "exists"; a resume sorts that out.
@@ -243,10 +253,14 @@ class RetryingTarget(RetryingSource):
             self.limiter.succeeded()
             return rejects
 
-        return await self._call("upsert", attempt)
+        return await self._write("upsert", attempt)
 
     async def delete(self, ids: Sequence[RecordId], namespace: str) -> None:
-        await self._call("delete", lambda: self._target.delete(ids, namespace))
+        async def attempt() -> None:
+            with self._ours("delete"):
+                await self._target.delete(ids, namespace)
+
+        await self._write("delete", attempt)
 
     async def finalize(self, *, wait: bool = True, report: IndexReport = unreported) -> int:
         return await self._call("finalize", lambda: self._target.finalize(wait=wait, report=report))

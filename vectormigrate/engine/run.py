@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from vectormigrate.engine.claims import Claims
 from vectormigrate.engine.copy import CopyContext, PartitionTask, copy_partition
 from vectormigrate.engine.counting import count_source, count_target
 from vectormigrate.engine.events import Checking, Indexing, Listener, PhaseChanged, Warned
@@ -62,6 +63,8 @@ class Run:
     """An earlier run of this migration may have made the target."""
     completed_before: bool
     """The migration was complete once, so that others may use the target by now."""
+    claims: Claims | None = None
+    """Decides which records the copy owns, while the source is written to."""
     _rejected: int = field(default=0, init=False)
     _unindexed: int = field(default=0, init=False)
     _progress: LeasedProgress = field(init=False)
@@ -100,24 +103,41 @@ class Run:
             raise
 
     async def _execute(self, phase: Phase) -> bool:
-        if phase in (Phase.PLANNED, Phase.CREATING):
-            await self._enter(Phase.CREATING)
-            failpoint("creating")
-            await self._create()
-            failpoint("created")
-            phase = Phase.COPYING
-        if phase is Phase.COPYING:
-            await self._enter(Phase.COPYING)
-            if not await self._copy():
-                return False
-            failpoint("copied")
-        await self._enter(Phase.FINALIZING)
-        if not await self._finalize():
+        await self.make_target(phase)
+        if not await self._fill(phase) or not await self._finalize():
             return False
         failpoint("finalized")
         return True
 
-    async def _enter(self, phase: Phase) -> None:
+    async def make_target(self, phase: Phase) -> None:
+        """Make the target collection unless that was done before."""
+        if phase in (Phase.PLANNED, Phase.CREATING):
+            await self.enter(Phase.CREATING)
+            failpoint("creating")
+            await self._create()
+            failpoint("created")
+
+    async def _fill(self, phase: Phase) -> bool:
+        if phase in (Phase.PLANNED, Phase.CREATING, Phase.COPYING):
+            await self.enter(Phase.COPYING)
+            if not await self._copy():
+                return False
+            failpoint("copied")
+        await self.enter(Phase.FINALIZING)
+        return True
+
+    async def copy_moving(self, phase: Phase) -> bool:
+        """Copy a source that is written to: as `execute`, with the target made before, and without counting what may be
+        another number by now. False: stopped."""
+        try:
+            return await self._fill(phase) and await self._until_stopped(self._index)
+        except Interrupted:
+            if self.stopping():
+                return False
+            raise
+
+    async def enter(self, phase: Phase) -> None:
+        """Go to the phase, and report it."""
         await self.store.migrations.set_phase(self.migration_id, phase, Status.IN_PROGRESS, lease=self.lease)
         self.listener(PhaseChanged(migration_id=self.migration_id, phase=phase))
 
@@ -222,6 +242,7 @@ class Run:
             batch_bytes=capabilities.writes.bytes,
             stopping=self.stopping,
             take_retries=self.source.policy.take,
+            claims=self.claims,
         )
 
     def _count_rejects(self, rejects: int) -> None:

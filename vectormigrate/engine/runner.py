@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import anyio
@@ -25,6 +25,9 @@ from vectormigrate.state.records import Lease, StoredMigration
 from vectormigrate.state.store import Store
 
 STOP_POLL_SECONDS = 0.25
+
+Work = Callable[[Run, Phase], Awaitable[bool]]
+"""Takes a run and its phase; True when the migration is complete with it, False when it was stopped."""
 
 
 async def require_same_source(source: RetryingSource, plan: MigrationPlan) -> None:
@@ -52,9 +55,10 @@ async def run_migration(
     listener: Listener,
     read_back: ReadBack,
     stop_now: Callable[[], bool],
+    work: Work = Run.execute,
 ) -> bool:
     """Run the migration from its phase and checkpoints. True: complete. False: stopped, by `stop_now` or by another
-    process.
+    process. `work`: what a run does, by default a copy.
 
     Raises LeaseHeld, InvalidTransition, and after storing it as the failure of the run, what ended it.
     """
@@ -88,7 +92,7 @@ async def run_migration(
         try:
             async with task_group() as tasks:
                 tasks.start_soon(_watch_stop, store, migration_id, asked)
-                complete = await run.execute(state.phase)
+                complete = await work(run, state.phase)
                 tasks.cancel_scope.cancel()
         except (VectorMigrateError, OSError) as error:
             await _record_failure(store, lease, error)

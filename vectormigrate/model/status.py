@@ -29,6 +29,8 @@ class Phase(StrEnum):
     CREATING = "creating"
     COPYING = "copying"
     FINALIZING = "finalizing"
+    LIVE = "live"
+    """Of a live migration: everything is copied, changes are followed until the operator completes it."""
     DONE = "done"
     ROLLING_BACK = "rolling_back"
     ROLLED_BACK = "rolled_back"
