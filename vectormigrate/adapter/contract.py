@@ -390,7 +390,8 @@ ConfigT = TypeVar("ConfigT", bound=ConnectionConfig)
 class AdapterSpec(Protocol, Generic[ConfigT]):
     """One kind of database: what `adapters/<name>/__init__.py` offers as SPEC, without importing the vendor's package.
 
-    A SPEC is a plain object with these attributes; further ones are optional (`lister`, `type_words`, `editions`)::
+    A SPEC is a plain object with these attributes; further ones are optional (`lister`, `type_words`, `editions`,
+    `operations`, `served`)::
 
         class FilesSpec:
             name = "files"

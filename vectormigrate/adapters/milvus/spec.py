@@ -23,6 +23,7 @@ from vectormigrate.errors import AdapterError, MissingExtra
 
 if TYPE_CHECKING:
     from vectormigrate.adapter.operations import Operations
+    from vectormigrate.adapter.ports import Served
     from vectormigrate.adapters.milvus.adapter import MilvusCollection
 
 __all__ = ["CAPABILITIES", "SPEC", "MilvusConfig"]
@@ -91,6 +92,13 @@ class MilvusSpec:
         from vectormigrate.adapters.milvus.listing import listed
 
         return await listed(config)
+
+    async def served(self, config: MilvusConfig) -> Served | None:
+        """The server's port and the collection's names; None for Milvus Lite. Raises as `open`."""
+        _require(self.name, MODULES)
+        from vectormigrate.adapters.milvus.ports import served
+
+        return await served(config)
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """Milvus' statuses and gRPC's errors."""

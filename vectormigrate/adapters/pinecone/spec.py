@@ -21,6 +21,7 @@ from vectormigrate.errors import AdapterError, AuthFailed, MissingExtra
 
 if TYPE_CHECKING:
     from vectormigrate.adapter.operations import Operations
+    from vectormigrate.adapter.ports import Served
     from vectormigrate.adapters.pinecone.adapter import PineconeIndex
 
 __all__ = ["CAPABILITIES", "DOCUMENTS", "SPEC", "PineconeConfig"]
@@ -85,6 +86,13 @@ class PineconeSpec:
         from vectormigrate.adapters.pinecone.listing import listed
 
         return await listed(config, _key(config))
+
+    async def served(self, config: PineconeConfig) -> Served | None:
+        """The index's port; None while there is no such index. Raises as `open`."""
+        _require(self.name)
+        from vectormigrate.adapters.pinecone.ports import served
+
+        return await served(config, _key(config))
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """Pinecone's answers, the SDK's exceptions and httpx's."""

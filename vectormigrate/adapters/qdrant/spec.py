@@ -20,6 +20,7 @@ from vectormigrate.errors import AdapterError, MissingExtra
 
 if TYPE_CHECKING:
     from vectormigrate.adapter.operations import Operations
+    from vectormigrate.adapter.ports import Served
     from vectormigrate.adapters.qdrant.adapter import QdrantCollection
 
 __all__ = ["CAPABILITIES", "SPEC", "QdrantConfig"]
@@ -73,6 +74,13 @@ class QdrantSpec:
         from vectormigrate.adapters.qdrant.listing import listed
 
         return await listed(config)
+
+    async def served(self, config: QdrantConfig) -> Served:
+        """The server's ports and the collection's names. Raises as `open`."""
+        _require(self.name)
+        from vectormigrate.adapters.qdrant.ports import served
+
+        return await served(config)
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """HTTP's and gRPC's errors."""

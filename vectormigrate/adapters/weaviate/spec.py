@@ -23,6 +23,7 @@ from vectormigrate.errors import AdapterError, MissingExtra
 
 if TYPE_CHECKING:
     from vectormigrate.adapter.operations import Operations
+    from vectormigrate.adapter.ports import Served
     from vectormigrate.adapters.weaviate.adapter import WeaviateCollection
     from vectormigrate.adapters.weaviate.session import Session
 
@@ -84,6 +85,13 @@ class WeaviateSpec:
         from vectormigrate.adapters.weaviate.listing import listed
 
         return await listed(config)
+
+    async def served(self, config: WeaviateConfig) -> Served:
+        """The server's ports and the collection's names. Raises as `open`."""
+        _require(self.name)
+        from vectormigrate.adapters.weaviate.ports import served
+
+        return await served(config)
 
     def classify(self, error: BaseException, operation: str) -> AdapterError | None:
         """Weaviate's REST answers, gRPC's and httpx' errors."""

@@ -157,6 +157,8 @@ def _route(port: Port, route: Route | None, filters: Json) -> Json:
     }
     if port.upstream.host_header:
         action["host_rewrite_literal"] = port.upstream.host_header
+    if port.upstream.path:
+        action["regex_rewrite"] = {"pattern": {"regex": "^/"}, "substitution": f"{port.upstream.path}/"}
     return {"match": match, "route": action, "typed_per_filter_config": filters}
 
 

@@ -26,7 +26,8 @@ class Routes:
 class Upstream:
     """A port of the database's server. `tls`: encrypted; `ca`: file of the authorities to believe, default the
     system's; `server_name`: the name in its certificate, default the host. `host_header`: the name by which requests
-    ask for it, where that has to be another one than the application's."""
+    ask for it, where that has to be another one than the application's; `path`: is put before the path of each
+    request."""
 
     host: str
     port: int
@@ -34,6 +35,7 @@ class Upstream:
     ca: Path | None = None
     server_name: str = ""
     host_header: str = ""
+    path: str = ""
     client_certificate: tuple[Path, Path] | None = None
 
 
