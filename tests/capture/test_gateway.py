@@ -115,7 +115,7 @@ async def test_a_delete_by_filter_is_a_scope_until_somebody_reconciles_it() -> N
         assert status(await front.request("POST", f"{POINTS}/delete", {"filter": {"must": []}})) == 200
         await front.settled()
         ((_, scope),) = front.keys.scopes()
-        assert scope == Scope(None, "POST /collections/{collection}/points/delete (filter)")
+        assert scope == Scope(None, "POST /collections/{collection}/points/delete (filter)", ids_only=True)
 
 
 async def test_a_change_of_the_collection_is_refused_with_the_reason() -> None:
@@ -164,3 +164,31 @@ async def test_a_header_that_comes_twice_is_read_as_one_with_both_values() -> No
         headers = {"content-encoding": "identity", "Content-Encoding": "gzip"}
         await front.request("PUT", POINTS, UPSERT, headers=headers)
         assert len(front.keys.scopes()) == 1
+
+
+FILTERED = {"filter": {"must": []}}
+BATCH = {"operations": [{"delete": FILTERED}, {"delete": FILTERED}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "left"),
+    [
+        (f"{POINTS}/delete", FILTERED, 400, 0),
+        (f"{POINTS}/delete", FILTERED, 404, 0),
+        (f"{POINTS}/delete", FILTERED, 408, 1),
+        (f"{POINTS}/delete", FILTERED, 200, 1),
+        (f"{POINTS}/batch", BATCH, 400, 1),
+        (f"{POINTS}/batch", BATCH, 404, 1),
+        (f"{POINTS}/batch", BATCH, 401, 0),
+        (f"{POINTS}/unheard-of", {}, 404, 0),
+        (f"{POINTS}/unheard-of", {}, 400, 1),
+    ],
+)
+async def test_a_request_that_the_server_refuses_as_a_whole_leaves_no_scope(
+    path: str, body: object, code: int, left: int
+) -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        db.answers = [answer(code)]
+        assert status(await front.request("POST", path, body)) == code
+        await front.settled()
+        assert len(front.keys.scopes()) == left

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from vectormigrate.capture.journal.compared import ComparedKeys
 from vectormigrate.capture.journal.connection import Connection, connect, make
 from vectormigrate.capture.journal.intents import Intents, alive
 from vectormigrate.capture.journal.phase import history, move, position
@@ -39,6 +40,9 @@ class Journal:
     def keys(self, side: Side = Side.SOURCE) -> TouchedKeys:
         return TouchedKeys(self.runner, side, lambda: self.now)
 
+    def compared(self) -> ComparedKeys:
+        return ComparedKeys(self.runner, Side.SOURCE, lambda: self.now)
+
     def admit(self, *keys: Key, side: Side = Side.SOURCE, scopes: tuple[Scope, ...] = ()) -> int:
         """The number of a request that is admitted."""
         (admission,) = self.intents.admit([Intent(side=side, keys=keys, scopes=scopes)])
@@ -66,6 +70,18 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     yield opened
     opened.gateway.close()
     opened.runner.close()
+
+
+def settle(journal: Journal, *keys: Key) -> None:
+    """A request on these keys, and the applier after it."""
+    if keys:
+        journal.end(journal.admit(*keys))
+    journal.keys().clear(journal.keys().dirty(1000))
+
+
+def unverified(compared: ComparedKeys) -> list[Key]:
+    """All of them."""
+    return [each.key for each in compared.unverified(1000)[0]]
 
 
 FREEZE = (LivePhase.CAPTURING, LivePhase.BACKFILL, LivePhase.CATCH_UP, LivePhase.READY, LivePhase.FREEZING)
@@ -268,9 +284,98 @@ def test_a_key_is_unverified_until_it_was_compared_after_its_last_write(journal:
     dirty = {each.key: each for each in keys.dirty(10)}
     keys.clear([dirty[KEY]])
     keys.clear([dirty[OTHER]], verified=True)
-    assert [each.key for each in keys.unverified(10)] == [KEY]
+    compared = journal.compared()
+    assert unverified(compared) == [KEY]
     journal.end(journal.admit(OTHER))
-    assert {each.key for each in keys.unverified(10)} == {KEY, OTHER}
+    assert unverified(compared) == [KEY], "one that is dirty has nothing to be compared yet"
+    keys.clear(keys.dirty(10))
+    assert unverified(compared) == [KEY, OTHER]
+    assert compared.verify(compared.unverified(10)[0]) == 2
+    assert unverified(compared) == []
+
+
+def test_a_key_that_was_touched_while_it_was_compared_stays_unverified(journal: Journal) -> None:
+    settle(journal, KEY, OTHER)
+    compared = journal.compared()
+    read, _ = compared.unverified(10)
+    journal.end(journal.admit(KEY))
+    journal.admit(OTHER)
+    assert compared.verify(read) == 0
+    settle(journal)
+    assert unverified(compared) == [KEY], "a request on the other is under way, so it is dirty"
+
+
+def test_unverified_keys_are_walked_through_to_the_end_whatever_their_ids(journal: Journal) -> None:
+    keys = [Key(name, value) for name in ("tenant", "", None) for value in (7, "7", UUID_ID, 2**63, "x")]
+    settle(journal, *keys[:9])
+    settle(journal, *keys[9:])
+    compared, found, after = journal.compared(), list[Key](), None
+    while True:
+        some, after = compared.unverified(2, after)
+        found += [each.key for each in some]
+        if after is None:
+            break
+    assert len(found) == len(keys)
+    assert set(found) == set(keys)
+
+
+def test_a_difference_of_a_settled_key_is_noted_and_makes_it_dirty(journal: Journal) -> None:
+    settle(journal, KEY)
+    compared = journal.compared()
+    untouched = Key("tenant", "never")
+    assert compared.diverged([(each, "missing") for each in compared.standing([KEY, untouched])]) == [KEY, untouched]
+    assert {each.key for each in journal.keys().dirty(10)} == {KEY, untouched}
+    assert [(each.key, each.what, each.times) for each in compared.divergences(10)] == [
+        (KEY, "missing", 1),
+        (untouched, "missing", 1),
+    ]
+    settle(journal)
+    assert compared.unacknowledged() == 2, "repaired is not forgotten"
+    assert (compared.acknowledge(), compared.unacknowledged()) == (2, 0)
+    compared.diverged([(each, "differs") for each in compared.standing([KEY])])
+    assert [(each.what, each.times) for each in compared.divergences(10)] == [("differs", 2)]
+
+
+@pytest.mark.parametrize("namespace", ["tenant", None])
+def test_a_difference_of_a_key_that_moves_is_none(journal: Journal, namespace: str | None) -> None:
+    settle(journal, KEY)
+    compared = journal.compared()
+    before = compared.standing([KEY])
+    journal.end(journal.admit(Key(namespace, "a")))
+    settle(journal)
+    assert compared.diverged([(before[0], "differs")]) == [], "touched since"
+    journal.admit(Key(namespace, "a"))
+    assert compared.diverged([(compared.standing([KEY])[0], "differs")]) == [], "dirty"
+    assert compared.unacknowledged() == 0
+
+
+@pytest.mark.parametrize("namespace", ["tenant", None])
+def test_a_difference_is_none_while_a_request_of_unknown_scope_is_under_way(
+    journal: Journal, namespace: str | None
+) -> None:
+    seq = journal.admit(scopes=(Scope(namespace, "filter"),))
+    compared = journal.compared()
+    assert compared.diverged([(compared.standing([KEY])[0], "differs")]) == []
+    journal.end(seq)
+    assert compared.diverged([(compared.standing([KEY])[0], "differs")]) == [KEY]
+
+
+def test_a_scope_can_be_reconciled_when_its_request_has_ended(journal: Journal) -> None:
+    seq, doubted = (journal.admit(scopes=(Scope("tenant", "filter", ids_only=True),)) for _ in range(2))
+    assert journal.keys().ended_scopes() == []
+    journal.end(seq)
+    journal.end(doubted, definite=False)
+    assert journal.keys().ended_scopes() == [(seq, Scope("tenant", "filter", ids_only=True))]
+    journal.now += 60_000
+    journal.intents.end_doubts(60_000)
+    assert [number for number, _ in journal.keys().ended_scopes()] == [seq, doubted]
+
+
+def test_a_request_that_was_refused_leaves_no_scope(journal: Journal) -> None:
+    refused, done = (journal.admit(scopes=(Scope("tenant", "filter"),)) for _ in range(2))
+    journal.intents.admit([], [Outcome(seq=refused, side=Side.SOURCE, definite=True, no_effect=True)])
+    journal.end(done)
+    assert [number for number, _ in journal.keys().scopes()] == [done]
 
 
 def test_the_oldest_dirty_key_and_what_is_under_way_are_counted(journal: Journal) -> None:

@@ -367,7 +367,8 @@ class Operation:
     of a gRPC method, `/qdrant.Points/Upsert`.
 
     `rule` reads requests; without one, what a change touches is unknown. `answer` reads the ids that the server made.
-    `stream`: both sides send while the call is open, so its messages must be read one by one.
+    `stream`: both sides send while the call is open, so its messages must be read one by one. `stepwise`: it holds
+    several changes that take effect one by one, so that some may have when it is refused.
     """
 
     effect: Effect
@@ -377,6 +378,7 @@ class Operation:
     rule: Rule | None = None
     answer: AnswerRule | None = None
     stream: bool = False
+    stepwise: bool = False
 
     @property
     def name(self) -> str:
@@ -401,10 +403,16 @@ class Operations:
     reading: frozenset[str] = READING
 
 
-def rest(effect: Effect, *paths: str, rule: Rule | None = None, answer: AnswerRule | None = None) -> list[Operation]:
+def rest(
+    effect: Effect,
+    *paths: str,
+    rule: Rule | None = None,
+    answer: AnswerRule | None = None,
+    stepwise: bool = False,
+) -> list[Operation]:
     """Rows of REST operations: `"PUT,POST /collections/{collection}/points"`."""
     return [
-        Operation(effect=effect, method=method, path=path, rule=rule, answer=answer)
+        Operation(effect=effect, method=method, path=path, rule=rule, answer=answer, stepwise=stepwise)
         for methods, _, path in (item.partition(" ") for item in paths)
         for method in methods.split(",")
     ]
@@ -417,6 +425,7 @@ def grpc(
     rule: Rule | None = None,
     answer: AnswerRule | None = None,
     stream: bool = False,
+    stepwise: bool = False,
 ) -> list[Operation]:
     """Rows of the methods of a gRPC service."""
     return [
@@ -428,6 +437,7 @@ def grpc(
             rule=rule,
             answer=answer,
             stream=stream,
+            stepwise=stepwise,
         )
         for name in methods
     ]

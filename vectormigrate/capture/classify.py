@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
 from vectormigrate.adapter.operations import (
@@ -57,7 +57,7 @@ class Head:
 class Touch:
     """What a request, or its answer, touches. `keys` and `scopes` are of an effect KEYS or SCOPE; for SCHEMA and WHOLE
     `scopes` has the collections. `operation`: the row's name, empty for none. `stream`: its messages must be read one
-    by one (`touched_by_message`). `reason`: why the scope is unknown."""
+    by one (`touched_by_message`). `reason`: why the scope is unknown. `stepwise`: as the row's."""
 
     effect: Effect
     operation: str = ""
@@ -65,6 +65,7 @@ class Touch:
     scopes: tuple[Scope, ...] = ()
     stream: bool = False
     reason: str = ""
+    stepwise: bool = False
 
     @property
     def assigned(self) -> bool:
@@ -274,7 +275,7 @@ def _touch(
         reason = str(error) if isinstance(error, Unreadable) else f"{type(error).__name__} while it was read"
         name = parts.get("collection")
         whose = None if name is None else operations.forms.collection(name)
-        return _unknown(operation.name, reason, operation.effect, whose)
+        return replace(_unknown(operation.name, reason, operation.effect, whose), stepwise=operation.stepwise)
     if found.reads and not found.keys and not found.scopes:
         return Touch(effect=Effect.READ, operation=operation.name)
     effect = operation.effect
@@ -284,7 +285,14 @@ def _touch(
         Keys(collection=collection, namespace=namespace, change=change, ids=tuple(ids))
         for (collection, namespace, change), ids in found.keys.items()
     )
-    return Touch(effect=effect, operation=operation.name, keys=keys, scopes=tuple(found.scopes), reason=found.reason)
+    return Touch(
+        effect=effect,
+        operation=operation.name,
+        keys=keys,
+        scopes=tuple(found.scopes),
+        reason=found.reason,
+        stepwise=operation.stepwise,
+    )
 
 
 def _unknown(name: str = "", reason: str = "", effect: Effect = Effect.SCOPE, collection: str | None = None) -> Touch:

@@ -216,7 +216,7 @@ OPERATIONS = Operations(
             f"POST {AT}/points/vectors/delete",
             rule=CHANGE,
         ),
-        *rest(Effect.KEYS, f"POST {AT}/points/batch", rule=batch),
+        *rest(Effect.KEYS, f"POST {AT}/points/batch", rule=batch, stepwise=True),
         *rest(
             Effect.READ,
             f"POST {AT}/points",
@@ -288,7 +288,7 @@ OPERATIONS = Operations(
             *("SetPayload", "OverwritePayload", "DeletePayload"),
             rule=_selected(Change.PART, 5, 7),
         ),
-        *grpc(Effect.KEYS, POINTS, "UpdateBatch", rule=wire_batch),
+        *grpc(Effect.KEYS, POINTS, "UpdateBatch", rule=wire_batch, stepwise=True),
         *grpc(
             Effect.READ,
             POINTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -47,10 +47,13 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Forward it; `seq` is to be settled with how it ended. `assigned`: the ids are in the answer."""
+    """Forward it; `seq` is to be settled with how it ended. `assigned`: the ids are in the answer. `known`: what the
+    operation does is; `stepwise`: as the touch's."""
 
     seq: int
     assigned: bool
+    known: bool = True
+    stepwise: bool = False
 
 
 Decision = Pass | Noted | Refusal
@@ -86,12 +89,15 @@ class Admissions:
         if touch.effect in (Effect.SCHEMA, Effect.WHOLE):
             return _blocked(touch)
         try:
-            return await self._admitted(intent, assigned, float("inf") if patient else _patience(head.headers))
+            decision = await self._admitted(intent, assigned, float("inf") if patient else _patience(head.headers))
         except JournalError as error:
             if not self._fail_open:
                 raise
             self._tainted(str(error))
             return Pass()
+        if isinstance(decision, Noted):
+            return replace(decision, known=bool(touch.operation), stepwise=touch.stepwise)
+        return decision
 
     async def _admitted(self, intent: Intent, assigned: bool, seconds: float) -> Decision:
         until = anyio.current_time() + seconds
@@ -118,18 +124,30 @@ class Admissions:
                     await anyio.sleep(LOOK_SECONDS)
 
     def ended(
-        self, collection: Collection, noted: Noted, *, definite: bool, refused: bool, touch: Touch | None
+        self,
+        collection: Collection,
+        noted: Noted,
+        *,
+        definite: bool,
+        refused: bool,
+        touch: Touch | None,
+        no_effect: bool = False,
     ) -> None:
-        """How a noted request ended; `touch`: what its answer named, where ids were assigned and it was not refused."""
+        """How a noted request ended; `touch`: what its answer named, where ids were assigned and it was not refused.
+        `no_effect`: it was refused before any of it was done."""
         keys: tuple[Key, ...] = ()
         scopes: tuple[Scope, ...] = ()
         if noted.assigned and not refused:
             if touch is None:
-                scopes = (Scope(None, "the ids that the server assigned are not known: its answer was lost"),)
+                reason = "the ids that the server assigned are not known: its answer was lost"
+                scopes = (Scope(None, reason, ids_only=True),)
             else:
                 intent, _ = _intent(collection, touch)
                 keys, scopes = tuple(intent.keys), tuple(intent.scopes)
-        self._journal.settle(Outcome(seq=noted.seq, side=collection.side, definite=definite, keys=keys, scopes=scopes))
+        outcome = Outcome(
+            seq=noted.seq, side=collection.side, definite=definite, keys=keys, scopes=scopes, no_effect=no_effect
+        )
+        self._journal.settle(outcome)
 
 
 def answer_touch(
@@ -155,7 +173,8 @@ def _intent(collection: Collection, touch: Touch) -> tuple[Intent, bool]:
             if scope.chosen is Chosen.ASSIGNED:
                 assigned = True
             else:
-                scopes.append(Scope(scope.namespace, touch.reason or f"{touch.operation} ({scope.chosen.value})"))
+                reason = touch.reason or f"{touch.operation} ({scope.chosen.value})"
+                scopes.append(Scope(scope.namespace, reason, ids_only=scope.change is Change.DELETE))
     deletes = not scopes and not assigned and all(each.change is Change.DELETE for each in touch.keys)
     return Intent(side=collection.side, keys=keys, scopes=scopes, deletes=deletes, assigns=assigned), assigned
 

@@ -26,6 +26,7 @@ from vectormigrate.capture.gateway.messages import (
     header_map,
     is_definite,
     is_refusal,
+    took_no_effect,
     trailer_map,
     unexpected,
 )
@@ -166,5 +167,10 @@ class Exchange:
         """Say how everything noted ended; what is called twice has nothing left."""
         noted, self.noted = self.noted, []
         refused = self.definite and is_refusal(self.answer_headers)
+        # The status of a stream is about the message in which it ended.
+        final = refused and not self.streaming
         for each in noted:
-            self.admissions.ended(self.collection, each, definite=self.definite, refused=refused, touch=touch)
+            no_effect = final and took_no_effect(self.answer_headers, known=each.known, stepwise=each.stepwise)
+            self.admissions.ended(
+                self.collection, each, definite=self.definite, refused=refused, touch=touch, no_effect=no_effect
+            )

@@ -105,6 +105,24 @@ def is_refusal(headers: Mapping[str, str]) -> bool:
     return headers.get("grpc-status", "0") != "0" or headers.get(":status", "200") >= "400"
 
 
+NOT_ADMITTED = frozenset({"401", "403", "405"}), frozenset({"7", "12", "16"})
+"Statuses of HTTP and gRPC with which a server refuses before it looks at what is asked."
+
+NOT_FOUND = NOT_ADMITTED[0] | {"404"}, NOT_ADMITTED[1] | {"5"}
+"The same, where nothing within the request may be what was not found."
+
+NOT_VALID = NOT_FOUND[0] | {"400", "406", "411", "413", "414", "415", "422", "429", "431"}, NOT_FOUND[1] | {"3"}
+"The same, of a request that is one change."
+
+
+def took_no_effect(headers: Mapping[str, str], *, known: bool, stepwise: bool) -> bool:
+    """Whether the server refused the request before any of it took effect. `known`: what the request does is;
+    `stepwise`: it holds several changes, of which some may have been made before one was refused."""
+    http, grpc = NOT_ADMITTED if stepwise else NOT_VALID if known else NOT_FOUND
+    status = headers.get("grpc-status")
+    return status in grpc if status is not None else headers.get(":status", "") in http
+
+
 def is_definite(details: str, headers: Mapping[str, str]) -> bool:
     """Whether the server itself answered, so that the request takes no effect later."""
     if details != VIA_UPSTREAM:

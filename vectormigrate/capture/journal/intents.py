@@ -145,6 +145,8 @@ class Intents:
             if outcome.keys:
                 seq = self._numbers(1)
                 connection.run_many("touch", self._touched(outcome.side, outcome.keys, seq, now))
+            if outcome.definite and outcome.no_effect:
+                connection.run("end_scope", outcome.seq)
             self._note_scopes(outcome.seq, outcome.side, outcome.scopes)
             if outcome.definite:
                 connection.run("close_intent", outcome.seq)
@@ -156,7 +158,7 @@ class Intents:
 
     def _note_scopes(self, seq: int, side: Side, scopes: Sequence[Scope]) -> None:
         rows: list[tuple[object, ...]] = [
-            (seq, side.value, self._scope_place(side, scope), scope.reason) for scope in scopes
+            (seq, side.value, self._scope_place(side, scope), scope.reason, scope.ids_only) for scope in scopes
         ]
         self._connection.run_many("insert_scope", rows)
 

@@ -12,10 +12,11 @@ from vectormigrate.capture.phases import LivePhase
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A part of a side whose records a request may have touched without naming them: a namespace, None for all of
-    them. `reason`: why, for people."""
+    them. `reason`: why, for people. `ids_only`: records only came or went, so that their ids show all of it."""
 
     namespace: str | None
     reason: str
+    ids_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,34 @@ class DirtyKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the journal knows of a key of one namespace at a moment. `seq`: of what touched it last, 0 when nothing did.
+    `covered`: a request that may touch it is under way."""
+
+    key: Key
+    seq: int
+    dirty: bool
+    parked: bool
+    covered: bool
+
+    @property
+    def settled(self) -> bool:
+        """The other side should hold what this one does."""
+        return not self.dirty and not self.covered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """A key that differed although nothing had touched it, and what differed, for people. `times`: how often it was
+    found again after it had been repaired."""
+
+    key: Key
+    at: str
+    what: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SideFigures:
     """What the journal knows of one side. `oldest` and `oldest_doubt` are milliseconds of the steady clock."""
 
@@ -104,10 +133,12 @@ class Transition:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a forwarded request ended. `definite`: the source answered, so it takes no effect later. `keys` are
-    those that the answer named and the request did not, `scopes` where such keys may be when no answer named them."""
+    those that the answer named and the request did not, `scopes` where such keys may be when no answer named them.
+    `no_effect`: it was refused before any of it took effect."""
 
     seq: int
     side: Side
     definite: bool
     keys: Sequence[Key] = ()
     scopes: Sequence[Scope] = ()
+    no_effect: bool = False

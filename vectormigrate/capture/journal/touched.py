@@ -39,23 +39,16 @@ class TouchedKeys:
         """Up to so many dirty keys that are not parked, those touched longest ago first. To be read from the side
         after this call, and not before."""
         with self._connection.snapshot():
-            covered = self._covered()
+            covered = covered_by(self._connection, self._side)
             rows = self._connection.rows("dirty_keys", self._side.value, most)
-            return [self._dirty(row, covered) for row in rows]
-
-    def unverified(self, most: int) -> list[DirtyKey]:
-        """As `dirty`, of the keys that were not compared since they were last touched."""
-        with self._connection.snapshot():
-            covered = self._covered()
-            rows = self._connection.rows("unverified_keys", self._side.value, most)
-            return [self._dirty(row, covered) for row in rows]
+            return [dirty_key(self._connection, row, covered) for row in rows]
 
     def clear(self, settled: Sequence[DirtyKey], *, verified: bool = False) -> int:
         """The other side holds what was read of these keys after `dirty` returned them, and has acknowledged it. A key
         that was touched since, or by a request that was under way then, or that a scope under way may touch, stays
         dirty. `verified`: it was also read back. Returns how many are clean now."""
         with self._connection.transaction():
-            covered = self._covered()
+            covered = covered_by(self._connection, self._side)
             rows: list[tuple[object, ...]] = []
             for dirty in settled:
                 place = self._connection.place(self._side, dirty.key.namespace)
@@ -110,7 +103,12 @@ class TouchedKeys:
     def scopes(self) -> list[tuple[int, Scope]]:
         """Scopes that no reconcile has settled, with the numbers of their requests."""
         with self._connection.snapshot():
-            return self._scopes()
+            return [(seq, scope) for seq, scope, _ in self._scopes()]
+
+    def ended_scopes(self) -> list[tuple[int, Scope]]:
+        """As `scopes`, of requests that have ended, so that all they touched can be read."""
+        with self._connection.snapshot():
+            return [(seq, scope) for seq, scope, ended in self._scopes() if ended]
 
     def end_scope(self, seq: int) -> None:
         """A reconcile that began after the request `seq` had ended found and settled all that it touched."""
@@ -122,7 +120,7 @@ class TouchedKeys:
         with self._connection.snapshot():
             touched, dirty, oldest, parked = self._connection.row("count_keys", self._side.value)
             under_way, in_doubt, oldest_doubt = self._connection.row("count_intents", self._side.value)
-            scopes = [scope for _, scope in self._scopes()]
+            scopes = [scope for _, scope, _ in self._scopes()]
         return SideFigures(
             touched=touched,
             dirty=dirty,
@@ -134,26 +132,35 @@ class TouchedKeys:
             scopes=scopes,
         )
 
-    def _scopes(self) -> list[tuple[int, Scope]]:
-        found: list[tuple[int, Scope]] = []
-        for seq, place, reason in self._connection.rows("scopes", self._side.value):
+    def _scopes(self) -> list[tuple[int, Scope, bool]]:
+        found: list[tuple[int, Scope, bool]] = []
+        for seq, place, reason, ids_only, ended in self._connection.rows("scopes", self._side.value):
             namespace = None if place is None else self._connection.place_name(place)[1]
-            found.append((seq, Scope(namespace, reason)))
+            found.append((seq, Scope(namespace, reason, bool(ids_only)), bool(ended)))
         return found
 
-    def _covered(self) -> Covered:
-        keys: set[tuple[int, str]] = set()
-        places: set[int | None] = set()
-        for _, side, touched, scopes, _ in self._connection.rows("open_intents"):
-            if side == self._side.value:
-                keys.update((place, key) for place, key in orjson.loads(touched))
-                places.update(orjson.loads(scopes))
-        return Covered(keys, places)
-
-    def _dirty(self, row: tuple[int, Packed, int, int, int], covered: Covered) -> DirtyKey:
-        place, packed, seq, since, deleted = row
-        key = self._key(place, packed)
-        return DirtyKey(key, seq, since, covered.has(place, key.id), bool(deleted))
-
     def _key(self, place: int, packed: Packed) -> Key:
-        return Key(self._connection.place_name(place)[1], unpack_id(packed))
+        return key_of(self._connection, place, packed)
+
+
+def covered_by(connection: Connection, side: Side) -> Covered:
+    """What requests to this side touch that are under way or in doubt now, inside a transaction."""
+    keys: set[tuple[int, str]] = set()
+    places: set[int | None] = set()
+    for _, name, touched, scopes, _ in connection.rows("open_intents"):
+        if name == side.value:
+            keys.update((place, key) for place, key in orjson.loads(touched))
+            places.update(orjson.loads(scopes))
+    return Covered(keys, places)
+
+
+def dirty_key(connection: Connection, row: tuple[int, Packed, int, int, int], covered: Covered) -> DirtyKey:
+    """A row of `touched`: place, id, last_seq, dirty_since, deleted."""
+    place, packed, seq, since, deleted = row
+    key = key_of(connection, place, packed)
+    return DirtyKey(key, seq, since, covered.has(place, key.id), bool(deleted))
+
+
+def key_of(connection: Connection, place: int, packed: Packed) -> Key:
+    """The key of a row."""
+    return Key(connection.place_name(place)[1], unpack_id(packed))

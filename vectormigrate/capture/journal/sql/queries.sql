@@ -39,10 +39,11 @@ INSERT INTO intent (seq, side, keys, scopes, assigns) VALUES (?, ?, ?, ?, ?);
 -- name: touch
 INSERT INTO touched (place, id, last_seq, dirty_since, deleted) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (place, id) DO UPDATE
-SET last_seq = excluded.last_seq, deleted = excluded.deleted, dirty_since = coalesce(dirty_since, excluded.dirty_since), parked = NULL;
+SET last_seq = excluded.last_seq, deleted = excluded.deleted, dirty_since = coalesce(dirty_since, excluded.dirty_since),
+verified_seq = NULL, parked = NULL;
 
 -- name: insert_scope
-INSERT INTO scope (seq, side, place, reason) VALUES (?, ?, ?, ?);
+INSERT INTO scope (seq, side, place, reason, ids_only) VALUES (?, ?, ?, ?, ?);
 
 -- name: close_intent
 DELETE FROM intent WHERE seq = ?;
@@ -51,7 +52,7 @@ DELETE FROM intent WHERE seq = ?;
 UPDATE intent SET doubt_since = coalesce(doubt_since, ?) WHERE seq = ?;
 
 -- name: scope_lost_answers
-INSERT INTO scope (seq, side, place, reason) SELECT seq, side, NULL, ? FROM intent WHERE assigns;
+INSERT INTO scope (seq, side, place, reason, ids_only) SELECT seq, side, NULL, ?, 1 FROM intent WHERE assigns;
 
 -- name: forget_lost_answers
 UPDATE intent SET assigns = 0;
@@ -72,8 +73,9 @@ SELECT seq, side, keys, scopes, doubt_since FROM intent;
 SELECT count(*), count(doubt_since), min(doubt_since) FROM intent WHERE side = ?;
 
 -- name: dirty_keys
-SELECT place, id, last_seq, dirty_since, deleted FROM touched JOIN place ON number = place
-WHERE side = ? AND dirty_since IS NOT NULL AND parked IS NULL ORDER BY last_seq LIMIT ?;
+SELECT place, id, last_seq, dirty_since, deleted FROM touched INDEXED BY dirty
+WHERE dirty_since IS NOT NULL AND parked IS NULL AND place IN (SELECT number FROM place WHERE side = ?)
+ORDER BY last_seq LIMIT ?;
 
 -- name: clear
 UPDATE touched SET dirty_since = NULL, verified_seq = ?4 WHERE place = ?1 AND id = ?2 AND last_seq = ?3;
@@ -96,11 +98,34 @@ SELECT count(*), count(dirty_since), min(dirty_since), count(parked) FROM touche
 WHERE side = ?;
 
 -- name: unverified_keys
-SELECT place, id, last_seq, dirty_since, deleted FROM touched JOIN place ON number = place
-WHERE side = ? AND (verified_seq IS NULL OR verified_seq < last_seq) ORDER BY last_seq LIMIT ?;
+SELECT place, id, last_seq, 0, deleted FROM touched INDEXED BY unverified
+WHERE dirty_since IS NULL AND verified_seq IS NULL AND (last_seq, place, id) > (?2, ?3, ?4)
+AND place IN (SELECT number FROM place WHERE side = ?1) ORDER BY last_seq, place, id LIMIT ?5;
+
+-- name: verify
+UPDATE touched SET verified_seq = last_seq WHERE place = ? AND id = ? AND last_seq = ? AND dirty_since IS NULL;
+
+-- name: standing
+SELECT last_seq, dirty_since IS NOT NULL, parked IS NOT NULL FROM touched WHERE place = ? AND id = ?;
+
+-- name: insert_divergence
+INSERT INTO divergence (place, id, at, what) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET at = excluded.at, what = excluded.what, times = times + 1, acknowledged_at = NULL;
+
+-- name: divergences
+SELECT place, id, at, what, times FROM divergence JOIN place ON number = place
+WHERE side = ? AND acknowledged_at IS NULL ORDER BY at, place, id LIMIT ?;
+
+-- name: count_divergences
+SELECT count(*) FROM divergence JOIN place ON number = place WHERE side = ? AND acknowledged_at IS NULL;
+
+-- name: acknowledge
+UPDATE divergence SET acknowledged_at = ?2
+WHERE acknowledged_at IS NULL AND place IN (SELECT number FROM place WHERE side = ?1);
 
 -- name: scopes
-SELECT seq, place, reason FROM scope WHERE side = ? ORDER BY seq;
+SELECT scope.seq, place, reason, ids_only, intent.seq IS NULL FROM scope LEFT JOIN intent ON intent.seq = scope.seq
+WHERE scope.side = ? ORDER BY scope.seq;
 
 -- name: end_scope
 DELETE FROM scope WHERE seq = ?;

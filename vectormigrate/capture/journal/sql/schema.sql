@@ -28,6 +28,7 @@ CREATE TABLE place (
 
 -- Every key that was ever touched: the backfill leaves them to the applier. `dirty_since` is NULL when the other side
 -- holds what this one held at `last_seq`; `deleted`: what touched it last deletes it; milliseconds of the system's steady clock.
+-- `verified_seq` is `last_seq` when both sides were compared since, else NULL.
 CREATE TABLE touched (
     place INTEGER NOT NULL,
     id NOT NULL,
@@ -39,7 +40,20 @@ CREATE TABLE touched (
     PRIMARY KEY (place, id)
 ) WITHOUT ROWID;
 
-CREATE INDEX dirty ON touched (place, last_seq) WHERE dirty_since IS NOT NULL;
+CREATE INDEX dirty ON touched (last_seq) WHERE dirty_since IS NOT NULL AND parked IS NULL;
+
+CREATE INDEX unverified ON touched (last_seq) WHERE dirty_since IS NULL AND verified_seq IS NULL;
+
+-- Keys that differed although nothing had touched them: mistakes of ours, or writes that went past the gateway.
+CREATE TABLE divergence (
+    place INTEGER NOT NULL,
+    id NOT NULL,
+    at TEXT NOT NULL,
+    what TEXT NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1,
+    acknowledged_at TEXT,
+    PRIMARY KEY (place, id)
+) WITHOUT ROWID;
 
 -- Requests on their way. `doubt_since` is set when their outcome is unknown: they may still take effect.
 CREATE TABLE intent (
@@ -52,11 +66,13 @@ CREATE TABLE intent (
 );
 
 -- What a request touched that named no keys; `place` is NULL for the whole side. Gone when a reconcile has settled it.
+-- `ids_only`: records only came or went.
 CREATE TABLE scope (
     seq INTEGER NOT NULL,
     side TEXT NOT NULL,
     place INTEGER,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    ids_only INTEGER NOT NULL
 );
 
 CREATE TABLE transition (
