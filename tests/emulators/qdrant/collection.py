@@ -10,9 +10,9 @@ from uuid import UUID
 import qdrant_edge as edge
 
 from tests.emulators.qdrant import strict
-from tests.emulators.qdrant.engine import Json, json_id, native_filter, native_id, native_query, native_vectors
 from tests.emulators.qdrant.errors import Refused, bad_input, bad_request, of_engine
 from vectormigrate.adapters.qdrant.edge.child_params import edge_config, index_params
+from vectormigrate.cli.demo.live.engine import Json, json_id, native_filter, native_id, native_query, native_vectors
 
 ShardKey = int | str | None
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import grpc
 
+from vectormigrate.cli.demo.live.refusals import Refused, bad_input, bad_request, missing, of_engine
+
+__all__ = ["CODES", "Refused", "bad_input", "bad_request", "missing", "of_engine", "trailers"]
+
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -19,56 +23,11 @@ CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
     507: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+"""gRPC codes by the status of the REST interface."""
 
 
-class Refused(Exception):
-    """`status` is the one of the REST interface."""
-
-    def __init__(self, status: int, text: str, retry_after: int | None = None) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
-        self.retry_after = retry_after
-
-    @property
-    def code(self) -> grpc.StatusCode:
-        return CODES[self.status]
-
-    @property
-    def trailers(self) -> tuple[tuple[str, str], ...]:
-        found = [("retry-after", str(self.retry_after))] if self.retry_after is not None else []
-        found += [("qdrant-insufficient-storage", "1")] if self.status == 507 else []
-        return tuple(found)
-
-
-def missing(name: str) -> Refused:
-    return Refused(404, f"Not found: Collection `{name}` doesn't exist!")
-
-
-def bad_input(text: str) -> Refused:
-    return Refused(400, f"Wrong input: {text}")
-
-
-def bad_request(text: str) -> Refused:
-    return Refused(400, f"Bad request: {text}")
-
-
-def of_engine(error: Exception) -> Refused:
-    """What the server makes of an engine error; Edge's text begins with its own kind."""
-    text = str(error)
-    for prefix in ("Wrong input: ", "Bad request: ", "Service runtime error: "):
-        text = text.removeprefix(prefix)
-    if "No point with id" in text:
-        return Refused(404, f"Not found: {text}")
-    known = (
-        "dimension error",
-        "Not existing vector name",
-        "failed to",
-        "Validation",
-        "invalid",
-        "must be",
-        "Conversion",
-    )
-    if any(part in text for part in known):
-        return bad_input(text)
-    return Refused(500, f"Service internal error: {text}")
+def trailers(refused: Refused) -> tuple[tuple[str, str], ...]:
+    """Of a gRPC answer."""
+    found = [("retry-after", str(refused.retry_after))] if refused.retry_after is not None else []
+    found += [("qdrant-insufficient-storage", "1")] if refused.status == 507 else []
+    return tuple(found)

@@ -12,9 +12,9 @@ from qdrant_client import grpc as pb
 from tests.emulators.qdrant import faults
 from tests.emulators.qdrant import messages as to
 from tests.emulators.qdrant.collection import Collection, shown
-from tests.emulators.qdrant.engine import Json
-from tests.emulators.qdrant.errors import Refused
+from tests.emulators.qdrant.errors import CODES, Refused, trailers
 from tests.emulators.qdrant.store import Store
+from vectormigrate.cli.demo.live.engine import Json
 
 STATUSES = {"acknowledged": 1, "completed": 2, "wait_timeout": 4}
 
@@ -73,8 +73,8 @@ class Front:
                     self._enter(context)
                 return await self._run(operation, call, request, context)
             except Refused as refused:
-                context.set_trailing_metadata(refused.trailers)
-                await context.abort(refused.code, refused.text)
+                context.set_trailing_metadata(trailers(refused))
+                await context.abort(CODES[refused.status], refused.text)
 
         return handle
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from qdrant_client import grpc as pb
 
-from tests.emulators.qdrant.engine import Json, json_id
 from tests.emulators.qdrant.errors import Refused, bad_input
+from vectormigrate.cli.demo.live.engine import Json, json_id
 
 INT64 = 2**63
 

@@ -18,10 +18,10 @@ from starlette.routing import Route
 
 from tests.emulators.qdrant import faults
 from tests.emulators.qdrant.collection import Collection, shown
-from tests.emulators.qdrant.engine import Json, json_id, json_vectors, lossy
 from tests.emulators.qdrant.errors import Refused, missing
 from tests.emulators.qdrant.openapi import Contract
 from tests.emulators.qdrant.store import Store
+from vectormigrate.cli.demo.live.engine import Json, json_id, json_vectors, lossy
 
 MAX_DEPTH = 127
 READS = frozenset({"scroll", "retrieve", "count", "facet", "query"})

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import qdrant_edge as edge
 
-from tests.emulators.qdrant.errors import Refused, bad_input
 from vectormigrate.adapter.json_floats import as_returned
+from vectormigrate.cli.demo.live.refusals import Refused, bad_input
 
 Json = dict[str, Any]
 VALID = "valid values are either an unsigned integer or a UUID"
@@ -112,7 +112,7 @@ def _shortest(values: Any) -> Any:
 
 
 def native_filter(condition: Json | None) -> Any:
-    """A filter. Raises Refused for what this emulator does not know, so that no condition is ever dropped."""
+    """A filter. Raises Refused for what is not known here, so that no condition is ever dropped."""
     if not condition:
         return None
     unknown = set(condition) - {"must", "should", "must_not"}
@@ -148,7 +148,7 @@ def _condition(item: Json) -> Any:
         return edge.FieldCondition(item["key"], range=edge.RangeFloat(**item["range"]))
     if {"must", "should", "must_not"} & set(item):
         return native_filter(item)
-    raise Refused(400, f"Format error in JSON body: the emulator does not know the condition {sorted(item)}")
+    raise Refused(400, f"Format error in JSON body: this server does not know the condition {sorted(item)}")
 
 
 def native_query(field: Json, using: str, query: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Live migration on real servers, under traffic and kills: `vectormigrate demo --live`."""
