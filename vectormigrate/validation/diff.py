@@ -56,15 +56,17 @@ async def full_diff(
     save_every: float = 5.0,
     page_rows: int = PAGE_ROWS,
     limit: int = LIMIT,
+    moving: bool = False,
 ) -> DiffCheck:
     """Compare every record of the plan's namespaces on both sides.
 
     `created`: this migration made the target collection, so a record on it that the source lacks is extra whoever wrote
     it; otherwise only what `which_written` names can be extra. `rejected`: records that are known not to be there.
     `progress`: what `save` was given last (ignored when the plan, the rejects or an option changed since); discard it
-    when either side was written to. `save` is called about every `save_every` seconds and once more on the way out
-    when the comparison is cancelled or fails. Any error of an adapter that is not about single records is raised:
-    an unread page is never counted as compared.
+    when either side was written to, unless `moving`: then both are, and what seems to be there twice is not counted as
+    unreadable, since it may have come meanwhile. `save` is called about every `save_every` seconds and once more on the
+    way out when the comparison is cancelled or fails. Any error of an adapter that is not about single records is
+    raised: an unread page is never counted as compared.
     """
     floor = plan.spec.min_similarity if min_similarity is None else min_similarity
     basis = basis_of(plan, rejected, created=created, min_similarity=floor, limit=limit)
@@ -99,6 +101,8 @@ async def full_diff(
     except BaseException:
         await reading.save_last()
         raise
+    if moving:
+        state.tally.ambiguous = 0
     return _result(state, rules, mapper.rules.renames, len(rejected), differences, reading.seconds())
 
 
