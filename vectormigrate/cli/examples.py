@@ -125,6 +125,12 @@ DEMO = """[bold]Examples[/]
   vectormigrate demo
   vectormigrate demo --records 2000 --dir ./demo"""
 
+GATEWAY = """[bold]Examples[/]
+  vectormigrate gateway docs
+  vectormigrate gateway docs --listen 0.0.0.0 --port rest=6333 --port grpc=6334
+  vectormigrate gateway docs --tls-cert chain.pem --tls-key key.pem --json
+  vectormigrate gateway docs --marks-only"""
+
 SERVE = """[bold]Keys[/]
   KEY                 named default, every scope
   NAME:SCOPE=KEY      scope is read, write or admin; each holds those before it

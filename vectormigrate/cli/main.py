@@ -19,6 +19,7 @@ from vectormigrate.cli import completing, examples
 from vectormigrate.cli import options as opt
 from vectormigrate.cli.copy_commands import migrate, resume, stop
 from vectormigrate.cli.errors import guarded
+from vectormigrate.cli.gateway import gateway
 from vectormigrate.cli.inputs import Common, Place
 from vectormigrate.cli.mcp.commands import audit_app, mcp_app
 from vectormigrate.cli.run import run_verb
@@ -62,6 +63,7 @@ def top(
 app.command(epilog=examples.MIGRATE)(migrate)
 app.command(epilog=examples.RESUME)(resume)
 app.command(epilog=examples.STOP)(stop)
+app.command(epilog=examples.GATEWAY)(gateway)
 
 
 @app.command(epilog=examples.STATUS)

@@ -9,12 +9,13 @@ from pathlib import Path
 from vectormigrate.config.settings import Settings, load_settings
 from vectormigrate.service.advise import AdviseVerbs
 from vectormigrate.service.copy import CopyVerbs
+from vectormigrate.service.gateway import GatewayVerbs
 from vectormigrate.service.look import LookVerbs
 from vectormigrate.service.undo import UndoVerbs
 from vectormigrate.service.validate import ValidateVerbs
 
 
-class Service(CopyVerbs, ValidateVerbs, UndoVerbs, LookVerbs, AdviseVerbs):
+class Service(CopyVerbs, ValidateVerbs, UndoVerbs, LookVerbs, AdviseVerbs, GatewayVerbs):
     """The verbs over one state file and one connections file. Open with `open_service`.
 
     A verb takes and returns plain data and raises errors of `vectormigrate.errors`, whose `remedies` name the verb or

@@ -10,10 +10,12 @@ import anyio
 
 from vectormigrate.adapter.operations import Change, Chosen, CollectionFacts, Effect, Operations
 from vectormigrate.capture.classify import Head, Touch, classify, touched_by_answer
+from vectormigrate.capture.gateway.figures import Figures
 from vectormigrate.capture.gateway.messages import Refusal
 from vectormigrate.capture.journal.group_commit import GroupCommit
 from vectormigrate.capture.journal.records import Admitted, Held, Intent, Outcome, Refused, Scope
 from vectormigrate.capture.keys import Key, Side
+from vectormigrate.capture.phases import ENDED, LivePhase, admits, authority
 from vectormigrate.errors import JournalError
 
 HOLD_SECONDS = 4.0
@@ -61,11 +63,13 @@ Decision = Pass | Noted | Refusal
 
 class Admissions:
     """What all requests of a gateway share. `fail_open`: forward without the journal when that fails; `tainted` hears
-    why then, before anything is forwarded."""
+    why then, before anything is forwarded. `phase`: as it was seen last, which counts where the journal fails."""
 
     def __init__(
         self, journal: GroupCommit, *, fail_open: bool = False, tainted: Callable[[str], None] = lambda reason: None
     ) -> None:
+        self.figures = Figures()
+        self.phase: LivePhase | None = None
         self._journal = journal
         self._fail_open = fail_open
         self._tainted = tainted
@@ -73,55 +77,74 @@ class Admissions:
     async def decide(self, collection: Collection, head: Head, body: bytes, *, patient: bool = False) -> Decision:
         """Over a whole request. Returns when its intent is on the disk. `patient`: it is never refused because it was
         held for too long."""
-        return await self.decide_touch(
-            collection, classify(collection.operations, head, body, collection.facts), head, patient=patient
-        )
+        began = anyio.current_time()
+        touch = classify(collection.operations, head, body, collection.facts)
+        return await self.decide_touch(collection, touch, head, patient=patient, began=began)
 
     async def decide_touch(
-        self, collection: Collection, touch: Touch, head: Head, *, patient: bool = False
+        self, collection: Collection, touch: Touch, head: Head, *, patient: bool = False, began: float | None = None
     ) -> Decision:
-        """As `decide`, over what a request or a message of it touches."""
+        """As `decide`, over what a request or a message of it touches. `began`: when it came, default now."""
         if touch.effect in (Effect.READ, Effect.NONE):
             return Pass()
         intent, assigned = _intent(collection, touch)
         if not intent.keys and not intent.scopes and not assigned:
             return Pass()
+        if self.phase is not None and _ended(self.phase, collection.side):
+            return Pass()
         if touch.effect in (Effect.SCHEMA, Effect.WHOLE):
+            self.figures.refused += 1
             return _blocked(touch)
+        patience = float("inf") if patient else _patience(head.headers)
         try:
-            decision = await self._admitted(intent, assigned, float("inf") if patient else _patience(head.headers))
+            decision = await self.admit(intent, patience, assigned=assigned, began=began)
         except JournalError as error:
             if not self._fail_open:
                 raise
+            if self.phase is not None and admits(self.phase) is not collection.side:
+                return _unjournaled(self.phase)
             self._tainted(str(error))
             return Pass()
         if isinstance(decision, Noted):
             return replace(decision, known=bool(touch.operation), stepwise=touch.stepwise)
         return decision
 
-    async def _admitted(self, intent: Intent, assigned: bool, seconds: float) -> Decision:
-        until = anyio.current_time() + seconds
+    async def admit(
+        self, intent: Intent, seconds: float, *, assigned: bool = False, began: float | None = None
+    ) -> Decision:
+        """Note an intent, or refuse it; while no write is admitted it waits for up to so many seconds. Once the
+        migration has ended, writes to the side that has the authority pass. Raises JournalError."""
+        began = anyio.current_time() if began is None else began
+        held_since: float | None = None
         while True:
             admission = await self._journal.admit(intent)
+            now = anyio.current_time()
+            if isinstance(admission, Held) and now + LOOK_SECONDS < began + seconds:
+                held_since = held_since or now
+                await anyio.sleep(LOOK_SECONDS)
+                continue
+            held = 0.0 if held_since is None else now - held_since
+            self.figures.write(now - began, admitted=isinstance(admission, Admitted), held=held)
             match admission:
                 case Admitted(seq):
                     return Noted(seq, assigned)
                 case Refused(phase, epoch):
+                    if _ended(phase, intent.side):
+                        return Pass()
                     return Refusal(
                         status=409,
                         grpc_status=9,
                         text=f"writes to the {intent.side.value} have ended (epoch {epoch}, {phase.value}); "
                         f"write to the {intent.side.other.value}",
+                        epoch=epoch,
                     )
                 case Held(phase):
-                    if anyio.current_time() + LOOK_SECONDS >= until:
-                        return Refusal(
-                            status=503,
-                            grpc_status=14,
-                            text=f"writes are held while the migration is {phase.value}; try again",
-                            retry_after=1,
-                        )
-                    await anyio.sleep(LOOK_SECONDS)
+                    return Refusal(
+                        status=503,
+                        grpc_status=14,
+                        text=f"writes are held while the migration is {phase.value}; try again",
+                        retry_after=1,
+                    )
 
     def ended(
         self,
@@ -177,6 +200,16 @@ def _intent(collection: Collection, touch: Touch) -> tuple[Intent, bool]:
                 scopes.append(Scope(scope.namespace, reason, ids_only=scope.change is Change.DELETE))
     deletes = not scopes and not assigned and all(each.change is Change.DELETE for each in touch.keys)
     return Intent(side=collection.side, keys=keys, scopes=scopes, deletes=deletes, assigns=assigned), assigned
+
+
+def _ended(phase: LivePhase, side: Side) -> bool:
+    """Whether nothing is captured any more, and this is the side to write to."""
+    return phase in ENDED and authority(phase) is side
+
+
+def _unjournaled(phase: LivePhase) -> Refusal:
+    text = f"the journal cannot be used, and in phase {phase.value} no write goes to this side without it"
+    return Refusal(status=503, grpc_status=14, text=text, retry_after=1)
 
 
 def _blocked(touch: Touch) -> Refusal:

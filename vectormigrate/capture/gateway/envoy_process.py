@@ -169,8 +169,9 @@ class Envoy:
 
 
 @asynccontextmanager
-async def envoy_running(envoy: Envoy) -> AsyncGenerator[bool]:
-    """Envoy while the context is open, watched; yields whether it was taken over."""
+async def envoy_running(envoy: Envoy, leave: Callable[[], bool] = lambda: False) -> AsyncGenerator[bool]:
+    """Envoy while the context is open, watched; yields whether it was taken over. Where `leave` returns true at the
+    end, it is left to the next process."""
     taken_over = await anyio.to_thread.run_sync(envoy.start)
     try:
         await envoy.wait_ready()
@@ -181,7 +182,9 @@ async def envoy_running(envoy: Envoy) -> AsyncGenerator[bool]:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
     finally:
-        await anyio.to_thread.run_sync(envoy.stop)
+        if not leave():
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(envoy.stop)
 
 
 async def admin_page(socket: Path, path: str) -> str | None:

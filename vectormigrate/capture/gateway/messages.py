@@ -45,12 +45,14 @@ def passes(nonce: str) -> Passes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """The answer to a request that is not forwarded. `status`: of HTTP; `grpc_status`: of gRPC, for its clients."""
+    """The answer to a request that is not forwarded. `status`: of HTTP; `grpc_status`: of gRPC, for its clients.
+    `epoch`: since when the other side is to be written, None for another reason."""
 
     status: int
     grpc_status: int
     text: str
     retry_after: int = 0
+    epoch: int | None = None
 
     def message(self) -> bytes:
         """As a message for Envoy."""

@@ -33,9 +33,17 @@ def move(connection: Connection, start: LivePhase, to: LivePhase, evidence: Mapp
     return Position(phase=to, epoch=epoch)
 
 
+def last_transition(connection: Connection) -> Transition | None:
+    """The row by which the present phase was entered, None before the first."""
+    rows = connection.rows("last_transition_row")
+    return _transition(rows[0]) if rows else None
+
+
 def history(connection: Connection) -> list[Transition]:
     """Every phase that was entered, the oldest first."""
-    return [
-        Transition(at=at, phase=LivePhase(phase), epoch=epoch, evidence=orjson.loads(evidence))
-        for at, phase, epoch, evidence in connection.rows("transitions")
-    ]
+    return [_transition(row) for row in connection.rows("transitions")]
+
+
+def _transition(row: tuple[str, str, int, str]) -> Transition:
+    at, phase, epoch, evidence = row
+    return Transition(at=at, phase=LivePhase(phase), epoch=epoch, evidence=orjson.loads(evidence))

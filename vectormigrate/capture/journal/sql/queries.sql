@@ -9,6 +9,9 @@ SELECT migration_id, identity FROM journal;
 -- name: take_numbers
 UPDATE journal SET seq = seq + ? RETURNING seq;
 
+-- name: last_number
+SELECT seq FROM journal;
+
 -- name: insert_place
 INSERT INTO place (side, namespace) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
@@ -135,6 +138,9 @@ INSERT INTO transition (at, phase, epoch, evidence) VALUES (?, ?, ?, ?);
 
 -- name: last_transition
 SELECT phase, epoch FROM transition ORDER BY number DESC LIMIT 1;
+
+-- name: last_transition_row
+SELECT at, phase, epoch, evidence FROM transition ORDER BY number DESC LIMIT 1;
 
 -- name: transitions
 SELECT at, phase, epoch, evidence FROM transition ORDER BY number;

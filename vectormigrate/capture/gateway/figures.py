@@ -1,0 +1,50 @@
+"""What this process costs the application's writes, counted as they pass."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+KEPT = 4096
+"""Latest writes that percentiles are of."""
+
+RATE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counts since the start; times in milliseconds. `admitted` and `refused` count writes that were asked about."""
+
+    admitted: int = 0
+    refused: int = 0
+    held_longest_ms: float = 0.0
+    _added: deque[float] = field(default_factory=lambda: deque[float](maxlen=KEPT))
+    _rates: deque[tuple[float, int]] = field(default_factory=lambda: deque[tuple[float, int]](maxlen=64))
+
+    def write(self, seconds: float, *, admitted: bool, held: float) -> None:
+        """A write that was decided about after so many seconds, for `held` of which it waited for the end of a
+        freeze."""
+        if admitted:
+            self.admitted += 1
+        else:
+            self.refused += 1
+        if held:
+            self.held_longest_ms = max(self.held_longest_ms, held * 1e3)
+        elif admitted:
+            self._added.append(seconds * 1e3)
+
+    def percentile(self, share: float) -> float | None:
+        """Of the time that was added to the latest writes that were not held; None before the first."""
+        values = sorted(self._added)
+        return values[min(len(values) - 1, int(len(values) * share))] if values else None
+
+    def rate(self) -> float:
+        """Admitted writes per second, over the last seconds in which this was called."""
+        now = time.monotonic()
+        self._rates.append((now, self.admitted))
+        while len(self._rates) > 2 and now - self._rates[0][0] > RATE_SECONDS:
+            self._rates.popleft()
+        then, before = self._rates[0]
+        seconds = now - then
+        return (self.admitted - before) / seconds if seconds else 0.0
