@@ -19,6 +19,7 @@ from vectormigrate.capture.applying.applier import Applier, Ends
 from vectormigrate.capture.applying.fuse import Fuse
 from vectormigrate.capture.applying.locks import KeyLocks
 from vectormigrate.capture.applying.quarantine import Quarantine
+from vectormigrate.capture.applying.witness import Witness
 from vectormigrate.capture.journal.compared import ComparedKeys
 from vectormigrate.capture.journal.connection import Connection, connect, make
 from vectormigrate.capture.journal.intents import Intents
@@ -112,7 +113,13 @@ class Live:
         )
         quarantine = Quarantine(15, lambda: self.now, everything=False)
         return Applier(
-            self.touched, ends, locks=self.locks, quarantine=quarantine, fuse=fuse or Fuse(), journalled=inline
+            self.touched,
+            ends,
+            locks=self.locks,
+            quarantine=quarantine,
+            fuse=fuse or Fuse(),
+            journalled=inline,
+            witness=Witness(0, lambda: self.now),
         )
 
     @property

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from tests.live.databases import Database, Faults
-from tests.live.world import World
+from tests.live.databases import NAMESPACES, Database, Faults
+from tests.live.world import Unchanged, World
 from vectormigrate.adapter import Reject
 from vectormigrate.capture.applying.fuse import LEAST, Fuse
 from vectormigrate.capture.applying.locks import KeyLocks
 from vectormigrate.capture.applying.quarantine import Quarantine
+from vectormigrate.capture.applying.witness import Witness
 from vectormigrate.capture.journal.records import Admitted, Intent, Outcome
 from vectormigrate.capture.keys import Key, Side
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+from vectormigrate.mapping.convert.mapper import Mapped
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
 
@@ -70,7 +73,89 @@ async def test_a_record_that_the_target_refuses_is_parked_with_the_reason_and_th
     assert world.keys.figures().dirty == 4
 
 
+def absent_is_believed(world: World) -> None:
+    """At once, as reads of the tests' source are true."""
+    world.settle = 0
+
+
+async def test_a_record_that_was_deleted_is_read_until_it_is_gone(world: World) -> None:
+    key = Key("", 1)
+    world.source.records[key] = world.target.records[key] = 1
+    wrote(world, key, deletes=True)
+    applier = world.applier()
+    assert (await applier.round()).waiting == 1
+    assert world.keys.figures().dirty == 1, "the source still shows it, which may be old"
+    del world.source.records[key]
+    assert (await applier.round()).deleted == 1
+
+
+async def test_a_record_that_was_written_is_not_deleted_because_a_read_misses_it(world: World) -> None:
+    key = Key("", 1)
+    world.target.records[key] = 1
+    wrote(world, key)
+    applier = world.applier()
+    assert (await applier.round()).waiting == 1
+    assert world.target.records == {key: 1}
+    world.source.records[key] = 2
+    assert (await applier.round()).written == 1
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+async def test_a_read_that_contradicts_for_good_is_believed_after_a_while(world: World, deletes: bool) -> None:
+    key = Key("", 1)
+    world.target.records[key] = 1
+    if deletes:
+        world.source.records[key] = 2
+    wrote(world, key, deletes=deletes)
+    now = 0
+    applier = world.applier()
+    applier.witness = Witness(3, lambda: now)
+    await applier.round()
+    now = 2_999
+    assert (await applier.round()).waiting == 1
+    wrote(world, key, deletes=deletes)
+    now = 3_000
+    assert (await applier.round()).waiting == 1, "it was touched since, so the time begins again"
+    now = 6_000
+    assert (await applier.round()).cleared == 1
+    assert applier.witness.unwitnessed == 1
+    assert world.target.records == ({key: 2} if deletes else {})
+
+
+async def test_a_namespace_that_has_gone_with_its_last_record_is_emptied_on_the_target(world: World) -> None:
+    world.target.records[Key("gone", 1)] = 1
+    world.target.names = [*NAMESPACES, "gone"]
+    wrote(world, Key(None, 1), deletes=True)
+    assert (await world.applier().round()).cleared == 1
+    assert world.target.records == {}
+
+
+async def test_a_record_that_shares_its_place_with_one_that_is_gone_stays(world: World) -> None:
+    class Merging(Unchanged):
+        def convert(self, batch: RecordBatch) -> list[Mapped]:
+            return super().convert(replace(batch, namespace="all"))
+
+        def target_key(self, namespace: str, record_id: RecordId) -> tuple[str, RecordId]:
+            return "all", record_id
+
+    world.source.records[Key("", 1)] = 2
+    wrote(world, Key(None, 1))
+    await world.applier(conversion=Merging()).round()
+    assert world.target.records == {Key("all", 1): 2}
+
+
+async def test_records_that_are_in_one_namespace_of_many_do_not_blow_the_fuse(world: World) -> None:
+    absent_is_believed(world)
+    keys = [Key(None, number) for number in range(2 * LEAST)]
+    world.source.records.update({Key("b", key.id): 1 for key in keys})
+    wrote(world, *keys)
+    fuse = Fuse()
+    assert (await world.applier(fuse).round()).cleared == len(keys)
+    assert not fuse.blown
+
+
 async def test_a_source_that_has_nothing_any_more_does_not_empty_the_target(world: World) -> None:
+    absent_is_believed(world)
     keys = [Key("", number) for number in range(LEAST + 1)]
     world.target.records.update(dict.fromkeys(keys, 1))
     wrote(world, *keys)

@@ -22,6 +22,9 @@ SOURCE_LIFE = 20.0
 TARGET_LIFE = 15.0
 """The same for the target (Q_T)."""
 
+STALE = 1.5
+"""Seconds for which a read of the source may not know that a record has come or gone."""
+
 NAMESPACES = ("", "b")
 
 
@@ -35,6 +38,8 @@ class Faults:
     zombie: float = 0.15
     limited: float = 0.05
     kill: float = 0.05
+    stale: float = 0.0
+    """Reads that answer as if the last write, made or deleted within STALE seconds, were not there yet."""
 
 
 @dataclass(slots=True)
@@ -46,20 +51,43 @@ class Database:
     life: float
     records: dict[Key, int] = field(default_factory=dict[Key, int])
     late: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    before: dict[Key, tuple[float, int | None]] = field(default_factory=dict[Key, tuple[float, int | None]])
+    """When a key came or went, and what was there until then."""
     capabilities: Any = None
+    names: Sequence[str] = NAMESPACES
 
     async def namespaces(self) -> list[str]:
         await self._pause()
-        return list(NAMESPACES)
+        return list(self.names)
 
     async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
         """As a strong read: of one moment between call and answer."""
         await self._pause()
-        found = [record_id for record_id in ids if Key(namespace, record_id) in self.records]
-        values = [self.records[Key(namespace, record_id)] for record_id in found]
+        seen = {record_id: self._seen(Key(namespace, record_id)) for record_id in ids}
+        found = [record_id for record_id in ids if seen[record_id] is not None]
+        values = [seen[record_id] for record_id in found]
         await self._pause()
         column = DenseColumn(np.zeros((len(found), 1), np.float32))
         return RecordBatch(namespace, found, {"v": column}, [{"value": value} for value in values])
+
+    def _seen(self, key: Key) -> int | None:
+        now = self.records.get(key)
+        since, old = self.before.get(key, (0.0, None))
+        young = asyncio.get_running_loop().time() - since < STALE
+        return old if young and (old is None) != (now is None) and self.chance.random() < self.faults.stale else now
+
+    def put(self, key: Key, value: int | None) -> None:
+        """What the key holds from now; None: nothing."""
+        old = self.records.get(key)
+        if (old is None) != (value is None):
+            self.before[key] = asyncio.get_running_loop().time(), old
+        if value is None:
+            self.records.pop(key, None)
+        else:
+            self.records[key] = value
+
+    async def freshen(self, namespace: str) -> None:
+        """There is no waiting."""
 
     async def upsert(self, batch: RecordBatch) -> list[Reject]:
         def apply() -> None:

@@ -89,7 +89,7 @@ DELETED = op(103, 5, 6, kind=Kind.DELETE)
         ([FIRST, op(104, 3, 4, base=101)], [row(KEY, 104, 104)], {"altered": 1}),
         ([FIRST], [row(KEY, 101, 101), row(KEY, 101, 101)], {"doubled": 1}),
         ([FIRST], [row(KEY, 101, 101), row(4, 101, 101)], {"altered": 1}),
-        ([FIRST], [{**row(KEY, 101, 101), "price": 10.100000000000003}], {"altered": 1}),
+        ([FIRST], [{**row(KEY, 101, 101), "price": 25.250000000000004}], {"altered": 1}),
         ([FIRST], [{**row(KEY, 101, 101), "embedding": row(KEY, 102, 102)["embedding"]}], {"altered": 1}),
         ([FIRST], [{**row(KEY, 101, 101), "note": "101"}], {"altered": 1}),
     ],

@@ -26,9 +26,9 @@ def nothing(world: World) -> None:
     """No rule is broken."""
 
 
-def differs(folder: Path, seed: int, change: Change = nothing) -> bool:
+def differs(folder: Path, seed: int, change: Change = nothing, **faults: float) -> bool:
     """Whether source and target differ at the end."""
-    world = World(folder, seed, Faults())
+    world = World(folder, seed, Faults(**faults))
     change(world)
     try:
         run(play(world))
@@ -49,6 +49,19 @@ def folder() -> Iterator[Path]:
 @pytest.mark.parametrize("part", range(3))
 def test_source_and_target_end_equal_whatever_happened(folder: Path, part: int) -> None:
     assert [seed for seed in range(part, SEEDS, 3) if differs(folder, seed)] == []
+
+
+@pytest.mark.slow
+def test_reads_that_do_not_know_yet_what_came_or_went_lose_and_revive_nothing(folder: Path) -> None:
+    assert [seed for seed in range(SEEDS // 2) if differs(folder, seed, stale=0.5)] == []
+
+
+@pytest.mark.slow
+def test_without_waiting_for_such_reads_a_record_is_lost_or_comes_back(folder: Path) -> None:
+    def believe_all(world: World) -> None:
+        world.settle = 0
+
+    assert any(differs(folder, seed, believe_all, stale=0.5) for seed in range(TEETH))
 
 
 def a_request_is_forwarded_before_it_is_noted(monkeypatch: pytest.MonkeyPatch) -> Change:

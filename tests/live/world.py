@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from tests.live.databases import NAMESPACES, SOURCE_LIFE, TARGET_LIFE, Database, Faults
+from tests.live.databases import NAMESPACES, SOURCE_LIFE, STALE, TARGET_LIFE, Database, Faults
 from vectormigrate.adapters.memory import SPEC
-from vectormigrate.capture.applying.applier import Applier, Ends
+from vectormigrate.capture.applying.applier import Applier, Conversion, Ends
 from vectormigrate.capture.applying.fuse import Fuse
 from vectormigrate.capture.applying.locks import KeyLocks
 from vectormigrate.capture.applying.quarantine import Quarantine
+from vectormigrate.capture.applying.witness import Witness
 from vectormigrate.capture.journal.connection import connect, make
 from vectormigrate.capture.journal.intents import Intents
 from vectormigrate.capture.journal.records import Admitted, Intent, Outcome
@@ -61,6 +62,8 @@ class World:
         self.runner = connect(path, "m", durable=False)
         self.forward_first = False
         self.doubts_end_at_once = False
+        self.settle = 2 * STALE
+        """Seconds of the applier's witness."""
         self.written = 0
         self.gateways = 0
         """Gateways that were killed, as `kills` counts appliers."""
@@ -96,10 +99,7 @@ class World:
 
         def apply() -> None:
             for key in keys:
-                if deletes:
-                    self.source.records.pop(key, None)
-                else:
-                    self.source.records[key] = number
+                self.source.put(key, None if deletes else number)
 
         unknown = self.chance.random() < 0.2
         noted = [Key(None if unknown else key.namespace, key.id) for key in keys]
@@ -154,7 +154,7 @@ class World:
             except TimeoutError:
                 self.kills += 1
 
-    def applier(self, fuse: Fuse | None = None) -> Applier:
+    def applier(self, fuse: Fuse | None = None, conversion: Conversion | None = None) -> Applier:
         """As a process that has just started: it does not know what an earlier one has sent, if there was one."""
         policy = RetryPolicy(max_retries=0)
         source: Any = self.source
@@ -162,12 +162,20 @@ class World:
         ends = Ends(
             source=RetryingSource(source, SPEC.classify, policy),
             target=RetryingTarget(target, SPEC.classify, policy, AdaptiveLimiter(4)),
-            conversion=Unchanged(),
+            conversion=conversion or Unchanged(),
             batch_rows=2,
             batch_bytes=10_000,
         )
         quarantine = Quarantine(TARGET_LIFE, self.now, everything=self.kills > 0)
-        return Applier(self.keys, ends, locks=KeyLocks(), quarantine=quarantine, fuse=fuse or Fuse(), journalled=inline)
+        return Applier(
+            self.keys,
+            ends,
+            locks=KeyLocks(),
+            quarantine=quarantine,
+            fuse=fuse or Fuse(),
+            journalled=inline,
+            witness=Witness(self.settle, self.now),
+        )
 
     async def drained(self) -> None:
         """Until nothing is dirty, under way or in doubt."""

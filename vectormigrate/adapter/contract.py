@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -325,6 +325,16 @@ class Source(Protocol):
 
     async def server(self) -> str:
         """Product and version, for people."""
+        ...
+
+
+@runtime_checkable
+class Eventual(Protocol):
+    """A collection whose fetches may lag behind writes that were acknowledged: one of a service that is eventually
+    consistent. Optional; without it, fetches are as strong as the contract says."""
+
+    async def freshen(self, namespace: str) -> None:
+        """Wait until reads see every write to the namespace so far, whoever made it, as far as that can be known."""
         ...
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from vectormigrate.adapter import Capabilities, Hits, IndexReport, Queries, Reject, Source, Target, unreported
+from vectormigrate.adapter import Capabilities, Eventual, Hits, IndexReport, Queries, Reject, Source, Target, unreported
 from vectormigrate.adapter.vendor_errors import Classify, translated
 from vectormigrate.engine.events import Listener, Retrying, ignore
 from vectormigrate.engine.throttle import STOP_CHECK_SECONDS, AdaptiveLimiter
@@ -200,6 +200,12 @@ class RetryingSource:
 
     async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
         return await self._call("fetch", lambda: self._source.fetch(ids, namespace, vectors=vectors))
+
+    async def freshen(self, namespace: str) -> None:
+        """As Eventual.freshen; nothing where reads are strong."""
+        source = self._source
+        if isinstance(source, Eventual):
+            await self._call("freshen", lambda: source.freshen(namespace))
 
     async def search(self, vector: str, queries: Queries, k: int, namespace: str) -> list[Hits]:
         return await self._call("search", lambda: self._source.search(vector, queries, k, namespace))

@@ -24,6 +24,7 @@ from tests.adapters.pinecone.support import (
 from tests.conformance.data import read_all, rows_of, scan
 from tests.emulators.pinecone import Emulator, Fault
 from tests.support.connected import connected
+from vectormigrate.adapter import Eventual
 from vectormigrate.adapters.pinecone import SPEC, PineconeConfig
 from vectormigrate.adapters.pinecone.capabilities import NOTE_NAMESPACE
 from vectormigrate.errors import (
@@ -233,6 +234,27 @@ async def test_finalize_waits_for_writes_of_an_earlier_process(emulator: Emulato
             emulator.requests()
             await other.finalize()
             assert "delete" not in emulator.counts()
+
+
+@pytest.mark.parametrize("kind", ["vector", "document"])
+async def test_a_fetch_can_wait_for_writes_that_others_made(emulator: Emulator, kind: Any) -> None:
+    async with fresh(emulator, schema(dense()), index_kind=kind) as (index, name):
+        await index.upsert(records(["a"]))
+        await index.finalize()
+        async with opened(emulator, name, index_kind=kind) as other:
+            for record_id in ("b", "c"):
+                emulator.knobs.lag = 3
+                await index.upsert(records([record_id]))
+                assert (await other.fetch([record_id], "")).ids == []
+                assert isinstance(other, Eventual)
+                await other.freshen("")
+                assert (await other.fetch([record_id], "")).ids == [record_id]
+
+
+async def test_nothing_is_waited_for_in_a_namespace_that_is_not_there(emulator: Emulator) -> None:
+    async with fresh(emulator) as (index, _):
+        assert isinstance(index, Eventual)
+        await index.freshen("nowhere")
 
 
 async def test_finalize_gives_up_at_its_deadline(emulator: Emulator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vectormigrate.adapter import Capabilities
+from vectormigrate.adapters.pinecone.freshness import see_all
 from vectormigrate.adapters.pinecone.note import read_note
 from vectormigrate.adapters.pinecone.schema import schema_of
 from vectormigrate.adapters.pinecone.writer import Writer
@@ -15,6 +16,10 @@ class PineconeIndex(Writer):
     Reads are as strong as the service allows, which is eventually consistent: `finalize`, and `count` and `scan` for
     what this object wrote, wait until queries see the writes; nothing can be waited for in fetch and list themselves.
     """
+
+    async def freshen(self, namespace: str) -> None:
+        """Wait until queries see every write to the namespace, also those of others; fetches follow soon."""
+        await see_all(self._session, namespace)
 
     @property
     def capabilities(self) -> Capabilities:

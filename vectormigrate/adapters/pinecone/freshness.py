@@ -12,7 +12,7 @@ from typing import Any
 from vectormigrate.adapter.polling import Poll
 from vectormigrate.adapters.pinecone.calls import listed_count, stats_counts
 from vectormigrate.adapters.pinecone.client import Reply
-from vectormigrate.adapters.pinecone.errors import NAME
+from vectormigrate.adapters.pinecone.errors import NAME, HttpError
 from vectormigrate.adapters.pinecone.layout import Layout
 from vectormigrate.adapters.pinecone.session import NamespaceMissing, Session, documents_path
 from vectormigrate.errors import TimedOut
@@ -72,6 +72,19 @@ async def barrier(session: Session, namespace: str) -> None:
         session.wrote(namespace, (await delete_ids(session, namespace, [BARRIER_ID])).written)
     except NamespaceMissing:
         return
+
+
+async def see_all(session: Session, namespace: str) -> None:
+    """Wait until queries see every write to the namespace so far, whoever made it. A key that may not write cannot ask
+    for that; then only what this object wrote is waited for. Raises TimedOut."""
+    try:
+        session.wrote(namespace, (await delete_ids(session, namespace, [BARRIER_ID])).written)
+    except NamespaceMissing:
+        return
+    except HttpError as error:
+        if error.status not in (401, 403):
+            raise
+    await settle(session, namespace)
 
 
 async def delete_ids(session: Session, namespace: str, ids: list[str]) -> Reply:

@@ -7,13 +7,14 @@ that touched it ended, and the other side gets exactly that. Until its acknowled
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from vectormigrate.capture.applying.fuse import Fuse
 from vectormigrate.capture.applying.locks import KeyLocks
 from vectormigrate.capture.applying.quarantine import Quarantine
+from vectormigrate.capture.applying.witness import Witness
 from vectormigrate.capture.journal.records import DirtyKey
 from vectormigrate.capture.journal.touched import TouchedKeys
 from vectormigrate.engine.batching import split
@@ -54,6 +55,8 @@ class Ends:
     conversion: Conversion
     batch_rows: int
     batch_bytes: int
+    namespaces: tuple[str, ...] = ()
+    """Namespaces that `source` may have had before: what was in them may still be on the target."""
 
 
 @dataclass(slots=True)
@@ -66,7 +69,8 @@ class Applied:
     unknown: int = 0
     parked: int = 0
     waiting: int = 0
-    """Dirty keys that were left because their target id is in quarantine, or a request on them is under way."""
+    """Dirty keys that were left because their target id is in quarantine, a request on them is under way, or what was
+    read of them is not believed yet."""
 
 
 @dataclass(slots=True)
@@ -85,9 +89,22 @@ _Due = dict[str, list[DirtyKey]]
 """By typed id: a record has a key of its own and one of whichever namespace when both were touched."""
 
 
+@dataclass(slots=True)
+class _Read:
+    """What a namespace of the source holds of some keys."""
+
+    due: _Due
+    found: RecordBatch
+
+    def present(self) -> set[str]:
+        """Typed ids of the keys that it has."""
+        return set(map(id_key, self.found.ids))
+
+
 class Applier:
     """Rounds over the dirty keys of one side. `journalled` runs the journal's calls; `locks` and `quarantine` are those
-    of the backfill too, since both write to the target."""
+    of the backfill too, since both write to the target; `before_write` hears of the ids that are about to be written
+    to a namespace."""
 
     def __init__(
         self,
@@ -98,6 +115,8 @@ class Applier:
         quarantine: Quarantine,
         fuse: Fuse,
         journalled: Journalled[Any],
+        before_write: Callable[[str, Sequence[RecordId]], Awaitable[None]] | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._keys = keys
         self._ends = ends
@@ -105,6 +124,8 @@ class Applier:
         self._quarantine = quarantine
         self._fuse = fuse
         self._journalled = journalled
+        self._before_write = before_write
+        self.witness = witness or Witness()
 
     async def round(self, most: int = AT_ONCE) -> Applied:
         """Settle up to so many dirty keys, the oldest first. Raises what the source raises: a key that could not be
@@ -113,8 +134,10 @@ class Applier:
         dirty: list[DirtyKey] = await self._journalled(lambda: self._keys.dirty(most))
         groups = await self._by_namespace(dirty)
         settled = _Settled()
-        for namespace, keys in groups.items():
-            await self._apply(namespace, keys, settled, applied)
+        # A key of whichever namespace is decided over all of them at once: absent here, it may be present there.
+        together = any(each.key.namespace is None for each in dirty)
+        for some in [groups] if together else [{name: keys} for name, keys in groups.items()]:
+            await self._apply(some, settled, applied)
         # A key of whichever namespace is settled when it is so in every one.
         left = Counter(each for keys in groups.values() for each in keys)
         left.subtract(settled.done)
@@ -141,11 +164,34 @@ class Applier:
             else:
                 groups.setdefault(each.key.namespace, []).append(each)
         if everywhere:
-            for namespace in await self._ends.source.namespaces():
+            for namespace in await self._every_namespace(everywhere[0].key.id):
                 groups.setdefault(namespace, []).extend(everywhere)
         return groups
 
-    async def _apply(self, namespace: str, dirty: list[DirtyKey], settled: _Settled, applied: Applied) -> None:
+    async def _every_namespace(self, record_id: RecordId) -> list[str]:
+        """Of the source; and of the target those that none of the source leads to any more: what is left in them is
+        to go. `record_id`: any."""
+        ends = self._ends
+        known = {*await ends.source.namespaces(), *ends.namespaces}
+        reached = {ends.conversion.target_key(name, record_id)[0] for name in known}
+        theirs = set(await ends.target.namespaces()) - reached
+        return sorted(known | {name for name in theirs if ends.conversion.target_key(name, record_id)[0] == name})
+
+    async def _apply(self, groups: Mapping[str, list[DirtyKey]], settled: _Settled, applied: Applied) -> None:
+        due = {name: some for name, keys in groups.items() if (some := self._due(name, keys, applied))}
+        ids = {key: same[0].key.id for some in due.values() for key, same in some.items()}
+        if not due:
+            return
+        async with self._locks.hold(ids.values()):
+            reads = [_Read(some, await self._read(name, some)) for name, some in due.items()]
+            if self._believe(reads, applied):
+                taken: set[tuple[str, str]] = set()
+                for read in reads:
+                    await self._write(read, taken, settled, applied)
+                for read in reads:
+                    await self._delete(read, taken, settled, applied)
+
+    def _due(self, namespace: str, dirty: Sequence[DirtyKey], applied: Applied) -> _Due:
         due: _Due = {}
         for each in dirty:
             _, target_id = self._ends.conversion.target_key(namespace, each.key.id)
@@ -153,20 +199,36 @@ class Applier:
                 applied.waiting += 1
             else:
                 due.setdefault(id_key(each.key.id), []).append(each)
-        if not due:
-            return
-        ids = [same[0].key.id for same in due.values()]
-        async with self._locks.hold(ids):
-            found = await self._ends.source.fetch(ids, namespace)
-            present = {id_key(record_id) for record_id in found.ids}
-            absent = {key: same for key, same in due.items() if key not in present}
-            unexpected = sum(not any(each.deleted for each in same) for same in absent.values())
-            if self._fuse.look(reads=len(ids), absent=unexpected):
-                await self._write(found, due, settled, applied)
-                await self._delete(namespace, list(absent.values()), settled, applied)
+        return due
 
-    async def _write(self, found: RecordBatch, due: _Due, settled: _Settled, applied: Applied) -> None:
+    async def _read(self, namespace: str, due: _Due) -> RecordBatch:
+        await self._ends.source.freshen(namespace)
+        return await self._ends.source.fetch([same[0].key.id for same in due.values()], namespace)
+
+    def _believe(self, reads: Sequence[_Read], applied: Applied) -> bool:
+        """Take the keys out whose read contradicts what touched them last. False when nothing is to be believed."""
+        anywhere = {id_key(record_id) for read in reads for record_id in read.found.ids}
+        believed: dict[DirtyKey, bool] = {}
+        absent = 0
+        for read in reads:
+            here = read.present()
+            for key, same in list(read.due.items()):
+                newest = max(same, key=lambda each: each.seq)
+                present = key in (anywhere if newest.key.namespace is None else here)
+                if newest not in believed:
+                    believed[newest] = self.witness.believes(newest, present=present)
+                    absent += believed[newest] and not present and not newest.deleted
+                if not believed[newest]:
+                    del read.due[key]
+                    applied.waiting += 1
+            read.found = read.found.take([row for row, each in enumerate(read.found.ids) if id_key(each) in read.due])
+        return self._fuse.look(reads=sum(believed.values()), absent=absent)
+
+    async def _write(self, read: _Read, taken: set[tuple[str, str]], settled: _Settled, applied: Applied) -> None:
+        """Write what the source has. `taken` gets the places of these records."""
+        found, due = read.found, read.due
         for part in self._ends.conversion.convert(found) if len(found) else ():
+            taken.update((part.batch.namespace, id_key(record_id)) for record_id in part.batch.ids)
             for reject in part.rejects:
                 settled.park(due[id_key(reject.id)], reject.reason)
             for rows in split(part.batch, self._ends.batch_rows, self._ends.batch_bytes):
@@ -192,6 +254,8 @@ class Applier:
         alone."""
         if not keys:
             return
+        if self._before_write is not None:
+            await self._before_write(batch.namespace, batch.ids)
         try:
             rejects = await self._ends.target.upsert(batch)
         except RateLimited:
@@ -215,20 +279,28 @@ class Applier:
                 else:
                     settled.park(same, reason)
 
-    async def _delete(self, namespace: str, absent: list[list[DirtyKey]], settled: _Settled, applied: Applied) -> None:
-        if not absent:
-            return
-        places = [self._ends.conversion.target_key(namespace, same[0].key.id) for same in absent]
-        ids = [record_id for _, record_id in places]
-        try:
-            await self._ends.target.delete(ids, places[0][0])
-        except RateLimited:
-            applied.waiting += len(ids)
-        except TransientError:
-            self._doubt(ids, applied)
-        else:
-            settled.done += [each for same in absent for each in same]
-            applied.deleted += len(absent)
+    async def _delete(self, read: _Read, taken: set[tuple[str, str]], settled: _Settled, applied: Applied) -> None:
+        """Delete what the source does not have, unless another record of it is in the same place."""
+        present, namespace = read.present(), read.found.namespace
+        doomed: dict[str, list[tuple[RecordId, list[DirtyKey]]]] = {}
+        for key, same in read.due.items():
+            if key not in present:
+                place, target_id = self._ends.conversion.target_key(namespace, same[0].key.id)
+                if (place, id_key(target_id)) in taken:
+                    settled.done += same
+                else:
+                    doomed.setdefault(place, []).append((target_id, same))
+        for place, records in doomed.items():
+            ids = [record_id for record_id, _ in records]
+            try:
+                await self._ends.target.delete(ids, place)
+            except RateLimited:
+                applied.waiting += len(ids)
+            except TransientError:
+                self._doubt(ids, applied)
+            else:
+                settled.done += [each for _, same in records for each in same]
+                applied.deleted += len(ids)
 
     def _doubt(self, ids: Sequence[RecordId], applied: Applied) -> None:
         self._quarantine.add(ids)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from vectormigrate.adapter import Eventual
 from vectormigrate.capture.keys import Key
-from vectormigrate.capture.proving.sides import Sides
+from vectormigrate.capture.proving.sides import Sides, place_of
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.status import DifferenceKind
 from vectormigrate.validation.common import PAGE_ROWS, expect, fetch_readable
@@ -35,10 +36,23 @@ async def look(sides: Sides, keys: Iterable[Key]) -> Looked:
     known of any."""
     looked, taken = Looked(), set[Place]()
     absent: list[Key] = []
+    keys = list(keys)
+    await _freshen(sides, keys)
     for namespace, ids in _by_namespace(keys).items():
         absent += await _present(sides, namespace, ids, looked, taken)
     await _absent(sides, absent, looked, taken)
     return looked
+
+
+async def _freshen(sides: Sides, keys: Iterable[Key]) -> None:
+    """Wait until both sides show what was written to them, where a service is eventually consistent."""
+    names = {key.namespace or "" for key in keys}
+    if isinstance(sides.source, Eventual):
+        for name in names:
+            await sides.source.freshen(name)
+    if isinstance(sides.target, Eventual):
+        for place in {place_of(sides, name) for name in names}:
+            await sides.target.freshen(place)
 
 
 async def _present(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +19,7 @@ from rich.text import Text
 
 from vectormigrate.cli.demo.build import build
 from vectormigrate.cli.demo.corpus import documents
+from vectormigrate.cli.demo.place import prepare
 from vectormigrate.cli.inputs import program
 from vectormigrate.cli.render.console import document, err, pairs, show
 from vectormigrate.cli.render.documents import plan_document, status_document
@@ -29,7 +28,7 @@ from vectormigrate.cli.render.progress import display
 from vectormigrate.cli.render.report import show_report
 from vectormigrate.config.request import MigrationRequest
 from vectormigrate.config.settings import Endpoint, load_settings
-from vectormigrate.errors import ConfigError, LossNotAccepted, MigrationFailed
+from vectormigrate.errors import LossNotAccepted, MigrationFailed
 from vectormigrate.figures import counted, duration, plural
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.service import Service, open_service
@@ -37,7 +36,6 @@ from vectormigrate.validation.report import html_report, report_to_json
 
 MIGRATION = "demo"
 COLLECTION = "docstrings"
-MARKER = "vectormigrate-demo.json"
 RATE_LIMIT = 1500
 """Records per second of the run that is killed: slow enough to be met half-way on any machine."""
 KILL_SECONDS = 120
@@ -85,17 +83,6 @@ class Place:
             )
         ]
 
-    def prepare(self) -> None:
-        """An empty folder; an earlier demo's is emptied, anything else is left alone. Raises ConfigError."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise ConfigError(f"{str(self.folder)!r} is a file; choose another folder with --dir")
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            if not (self.folder / MARKER).exists():
-                raise ConfigError(f"{str(self.folder)!r} holds files that are not a demo's; choose another with --dir")
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / MARKER).write_text(json.dumps({"made by": "vectormigrate demo"}) + "\n", encoding="utf-8")
-
 
 class Demo:
     """One performance. With `as_json` it is silent until the document at the end."""
@@ -109,7 +96,7 @@ class Demo:
 
     async def run(self) -> int:
         """0 when every record was proved, 3 when not."""
-        self._place.prepare()
+        prepare(self._place.folder)
         counts = await self._build()
         async with open_service(load_settings(state=self._place.state)) as service:
             self._say("Plan: what will happen, and what the target cannot hold as it is")

@@ -73,7 +73,8 @@ def _configure(data: Path, ports: dict[str, int], tick_ms: int) -> None:
     )
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """In a child, before it becomes its program: end when the parent does, where the system knows how."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
@@ -123,7 +124,7 @@ def standalone(
             stdout=out,
             stderr=out,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     try:
         _await_health(server, ports["metrics"], log)

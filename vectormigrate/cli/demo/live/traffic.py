@@ -1,7 +1,8 @@
 """The demo's application: a process of its own that reads and writes all the time with the vendors' own clients.
 
-`python -m vectormigrate.cli.demo.live.traffic SETTINGS_JSON` takes orders as JSON lines on its standard input and
-answers each with a line on its standard output; it ends with its input. What it does is in the history file.
+`python -m vectormigrate.cli.demo.live.traffic SETTINGS_JSON` prints a line when it has begun. Then it takes orders as
+JSON lines on its standard input and answers each with a line on its standard output; it ends with its input. All it
+does is in the history file.
 """
 
 from __future__ import annotations
@@ -245,6 +246,7 @@ async def main(application: Application) -> None:
         tasks = [group.create_task(application.writer()) for _ in range(WRITERS)]
         tasks += [group.create_task(application.reader(number)) for number in range(READERS)]
         tasks.append(group.create_task(application.follower()))
+        os.write(1, b'{"started":true}\n')
         while line := await orders.readline():
             order: dict[str, Any] = orjson.loads(line)
             answer = await getattr(application, order.pop("do"))(**order)
