@@ -16,6 +16,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vectormigrate.capture.following.authority import authority
+    from vectormigrate.capture.following.marker import marker
     from vectormigrate.config.request import MigrationRequest
     from vectormigrate.config.settings import Endpoint, Settings
     from vectormigrate.errors import VectorMigrateError
@@ -51,6 +53,8 @@ _HOMES = {
     "Status": "vectormigrate.model.status",
     "ValidationReport": "vectormigrate.model.status",
     "VectorMigrateError": "vectormigrate.errors",
+    "authority": "vectormigrate.capture.following.authority",
+    "marker": "vectormigrate.capture.following.marker",
     "open_service": "vectormigrate.service",
 }
 
@@ -73,6 +77,8 @@ __all__ = [
     "Status",
     "ValidationReport",
     "VectorMigrateError",
+    "authority",
+    "marker",
     "open_service",
 ]
 

@@ -11,11 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 import qdrant_client
 from qdrant_client import models
 
+import vectormigrate
 from tests.emulators.qdrant import Emulator, emulator
 from tests.support.gateway import require_envoy
 from tests.support.gateway_process import (
@@ -33,6 +35,7 @@ from vectormigrate.capture.journal.intents import alive
 from vectormigrate.capture.keys import Side
 from vectormigrate.capture.phases import LivePhase
 from vectormigrate.config.settings import Endpoint
+from vectormigrate.errors import InvalidTransition, JournalError, StateBusy
 from vectormigrate.model.clock import steady_milliseconds
 
 pytestmark = pytest.mark.timeout(300)
@@ -339,3 +342,69 @@ def test_it_waits_for_the_plan(tmp_path: Path, source: Emulator, target: Emulato
     finally:
         early.process.kill()
         early.ended()
+
+
+def test_an_application_follows_the_authority_also_across_a_restart_of_the_gateway(live: LiveMigration) -> None:
+    live.go(*CAPTURING)
+    seen: list[tuple[str, int]] = []
+
+    async def follow(place: str) -> None:
+        async for now in vectormigrate.authority(place):
+            seen.append((now.side, now.epoch))
+            if now.side == "target":
+                return
+
+    with live.gateway("--marks-only") as gateway:
+        url = gateway.http
+        follower = threading.Thread(target=anyio.run, args=(follow, url))
+        follower.start()
+        eventually(lambda: seen == [("source", 0)])
+        following = vectormigrate.authority(url)
+        assert following.current().side == "source"
+        gateway.end(signal.SIGKILL)
+        assert following.current().epoch == 0, "what was seen last stays"
+        live.go(*FLIP, until=steady_milliseconds() + 60_000)
+        with pytest.raises(StateBusy):
+            vectormigrate.authority(url).current()
+        following.close()
+        with live.gateway("--marks-only") as again:
+            assert again.http == url
+            follower.join(60)
+            assert seen == [("source", 0), ("target", 1)]
+            assert following.current() == vectormigrate.authority(live.folder.path).current()
+            following.close()
+
+
+def test_a_marked_write_is_closed_by_its_success_or_its_refusal_and_else_in_doubt(live: LiveMigration) -> None:
+    live.go(*CAPTURING)
+    with live.gateway("--marks-only") as gateway:
+        marking = vectormigrate.marker(gateway.http)
+
+        def figures() -> tuple[int, int]:
+            found = live.keys().figures()
+            return found.under_way, found.in_doubt
+
+        with marking.writing([7, ("", 8)]):
+            assert live.dirty() == {"7", "8"}
+            assert figures() == (1, 0)
+        eventually(lambda: figures() == (0, 0))
+        with pytest.raises(LookupError), marking.writing([9], refusals=(LookupError,)):
+            raise LookupError
+        eventually(lambda: figures() == (0, 0))
+
+        async def cancelled() -> None:
+            with anyio.move_on_after(0.01):
+                async with marking.writing([10]):
+                    await anyio.sleep_forever()
+
+        anyio.run(cancelled)
+        eventually(lambda: figures()[1] == 1)
+        with pytest.raises(ConnectionError), marking.writing(scope=""):
+            raise ConnectionError
+        eventually(lambda: len(live.keys().scopes()) == 1)
+        live.go(*FLIP, until=steady_milliseconds() + 60_000)
+        with pytest.raises(InvalidTransition, match="write to the target"), marking.writing([11]):
+            pytest.fail("it may not be written")
+        marking.close()
+    with pytest.raises(JournalError), vectormigrate.marker(gateway.http).writing([12]):
+        pytest.fail("it may not be written")
