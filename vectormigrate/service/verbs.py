@@ -11,11 +11,12 @@ from vectormigrate.service.advise import AdviseVerbs
 from vectormigrate.service.copy import CopyVerbs
 from vectormigrate.service.gateway import GatewayVerbs
 from vectormigrate.service.look import LookVerbs
+from vectormigrate.service.sync import SyncVerbs
 from vectormigrate.service.undo import UndoVerbs
 from vectormigrate.service.validate import ValidateVerbs
 
 
-class Service(CopyVerbs, ValidateVerbs, UndoVerbs, LookVerbs, AdviseVerbs, GatewayVerbs):
+class Service(CopyVerbs, SyncVerbs, ValidateVerbs, UndoVerbs, LookVerbs, AdviseVerbs, GatewayVerbs):
     """The verbs over one state file and one connections file. Open with `open_service`.
 
     A verb takes and returns plain data and raises errors of `vectormigrate.errors`, whose `remedies` name the verb or
