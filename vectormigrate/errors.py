@@ -364,6 +364,12 @@ class MigrationFailed(VectorMigrateError):
     """The run gave up: too many rejects, retries used up, or a terminal answer. Resumable."""
 
 
+class NotSwitched(VectorMigrateError):
+    """A switch of a live migration was given up. Nothing was switched; another try may succeed."""
+
+    exit_code = 75
+
+
 class ValidationFailed(VectorMigrateError):
     """Source and target differ."""
 

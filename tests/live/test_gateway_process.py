@@ -206,7 +206,7 @@ def test_writes_are_held_while_frozen_and_refused_on_the_source_after_the_flip(
         assert (news[0]["side"], news[0]["epoch"], news[0]["phase"]) == ("target", epoch + 1, "flipped")
         refused = write(gateway, 102)
         assert (refused.status_code, "write to the target" in refused.text) == (409, True)
-        with pytest.raises(Exception, match="FAILED_PRECONDITION"):
+        with pytest.raises(Exception, match="PERMISSION_DENIED"):
             client(gateway, prefer_grpc=True).upsert("docs", [point(103)])
         assert write(gateway, 104, "target", "copy").status_code == 200
         eventually(lambda: live.dirty(Side.TARGET) == {"104"})

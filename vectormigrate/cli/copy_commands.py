@@ -10,7 +10,7 @@ import typer
 
 from vectormigrate.cli import options as opt
 from vectormigrate.cli.errors import Failure, print_failure
-from vectormigrate.cli.inputs import Common, Pace, Place, What, renames_of
+from vectormigrate.cli.inputs import Common, LiveFlags, Pace, Place, What, renames_of
 from vectormigrate.cli.run import run_verb
 
 
@@ -41,6 +41,14 @@ def migrate(
     fresh: opt.Fresh = False,
     partitions: opt.Partitions = None,
     dry_run: opt.DryRun = False,
+    live: opt.Live = False,
+    fenced: opt.Fenced = False,
+    one_way: opt.OneWay = False,
+    source_deadline: opt.SourceDeadline = None,
+    target_deadline: opt.TargetDeadline = None,
+    lag_limit: opt.LagLimit = None,
+    hook: opt.Hook = None,
+    journal: opt.Journal = None,
     detach: opt.Detach = False,
     batch_size: opt.BatchSize = None,
     max_retries: opt.MaxRetries = None,
@@ -107,6 +115,16 @@ def migrate(
             rate_limit=rate_limit,
             max_rejects=max_rejects,
             no_wait=no_wait,
+        ),
+        LiveFlags(
+            live=live,
+            journal=journal,
+            fenced=fenced,
+            one_way=one_way,
+            source_deadline=source_deadline,
+            target_deadline=target_deadline,
+            lag_limit=lag_limit,
+            hook=hook,
         ),
         dry_run=dry_run,
     )

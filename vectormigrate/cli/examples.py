@@ -69,10 +69,6 @@ VALIDATE = """[bold]Examples[/]
   vectormigrate validate docs --full --details
   vectormigrate validate docs --full --repair"""
 
-SYNC = """[bold]Examples[/]
-  vectormigrate sync docs
-  vectormigrate sync docs --json"""
-
 ROLLBACK = """[bold]Examples[/]
   vectormigrate rollback docs
   vectormigrate rollback docs --force"""
@@ -144,3 +140,13 @@ SERVE = """[bold]Keys[/]
   vectormigrate serve
   vectormigrate serve --addr 127.0.0.1:8080 --read-only
   vectormigrate serve --addr :8080 --api-key env:OPS_KEY --resume-on-start"""
+
+
+CUTOVER = """[bold]Examples[/]
+  # everything but the switch, to see how long writes would be held
+  vectormigrate cutover docs --rehearse
+  vectormigrate cutover docs
+  vectormigrate cutover docs --verify strict --pause 120 --budget 600"""
+
+REVERSE = """[bold]Examples[/]
+  vectormigrate reverse docs"""

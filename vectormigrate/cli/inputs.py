@@ -71,6 +71,32 @@ def renames_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveFlags:
+    """Flags of a live migration; None keeps what is stored, or the default."""
+
+    live: bool = False
+    journal: Path | None = None
+    fenced: bool = False
+    one_way: bool = False
+    source_deadline: float | None = None
+    target_deadline: float | None = None
+    lag_limit: float | None = None
+    hook: str | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The fields of LiveOptions that were given."""
+        given = {
+            "fenced": self.fenced or None,
+            "one_way": self.one_way or None,
+            "source_deadline": self.source_deadline,
+            "target_deadline": self.target_deadline,
+            "lag_limit": self.lag_limit,
+            "hook": self.hook,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """How to run; None keeps what is stored, or the default."""
 

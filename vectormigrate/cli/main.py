@@ -21,11 +21,11 @@ from vectormigrate.cli.copy_commands import migrate, resume, stop
 from vectormigrate.cli.errors import guarded
 from vectormigrate.cli.gateway import gateway
 from vectormigrate.cli.inputs import Common, Place
+from vectormigrate.cli.live_commands import add_live_commands
 from vectormigrate.cli.mcp.commands import audit_app, mcp_app
 from vectormigrate.cli.run import run_verb
 from vectormigrate.cli.schema import schema_app
 from vectormigrate.cli.serve import serve
-from vectormigrate.cli.sync import sync
 from vectormigrate.config.connections import CONFIG_NAME
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import Status
@@ -65,7 +65,6 @@ app.command(epilog=examples.MIGRATE)(migrate)
 app.command(epilog=examples.RESUME)(resume)
 app.command(epilog=examples.STOP)(stop)
 app.command(epilog=examples.GATEWAY)(gateway)
-app.command(epilog=examples.SYNC)(sync)
 
 
 @app.command(epilog=examples.STATUS)
@@ -256,6 +255,7 @@ def doctor(
     return run_verb(partial(verbs_look.doctor, Common(state=state, config=config, as_json=as_json), places))
 
 
+add_live_commands(app)
 app.command(epilog=examples.SERVE)(serve)
 
 

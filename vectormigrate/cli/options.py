@@ -14,6 +14,7 @@ SOURCE = "Source"
 TARGET = "Target"
 WHAT = "What to copy, and how it may change"
 RUN = "How to run"
+LIVE = "While the application writes"
 OUTPUT = "State and output"
 
 
@@ -237,6 +238,61 @@ Fresh = Annotated[
         "--fresh",
         rich_help_panel=WHAT,
         help="Read the source's metadata again, although a dry run of today did.",
+    ),
+]
+
+# Live.
+Live = Annotated[
+    bool,
+    typer.Option(
+        "--live",
+        rich_help_panel=LIVE,
+        help="Follow the source while the application writes to it, through the gateway, until you complete or abort.",
+    ),
+]
+Fenced = Annotated[
+    bool,
+    typer.Option("--fenced", rich_help_panel=LIVE, help="Every writer goes through the gateway already."),
+]
+OneWay = Annotated[
+    bool, typer.Option("--one-way", rich_help_panel=LIVE, help="Accept that there is no way back after the cut-over.")
+]
+SourceDeadline = Annotated[
+    float | None,
+    typer.Option(
+        "--source-deadline",
+        metavar="S",
+        min=0.1,
+        rich_help_panel=LIVE,
+        help="A request to the source takes effect within S seconds, or never; default 60.",
+    ),
+]
+TargetDeadline = Annotated[
+    float | None,
+    typer.Option(
+        "--target-deadline", metavar="S", min=0.1, rich_help_panel=LIVE, help="The same of the target; default 60."
+    ),
+]
+LagLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--lag-limit", metavar="S", min=0.1, rich_help_panel=LIVE, help="Ready while changes wait for less; default 5."
+    ),
+]
+Hook = Annotated[
+    str | None,
+    typer.Option(
+        "--hook", metavar="CMD", rich_help_panel=LIVE, help="Run at every transition; one that fails refuses it."
+    ),
+]
+Journal = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        metavar="DIR",
+        rich_help_panel=LIVE,
+        file_okay=False,
+        help="Folder of the journal; default next to the state file.",
     ),
 ]
 

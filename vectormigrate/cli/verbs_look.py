@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from rich.console import Group
 from rich.live import Live
 from rich.prompt import Confirm
 
@@ -28,6 +29,7 @@ from vectormigrate.cli.render.documents import (
     report_document,
     status_document,
 )
+from vectormigrate.cli.render.live import live_view
 from vectormigrate.cli.render.plan import show_collection, show_holdings, show_options, show_recommendation
 from vectormigrate.cli.render.progress import display
 from vectormigrate.cli.render.report import show_report
@@ -54,13 +56,16 @@ async def status(common: Common, migration_id: str, *, watch: bool, rejects: int
         if watch:
             await _watch(service, migration_id, common.as_json)
         found = await service.status(migration_id)
+        live = await service.live_status(migration_id)
         codes = await service.reject_counts(migration_id)
         validation = await service.last_validation(migration_id)
         rows = await service.rejects(migration_id, limit=rejects) if rejects else None
         if common.as_json:
-            document(status_document(found, codes, validation, rows))
+            document(status_document(found, codes, validation, rows, live))
             return 0
         show(status_view(found, codes, validation))
+        if live is not None:
+            show(live_view(live))
         if rows:
             show_rejects(rows, found.rejected_records)
         show_next(next_commands(common, found, validation=validation))
@@ -83,7 +88,9 @@ async def _watch(service: Service, migration_id: str, as_json: bool) -> None:
     with Live(console=out(), auto_refresh=False, transient=True) as live:
         while not _over(found):
             codes = await service.reject_counts(migration_id)
-            live.update(status_view(found, codes), refresh=True)
+            followed = await service.live_status(migration_id)
+            view = status_view(found, codes)
+            live.update(view if followed is None else Group(view, live_view(followed)), refresh=True)
             await anyio.sleep(WATCH_SECONDS)
             found = await service.status(migration_id)
 

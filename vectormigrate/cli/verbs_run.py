@@ -12,7 +12,7 @@ from rich.text import Text
 
 from vectormigrate.cli.common import request_of, settings_of
 from vectormigrate.cli.detach import is_detached, report_started
-from vectormigrate.cli.inputs import Common, Pace, Place, What
+from vectormigrate.cli.inputs import Common, LiveFlags, Pace, Place, What
 from vectormigrate.cli.next_command import next_commands, show_next
 from vectormigrate.cli.render.console import document, notice, show
 from vectormigrate.cli.render.documents import plan_document, status_document
@@ -23,17 +23,29 @@ from vectormigrate.cli.signals import stop_on_signal
 from vectormigrate.config.redaction import keep_secret
 from vectormigrate.engine.events import Event, Listener, PhaseChanged
 from vectormigrate.errors import ConfigError, Interrupted, LookupFailed, VectorMigrateError
+from vectormigrate.model.live import LiveOptions
 from vectormigrate.model.plan import MigrationPlan, RunOptions
 from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.service import Service, open_service
 
 
 async def migrate(
-    common: Common, migration_id: str, source: Place, target: Place, what: What, pace: Pace, *, dry_run: bool
+    common: Common,
+    migration_id: str,
+    source: Place,
+    target: Place,
+    what: What,
+    pace: Pace,
+    flags: LiveFlags,
+    *,
+    dry_run: bool,
 ) -> int:
     """Plan and copy, or with `dry_run` plan only."""
     settings = settings_of(common)
     request = request_of(settings, migration_id, source, target, what)
+    if not flags.live and (flags.changes() or flags.journal):
+        raise ConfigError("the flags of a live migration need --live")
+    live = LiveOptions(**flags.changes()) if flags.live else None
     async with open_service(settings) as service:
         if dry_run:
             with display(as_json=common.as_json) as shown:
@@ -47,7 +59,7 @@ async def migrate(
         on_plan = _ignore_plan if common.as_json else show_short_plan
         typed = _typed_flags(source, target)
         with _running(common, service, migration_id, typed, on_plan=on_plan) as listen:
-            status = await service.migrate(request, options, listen)
+            status = await service.migrate(request, options, listen, live=live, folder=flags.journal)
         return await _ended(common, service, status, typed)
 
 

@@ -22,8 +22,12 @@ PLACES = (
     "after_commit",
     "copied",
     "finalized",
+    "frozen",
+    "drained",
+    "verified",
+    "flipped",
 )
-"""Every place, in the order of a run."""
+"""Every place, in the order of a run; the last ones are of a live migration."""
 
 _ARMED, _, _NTH = os.environ.get("VECTORMIGRATE_FAILPOINT", "").partition(":")
 _passed: Counter[str] = Counter()

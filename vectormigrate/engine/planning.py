@@ -101,9 +101,14 @@ class _Seen:
         return sum(self.namespaces.values())
 
     def decide(
-        self, profile: Profile | None, losses: Mapping[str, int] | None, ids_meet: bool | None = None
+        self,
+        profile: Profile | None,
+        losses: Mapping[str, int] | None,
+        ids_meet: bool | None = None,
+        *,
+        whole: bool = False,
     ) -> Decision:
-        """What the planner decides, knowing this of the records."""
+        """What the planner decides, knowing this of the records; `whole`: of all that there were."""
         return decide(
             spec=self.spec,
             source_schema=self.schema,
@@ -116,6 +121,7 @@ class _Seen:
             profile=profile,
             loss_counts=losses,
             ids_meet=ids_meet,
+            whole=whole,
         )
 
 
@@ -147,13 +153,14 @@ async def _decide(seen: _Seen, looks: _Looks, memory: Memory | None, key: str) -
         looks.remembered = await memory.recall(key)
     losses = await looks.first(first, keys)
     profile = looks.profile
-    whole = profile.records >= seen.total
+    # A source that is written to may hold fewer than were counted by the time it is read.
+    whole = looks.whole or profile.records >= seen.total
     ids_meet = bool(keys.doubles()) if keys is not None and whole else None
     if not caps.metadata.dynamic:
         # Only now is it known which columns there are, and so which values do not fit theirs.
-        columns = replace(seen.decide(profile, None, ids_meet).rules, accepted_losses=(ALL,))
+        columns = replace(seen.decide(profile, None, ids_meet, whole=whole).rules, accepted_losses=(ALL,))
         losses = await looks.losses(columns)
-    final = seen.decide(profile, losses, ids_meet)
+    final = seen.decide(profile, losses, ids_meet, whole=whole)
     if keys is not None or profile.restored:
         known = keys if whole and same_keys(first, final.rules) else None
         await refuse_doubles(looks.pages, Mapper(final.rules), caps, known)
@@ -228,6 +235,8 @@ class _Looks:
         self._counted: list[tuple[MappingRules, Counter[str]]] = []
         self.pages = SourcePages(source, partitions, lambda: self.profile.metadata_bytes)
         self._total = total
+        self.whole = limit is None
+        """Whether every record is read."""
         self._limit = limit
         self._listener = listener
 
@@ -287,7 +296,7 @@ class _Looks:
         if self.remembered is not None:
             yield self.remembered.told()
         read = self.profile.records
-        if read < self._total:
+        if read < self._total and not self.whole:
             yield (
                 f"the plan rests on {counted(read)} of {counted(self._total)} records: losses are counted in these "
                 "only; a record that needs a loss that none of them needs becomes a reject; a field that none of them "

@@ -66,6 +66,20 @@ class SwitchOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchResult:
+    """How a switch went. `held_ms`: how long writes were held; `statement`: what the last comparison proves."""
+
+    migration_id: str
+    switched: bool
+    rehearsed: bool
+    postponed: bool
+    held_ms: float
+    attempts: int
+    text: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """An order in the state file. `answer` is None until the runner has carried it out or refused it."""
 
@@ -180,7 +194,6 @@ class LiveFigures:
     reread: float = 0.0
     fuse_blown: bool = False
     quarantined: int = 0
-    backfilled: bool = False
     longest_pause_ms: float = 0.0
     proof: Proof = field(default_factory=Proof)
     notices: tuple[str, ...] = ()

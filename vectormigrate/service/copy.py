@@ -5,9 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import anyio
 
+from vectormigrate.capture.running.begin import begin_live
+from vectormigrate.capture.running.live_run import LiveRun
+from vectormigrate.capture.running.preflight import preflight
+from vectormigrate.capture.running.proving import make_prover
 from vectormigrate.config.request import MigrationRequest
 from vectormigrate.config.settings import (
     endpoint_from_ref,
@@ -19,6 +24,7 @@ from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.planning import make_plan
 from vectormigrate.engine.planning_progress import OpenStore, planning_shown
 from vectormigrate.engine.profile_cache import Memory
+from vectormigrate.engine.run import Run
 from vectormigrate.engine.runner import require_same_source, run_migration
 from vectormigrate.errors import (
     Interrupted,
@@ -30,6 +36,7 @@ from vectormigrate.errors import (
     remedy,
 )
 from vectormigrate.figures import counted
+from vectormigrate.model.live import LiveOptions
 from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status
@@ -73,10 +80,19 @@ class CopyVerbs(Base):
             )
 
     async def migrate(
-        self, request: MigrationRequest, options: RunOptions | None = None, listener: Listener = ignore
+        self,
+        request: MigrationRequest,
+        options: RunOptions | None = None,
+        listener: Listener = ignore,
+        *,
+        live: LiveOptions | None = None,
+        folder: Path | None = None,
     ) -> MigrationStatus:
         """Plan, store the plan, copy, finalize. A migration of this id that was interrupted continues from its
         checkpoints, provided that the request is the same.
+
+        With `live`, the source may be written to meanwhile through the gateway: changes are followed until the
+        migration is completed, aborted or stopped. `folder`: where its journal is kept, default next to the state file.
 
         Returns the status, STOPPED when another process asked for that. Raises Interrupted after `stop_now`,
         LossNotAccepted, LeaseHeld, InvalidTransition, MigrationFailed, or an error of the databases::
@@ -114,8 +130,13 @@ class CopyVerbs(Base):
             if plan.unaccepted:
                 raise LossNotAccepted(plan.refused)
             _refuse_collisions(plan, options)
+            if live is not None:
+                preflight(plan, ends, live)
             async with self._store(source, target) as store:
-                await store.migrations.create(plan, options)
+                if live is None:
+                    await store.migrations.create(plan, options)
+                else:
+                    await begin_live(store, plan, options, live, folder)
                 failpoint("planned")
                 listener(Planned(plan=plan))
                 return await self._go_on(store, ends, plan, options, listener)
@@ -195,7 +216,9 @@ class CopyVerbs(Base):
         self, store: Store, ends: Ends, plan: MigrationPlan, options: RunOptions, listener: Listener
     ) -> MigrationStatus:
         read_back = read_back_check(ends, plan.rules, plan.spec.min_similarity)
-        complete = await run_migration(store, ends, plan, options, listener, read_back, lambda: self._stop_now)
+        row = await store.live.find(plan.spec.id)
+        work = Run.execute if row is None else LiveRun(ends, row, make_prover).work
+        complete = await run_migration(store, ends, plan, options, listener, read_back, lambda: self._stop_now, work)
         if complete and not ends.target.capabilities.collection.keeps_note:
             await store.origin.remember(plan.spec.target.location, plan.target_schema.note)
         if not complete and self._stop_now:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vectormigrate.capture.running.begin import refuse_followed
 from vectormigrate.config.settings import (
     endpoint_from_ref,
 )
@@ -34,6 +35,7 @@ class UndoVerbs(Base):
             stored = await store.migrations.load(migration_id)
             await refuse_running(store, migration_id)
             next_state(Verb.ROLLBACK, migration_id, stored.status, stored.phase)
+            await refuse_followed(store, migration_id)
             target = endpoint_from_ref(self.settings, stored.plan.spec.target, "target", target_key)
             forbid_keys(store, target)
             async with (

@@ -13,7 +13,7 @@ from vectormigrate.capture.classify import Head, Touch, classify, touched_by_ans
 from vectormigrate.capture.gateway.figures import Figures
 from vectormigrate.capture.gateway.messages import Refusal
 from vectormigrate.capture.journal.group_commit import GroupCommit
-from vectormigrate.capture.journal.records import Admitted, Held, Intent, Outcome, Refused, Scope
+from vectormigrate.capture.journal.records import Admitted, Held, Intent, Outcome, Refused, Scope, Unnoted
 from vectormigrate.capture.keys import Key, Side
 from vectormigrate.capture.phases import ENDED, LivePhase, admits, authority
 from vectormigrate.errors import JournalError
@@ -23,6 +23,10 @@ HOLD_SECONDS = 4.0
 
 MARGIN_SECONDS = 0.5
 """A request with a deadline of its own is answered this long before it."""
+
+NOT_HERE = 7
+"""PERMISSION_DENIED, for what will never be admitted: pymilvus sends what is refused with FAILED_PRECONDITION again for
+minutes."""
 
 LOOK_SECONDS = 0.025
 """Between two looks whether writes are admitted again."""
@@ -133,11 +137,13 @@ class Admissions:
                         return Pass()
                     return Refusal(
                         status=409,
-                        grpc_status=9,
+                        grpc_status=NOT_HERE,
                         text=f"writes to the {intent.side.value} have ended (epoch {epoch}, {phase.value}); "
                         f"write to the {intent.side.other.value}",
                         epoch=epoch,
                     )
+                case Unnoted():
+                    return Pass()
                 case Held(phase):
                     return Refusal(
                         status=503,
@@ -215,7 +221,7 @@ def _unjournaled(phase: LivePhase) -> Refusal:
 def _blocked(touch: Touch) -> Refusal:
     return Refusal(
         status=409,
-        grpc_status=9,
+        grpc_status=NOT_HERE,
         text=f"{touch.operation or 'this operation'} changes the collection as a whole, which a live migration cannot "
         "follow; wait until it is completed or aborted",
     )

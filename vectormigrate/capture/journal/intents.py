@@ -20,9 +20,10 @@ from vectormigrate.capture.journal.records import (
     Position,
     Refused,
     Scope,
+    Unnoted,
 )
 from vectormigrate.capture.keys import Key, Side
-from vectormigrate.capture.phases import ENDED, admits
+from vectormigrate.capture.phases import ENDED, admits, authority
 from vectormigrate.model.clock import utc_text
 from vectormigrate.model.ids import id_key
 
@@ -167,8 +168,8 @@ class Intents:
 
 
 def _admission(now: Position, side: Side) -> Admission:
-    if now.phase in ENDED:
-        return Refused(now.phase, now.epoch)
+    if now.phase in ENDED and authority(now.phase) is side:
+        return Unnoted()
     admitted = admits(now.phase)
     if admitted is None:
         return Held(now.phase)

@@ -54,7 +54,12 @@ class Refused:
     epoch: int
 
 
-Admission = Admitted | Held | Refused
+@dataclass(frozen=True, slots=True)
+class Unnoted:
+    """Nothing is captured any more; a request to the side that kept the authority may be forwarded."""
+
+
+Admission = Admitted | Held | Refused | Unnoted
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ PHASES = {
     Phase.CREATING: ("creating the target", "created the target"),
     Phase.COPYING: ("copying", "copied"),
     Phase.FINALIZING: ("building indexes", "indexed"),
+    Phase.LIVE: ("following the source", "followed"),
     Phase.ROLLING_BACK: ("removing", "removed"),
 }
 STAGES = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from vectormigrate.cli.remedies import in_commands
 from vectormigrate.model.answers import CollectionReport, DoctorCheck, Holdings, Recommendation, RejectRow
+from vectormigrate.model.live import LiveStatus
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import MigrationStatus, ValidationReport
 from vectormigrate.validation.report import report_to_json
@@ -42,9 +43,12 @@ def status_document(
     codes: Mapping[str, int],
     validation: ValidationReport | None = None,
     rejects: Sequence[RejectRow] | None = None,
+    live: LiveStatus | None = None,
 ) -> Document:
-    """A migration; `rejects` only when asked for."""
+    """A migration; `rejects` only when asked for, `live` of one that is."""
     made: Document = {**_status(status), "reject_codes": dict(codes)}
+    if live is not None:
+        made["live"] = live.to_json()
     made["validation"] = None if validation is None else report_document(validation)
     if rejects is not None:
         made["rejects"] = [{**asdict(row), "reason": in_commands(row.reason)} for row in rejects]

@@ -33,6 +33,7 @@ PHASES = {
     Phase.CREATING: "creating the target",
     Phase.COPYING: "copying",
     Phase.FINALIZING: "building indexes",
+    Phase.LIVE: "following the source",
     Phase.DONE: "done",
     Phase.ROLLING_BACK: "removing",
     Phase.ROLLED_BACK: "removed",

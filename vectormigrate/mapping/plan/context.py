@@ -29,6 +29,7 @@ class PlanContext:
     profile: Profile | None
     note: OriginNote | None
     ids_meet: bool | None = None
+    whole: bool = False
     """Whether records would share a key on the target if they kept their ids; None: not known."""
 
     @property
@@ -55,7 +56,8 @@ class PlanContext:
     @property
     def complete(self) -> Profile | None:
         """The profile, if it covers every record."""
-        if self.profile is not None and self.profile.records >= sum(self.namespaces.values()):
+        counted = sum(self.namespaces.values())
+        if self.profile is not None and (self.whole or self.profile.records >= counted):
             return self.profile
         return None
 

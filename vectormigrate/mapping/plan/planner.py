@@ -54,10 +54,12 @@ def decide(
     profile: Profile | None = None,
     loss_counts: Mapping[str, int] | None = None,
     ids_meet: bool | None = None,
+    whole: bool = False,
 ) -> Decision:
     """The decision for one migration. `namespaces`: records per source namespace; `existing`: the target's schema when
     the collection exists; `loss_counts`: names and reject codes that the Mapper counted with the preliminary rules;
-    `ids_meet`: whether records would share a key on the target if they kept their ids (None: not known).
+    `ids_meet`: whether records would share a key on the target if they kept their ids (None: not known). `whole`: the
+    profile covers every record that there was when they were read, however many were counted before.
 
     Raises PlanError for a bad rename, exclusion or loss name, IncompatibleSchema when the target cannot hold this.
     """
@@ -74,6 +76,7 @@ def decide(
         profile=profile,
         note=note,
         ids_meet=ids_meet,
+        whole=whole,
     )
     losses = LossList(sidecar=context.sidecar)
     if source_schema.note and note is None:

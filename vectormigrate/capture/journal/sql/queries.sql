@@ -153,3 +153,13 @@ SELECT at, reason FROM taint WHERE cleared_at IS NULL ORDER BY number;
 
 -- name: clear_taints
 UPDATE taint SET cleared_at = ?, evidence = ? WHERE cleared_at IS NULL;
+
+-- name: add_derived
+INSERT INTO derived (namespace, id, source_namespace, source_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- name: find_derived
+SELECT source_namespace, source_id FROM derived WHERE namespace = ? AND id = ?;
+
+-- name: count_unverified
+SELECT count(*) FROM touched JOIN place ON number = place
+WHERE side = ? AND (verified_seq IS NULL OR verified_seq < last_seq);

@@ -91,3 +91,12 @@ CREATE TABLE taint (
     cleared_at TEXT,
     evidence TEXT
 );
+
+-- Target ids that were made from ids of the source, with those.
+CREATE TABLE derived (
+    namespace TEXT NOT NULL,
+    id NOT NULL,
+    source_namespace TEXT NOT NULL,
+    source_id NOT NULL,
+    PRIMARY KEY (namespace, id)
+) WITHOUT ROWID;

@@ -1,0 +1,56 @@
+"""Whether a switch is allowed: every condition, and what is in its way. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vectormigrate.capture.phases import LivePhase, authority
+from vectormigrate.figures import counted, duration
+from vectormigrate.model.live import GateCondition, LiveStatus, Pace
+
+_BEFORE_CATCH_UP = (LivePhase.PREFLIGHT, LivePhase.CAPTURING, LivePhase.BACKFILL)
+
+
+def gate(status: LiveStatus, *, lag_limit: float, strict: bool = False) -> tuple[GateCondition, ...]:
+    """The conditions for switching away from the side that has the authority. `strict`: every record is compared while
+    writes are held, which also settles what else would be in doubt."""
+    return tuple(_conditions(status, lag_limit, strict))
+
+
+def _conditions(status: LiveStatus, lag_limit: float, strict: bool) -> Iterator[GateCondition]:
+    yield _condition("gateway", "" if status.gateway_alive else "no gateway runs, so no write can be noted")
+    if authority(LivePhase(status.phase)).value == "source":
+        copied = LivePhase(status.phase) not in _BEFORE_CATCH_UP
+        yield _condition("copied", "" if copied else "the copy has not ended")
+    yield _condition("pace", "" if status.pace is not Pace.PAUSED else "the runner is paused")
+    late = status.lag > lag_limit
+    yield _condition("lag", f"the oldest change that is not applied is {duration(status.lag)} old" if late else "")
+    yield _condition("in doubt", _count(status.in_doubt, "requests may yet take effect"))
+    scopes = f"{counted(len(status.scopes))} parts must be compared first: {status.scopes[0]}" if status.scopes else ""
+    yield _condition("scopes", scopes)
+    parked = _count(status.parked, "changed records are refused by the other side")
+    yield _condition("parked", f"{parked}: {status.parked_examples[0]}" if status.parked_examples else parked)
+    yield _condition("unknown writes", _count(status.figures.quarantined, "writes of ours may yet take effect"))
+    fuse = "the side that is read lacks too many records that nobody deleted"
+    yield _condition("fuse", fuse if status.figures.fuse_blown else "")
+    yield from _proof(status, strict)
+
+
+def _proof(status: LiveStatus, strict: bool) -> Iterator[GateCondition]:
+    proof = status.figures.proof
+    # Since the switch both sides only differ in what was touched, which is compared key by key.
+    compared = proof.pass_done or strict or status.authority == "target"
+    yield _condition("compared", "" if compared else "not every record was compared yet")
+    yield _condition(
+        "divergence", "" if strict else _count(proof.open_divergences, "records differed without a reason")
+    )
+    taint = f"a write may have been missed: {status.tainted[0]}" if status.tainted and not strict else ""
+    yield _condition("complete journal", taint)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{counted(n)} {what}" if n else ""
+
+
+def _condition(name: str, reason: str) -> GateCondition:
+    return GateCondition(name=name, met=not reason, reason=reason)
