@@ -60,7 +60,7 @@ class ComparedKeys:
     def standing(self, keys: Sequence[Key]) -> list[Standing]:
         """What is known of these keys now, of a namespace each. A key of whichever namespace counts for each."""
         with self._connection.snapshot():
-            covered = covered_by(self._connection, self._side)
+            covered = self._unsettled()
             return [self._standing(key, covered) for key in keys]
 
     def diverged(self, found: Sequence[tuple[Standing, str]]) -> list[Key]:
@@ -69,7 +69,7 @@ class ComparedKeys:
         them; returns these."""
         noted: list[Key] = []
         with self._connection.transaction():
-            covered = covered_by(self._connection, self._side)
+            covered = self._unsettled()
             marked: list[tuple[object, ...]] = []
             divergences: list[tuple[object, ...]] = []
             now, since = utc_text(), self._clock()
@@ -104,6 +104,13 @@ class ComparedKeys:
         """Somebody has seen them. Returns how many there were."""
         with self._connection.transaction():
             return self._connection.run("acknowledge", self._side.value, utc_text())
+
+    def _unsettled(self) -> Covered:
+        """As `covered_by`, and what requests may have changed that have ended, but whose keys no reconcile has found
+        yet: a record that a filter deleted differs until then, and that is no divergence."""
+        covered = covered_by(self._connection, self._side)
+        places = {place for _, place, *_ in self._connection.rows("scopes", self._side.value)}
+        return Covered(covered.keys, {*covered.places, *places})
 
     def _standing(self, key: Key, covered: Covered) -> Standing:
         seq, dirty, parked, under_way = 0, False, False, covered.has(-1, key.id)

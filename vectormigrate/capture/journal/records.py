@@ -78,7 +78,7 @@ class DirtyKey:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the journal knows of a key of one namespace at a moment. `seq`: of what touched it last, 0 when nothing did.
-    `covered`: a request that may touch it is under way."""
+    `covered`: a request that may have touched it is under way, or not reconciled."""
 
     key: Key
     seq: int
