@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import threading
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -13,12 +14,15 @@ from typing import Any
 
 import anyio
 import httpx
+import pinecone
 import pytest
 import qdrant_client
 from qdrant_client import models
 
 import vectormigrate
+from tests.emulators import pinecone as pinecone_emulator
 from tests.emulators.qdrant import Emulator, emulator
+from tests.harness.pinecone import key_in_environment
 from tests.support.gateway import require_envoy
 from tests.support.gateway_process import (
     CAPTURING,
@@ -30,6 +34,7 @@ from tests.support.gateway_process import (
     request,
     start,
 )
+from vectormigrate.capture.gateway.files import read_info
 from vectormigrate.capture.journal.connection import connect
 from vectormigrate.capture.journal.intents import alive
 from vectormigrate.capture.keys import Side
@@ -37,6 +42,7 @@ from vectormigrate.capture.phases import LivePhase
 from vectormigrate.config.settings import Endpoint
 from vectormigrate.errors import InvalidTransition, JournalError, StateBusy
 from vectormigrate.model.clock import steady_milliseconds
+from vectormigrate.model.live import GatewayPort
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -186,8 +192,8 @@ def test_writes_are_held_while_frozen_and_refused_on_the_source_after_the_flip(
         answer: list[httpx.Response] = []
         held = threading.Thread(target=lambda: answer.append(write(gateway, 101)))
         held.start()
+        eventually(lambda: metric(gateway, "held_writes") == 1)
         assert read(gateway, 2).status_code == 200
-        assert held.is_alive()
         live.go(LivePhase.CATCH_UP)
         held.join()
         assert answer[0].status_code == 200
@@ -408,3 +414,48 @@ def test_a_marked_write_is_closed_by_its_success_or_its_refusal_and_else_in_doub
         marking.close()
     with pytest.raises(JournalError), vectormigrate.marker(gateway.http).writing([12]):
         pytest.fail("it may not be written")
+
+
+def test_a_target_that_gets_its_address_later_gets_ports_while_the_same_envoy_runs(
+    tmp_path: Path, source: Emulator
+) -> None:
+    with pinecone_emulator.running("127.0.0.6") as server, ExitStack() as stack:
+        later = Endpoint(type="pinecone", url=server.url, collection="docs", api_key_ref="env:PINECONE_API_KEY")
+        stack.enter_context(key_in_environment(server.api_key))
+        live = stack.enter_context(live_migration(tmp_path / "state.db", endpoint(source), later))
+        live.go(*CAPTURING)
+        gateway = stack.enter_context(live.gateway())
+        assert {port["side"] for port in gateway.event("started")["ports"]} == {"source"}
+        envoy = live.envoy()
+        fields = {"_values": {"type": "dense_vector", "dimension": 4, "metric": "dotproduct"}}
+        with pinecone.Pinecone(api_key=server.api_key, host=server.url) as control:
+            control.indexes.create(name="docs", schema={"fields": fields}, timeout=10)
+        assert gateway.event("ports")
+        info = eventually(lambda: target_port(live))
+        index = stack.enter_context(pinecone.Pinecone(api_key=server.api_key).index(host=f"http://{info.address}"))
+        assert eventually(lambda: listens(info.address))
+        assert index.describe_index_stats().total_vector_count == 0
+        with pytest.raises(pinecone.PineconeError, match="write to the source"):
+            index.upsert(vectors=[{"id": "a", "values": [1.0, 2, 3, 4]}])
+        assert live.envoy() == envoy
+        assert write(gateway, 100).status_code == 200
+
+
+def target_port(live: LiveMigration) -> GatewayPort | None:
+    info = read_info(live.folder)
+    return next((port for port in info.ports if port.side == "target"), None) if info else None
+
+
+def listens(address: str) -> bool:
+    host, _, number = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(number)), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_page_that_others_can_reach_needs_a_token(live: LiveMigration) -> None:
+    refused = start(live.state, "docs", "--marks-only", "--http", "0.0.0.0:1")
+    assert refused.ended() == 2
+    assert "needs a token" in refused.events[-1]["text"]

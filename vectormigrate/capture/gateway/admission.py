@@ -125,7 +125,11 @@ class Admissions:
             now = anyio.current_time()
             if isinstance(admission, Held) and now + LOOK_SECONDS < began + seconds:
                 held_since = held_since or now
-                await anyio.sleep(LOOK_SECONDS)
+                self.figures.holding += 1
+                try:
+                    await anyio.sleep(LOOK_SECONDS)
+                finally:
+                    self.figures.holding -= 1
                 continue
             held = 0.0 if held_since is None else now - held_since
             self.figures.write(now - began, admitted=isinstance(admission, Admitted), held=held)

@@ -121,7 +121,7 @@ def _system_authorities() -> Path:
     for name in (paths.cafile or "", *_AUTHORITIES):
         if name and Path(name).is_file():
             return Path(name)
-    raise ConfigError("the system has no file of certificate authorities; name one with the option ca_cert")
+    raise ConfigError("the system has no file of certificate authorities; name one with the option ca_file")
 
 
 def _circuit_breakers() -> Json:

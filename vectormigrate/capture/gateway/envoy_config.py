@@ -36,25 +36,49 @@ Json = dict[str, Any]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
     """What Envoy is started with. `socket`: that of our process; `admin`: that of Envoy's own pages; `nonce`: proves
-    that our process admitted a request, known to nobody else."""
+    that our process admitted a request, known to nobody else. `late`: a folder in which Envoy looks for further ports
+    while it runs (`late_config`): a target may get its address only when it is made."""
 
     ports: Sequence[Port]
     socket: Path
     admin: Path
     nonce: str
+    late: Path | None = None
+
+
+LATE = (("cds_config", "clusters.json"), ("lds_config", "listeners.json"))
+"""What Envoy calls these files. Clusters come first: a listener needs its own."""
 
 
 def envoy_config(gateway: Gateway) -> Json:
     """The whole configuration, as JSON."""
     # The paths of reads are exact, which takes regexes beyond the default size of 100.
     sizes = {f"re2.max_program_size.{level}_level": 10_000 for level in ("error", "warn")}
+    late: Json = {}
+    if gateway.late is not None:
+        late["node"] = {"id": "vectormigrate", "cluster": "vectormigrate"}
+        late["dynamic_resources"] = {
+            kind: {"path_config_source": {"path": str(gateway.late / name)}, "resource_api_version": "V3"}
+            for kind, name in LATE
+        }
     return {
+        **late,
         "layered_runtime": {"layers": [{"name": "static", "static_layer": sizes}]},
         "admin": {"address": {"pipe": {"path": str(gateway.admin), "mode": 0o600}}},
         "static_resources": {
             "listeners": [_listener(gateway, port) for port in gateway.ports],
             "clusters": [asked_cluster(gateway.socket), *(upstream_cluster(port) for port in gateway.ports)],
         },
+    }
+
+
+def late_config(gateway: Gateway, ports: Sequence[Port]) -> dict[str, Json]:
+    """The files with these further ports, by their names in the order in which they are to be written."""
+    kinds = ("envoy.config.cluster.v3.Cluster", "envoy.config.listener.v3.Listener")
+    made = ([upstream_cluster(port) for port in ports], [_listener(gateway, port) for port in ports])
+    return {
+        name: {"resources": [{"@type": f"type.googleapis.com/{kind}", **each} for each in resources]}
+        for (_, name), kind, resources in zip(LATE, kinds, made, strict=True)
     }
 
 

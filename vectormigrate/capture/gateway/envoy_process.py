@@ -14,7 +14,7 @@ import signal
 import subprocess
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -22,7 +22,7 @@ import anyio.to_thread
 import orjson
 import psutil
 
-from vectormigrate.capture.gateway.envoy_config import Gateway, envoy_config, validate
+from vectormigrate.capture.gateway.envoy_config import Gateway, envoy_config, late_config, validate
 from vectormigrate.capture.gateway.ports import Port
 from vectormigrate.errors import ConfigError
 
@@ -49,10 +49,15 @@ class _Running:
 
 
 class Envoy:
-    """Envoy with these ports, its files in `folder`, its sockets in `sockets` (their paths must be short)."""
+    """Envoy with these ports, its files in `folder`, its sockets in `sockets` (their paths must be short). `late`:
+    those that may come, go and change while it runs."""
 
-    def __init__(self, binary: Path, folder: Path, sockets: Path, ports: Sequence[Port]) -> None:
+    def __init__(
+        self, binary: Path, folder: Path, sockets: Path, ports: Sequence[Port], late: Sequence[Port] = ()
+    ) -> None:
         self._binary = binary
+        self._folder = folder
+        self._late = late
         self._config = folder / "envoy.json"
         self._note = folder / "envoy.pid"
         self._log = folder / "envoy.log"
@@ -62,6 +67,7 @@ class Envoy:
             socket=sockets / "ask.sock",
             admin=sockets / "admin.sock",
             nonce=kept or secrets.token_hex(16),
+            late=folder,
         )
         self._running: _Running | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -77,6 +83,7 @@ class Envoy:
         """Start it, or take over the one that runs with this configuration; returns whether it was taken over. Raises
         ConfigError when Envoy refuses the configuration."""
         wanted = orjson.dumps(envoy_config(self.gateway), option=orjson.OPT_INDENT_2)
+        self.set_late(self._late)
         found = self._left_behind()
         if found is not None:
             if self._config.exists() and self._config.read_bytes() == wanted:
@@ -87,6 +94,17 @@ class Envoy:
         validate(self._binary, self._config)
         self._spawn()
         return False
+
+    def set_late(self, ports: Sequence[Port]) -> None:
+        """Listen on these besides, at once and without a break for the others. Raises ConfigError when Envoy refuses
+        their configuration."""
+        if ports:
+            checked = self._folder / "checked.json"
+            self._write(checked, orjson.dumps(envoy_config(replace(self.gateway, ports=ports, late=None))))
+            validate(self._binary, checked)
+            checked.unlink()
+        for name, content in late_config(self.gateway, ports).items():
+            self._write(self._folder / name, orjson.dumps(content))
 
     def _left_behind(self) -> _Running | None:
         try:

@@ -14,10 +14,12 @@ RATE_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Figures:
-    """Counts since the start; times in milliseconds. `admitted` and `refused` count writes that were asked about."""
+    """Counts since the start; times in milliseconds. `admitted` and `refused` count writes that were asked about,
+    `holding` those that wait for the end of a freeze now."""
 
     admitted: int = 0
     refused: int = 0
+    holding: int = 0
     held_longest_ms: float = 0.0
     _added: deque[float] = field(default_factory=lambda: deque[float](maxlen=KEPT))
     _rates: deque[tuple[float, int]] = field(default_factory=lambda: deque[tuple[float, int]](maxlen=64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from vectormigrate.errors import ConfigError, listed
 from vectormigrate.model.live import GatewayPort
 
 LOOPBACK = "127.0.0.1"
+RANGE = range(20_000, 32_000)
 EVERYWHERE = ("0.0.0.0", "::")
 
 
@@ -81,6 +83,11 @@ def _is_free(host: str, number: int) -> bool:
 
 
 def _free(host: str) -> int:
+    """Below the numbers that the system gives to clients: one of those may take it until Envoy listens, or while no
+    gateway runs."""
+    for number in random.sample(RANGE, 100):
+        if _is_free(host, number):
+            return number
     with _bound(host, 0) as sock:
         return sock.getsockname()[1]
 

@@ -46,7 +46,7 @@ class Migration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayEvent:
-    """What happened. `kind`: waiting, adopted, started, tainted, thawed, stopped, failed. `info`: of started."""
+    """What happened. `kind`: waiting, adopted, started, ports, tainted, thawed, stopped, failed. `info`: of started."""
 
     kind: str
     text: str

@@ -27,19 +27,22 @@ SILENCE_SECONDS = 15.0
 
 
 class Pages:
-    """`authority`, `info` and `healthy` give what is true now. `token`: what callers must show, empty for none."""
+    """`authority`, `info`, `healthy` and `holding` (writes that are held) give what is true now. `token`: what
+    callers must show, empty for none."""
 
     def __init__(
         self,
         authority: Callable[[], Authority],
         info: Callable[[], GatewayInfo],
         healthy: Callable[[], bool],
+        holding: Callable[[], int],
         marks: Marks,
         token: str,
     ) -> None:
         self._authority = authority
         self._info = info
         self._healthy = healthy
+        self._holding = holding
         self._marks = marks
         self._token = token
 
@@ -127,7 +130,7 @@ class Pages:
             from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
         except ImportError:
             return JSONResponse({"error": "the package prometheus-client is not installed"}, 501)
-        return Response(metrics(self._info(), self._authority()), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(metrics(self._info(), self._authority(), self._holding()), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 async def _json(request: Request) -> Any:
@@ -144,7 +147,7 @@ async def _json(request: Request) -> Any:
         raise ConfigError("the body is no JSON") from None
 
 
-def metrics(info: GatewayInfo, authority: Authority) -> bytes:
+def metrics(info: GatewayInfo, authority: Authority, holding: int) -> bytes:
     """What this process knows, for Prometheus."""
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -156,6 +159,7 @@ def metrics(info: GatewayInfo, authority: Authority) -> bytes:
         "gateway_added_ms_p50": ("Milliseconds that this process adds to a write, median.", info.added_ms_p50),
         "gateway_added_ms_p99": ("Milliseconds that this process adds to a write, 99th percentile.", info.added_ms_p99),
         "gateway_held_longest_ms": ("Longest time that a write was held.", info.held_longest_ms),
+        "held_writes": ("Writes that are held now.", holding),
         "authority_epoch": ("Grows with every switch.", authority.epoch),
         "authority_is_target": ("1 while the target has the authority.", authority.side == "target"),
         "writes_held": ("1 while writes are held.", authority.writes == "held"),

@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from vectormigrate.adapter.operations import operations_of
 from vectormigrate.adapter.ports import served_by
+from vectormigrate.adapter.server_access import is_local
 from vectormigrate.capture.gateway import files
 from vectormigrate.capture.gateway.admission import Admissions, Collection
 from vectormigrate.capture.gateway.envoy_binary import find_envoy
@@ -65,6 +66,7 @@ class Gateway:
         self._served: dict[Side, Serving] = {}
         self._collections: dict[str, Collection] = {}
         self._ports: list[Port] = []
+        self._envoy: Envoy | None = None
         self._http = ""
         self._tainted = False
         self._loop = asyncio.get_running_loop()
@@ -164,13 +166,12 @@ class Gateway:
     ) -> None:
         """Envoy, and who answers it. Envoy ends last: what is under way gets its answer."""
         for found in self._served.values():
-            numbers = {name: (place.host, place.number) for name, place in listening.items()}
-            for port in gateway_ports(found, numbers):
-                self._ports.append(replace(port, certificate=self._options.certificate))
-                self._collections[port.name] = found.collection
+            self._open_ports(found, listening)
         self._folder.envoy.mkdir(mode=0o700, exist_ok=True)
         sockets = files.socket_folder(self._folder)
-        envoy = Envoy(binary, self._folder.envoy, sockets, self._ports)
+        own = [port for port in self._ports if port.side is Side.SOURCE]
+        envoy = Envoy(binary, self._folder.envoy, sockets, own, self._of_target())
+        self._envoy = envoy
         adopted = await stack.enter_async_context(envoy_running(envoy, leave=lambda: self._failure is not None))
         questions = serve_questions(envoy.gateway.socket, admissions, self._collections, envoy.gateway.nonce)
         await stack.enter_async_context(questions)
@@ -180,8 +181,12 @@ class Gateway:
     async def _show_pages(
         self, stack: AsyncExitStack, listening: Mapping[str, Place], marks: Marks, admissions: Admissions
     ) -> None:
-        pages = Pages(self._authority, partial(self._info, admissions), self._healthy, marks, self._options.http_token)
+        figures, token = admissions.figures, self._options.http_token
+        now = partial(self._info, admissions)
+        pages = Pages(self._authority, now, self._healthy, lambda: figures.holding, marks, token)
         place = listening["http"]
+        if not is_local(place.host) and not token:
+            raise ConfigError(f"the gateway's own page at {place.host!r} can be reached by others, so it needs a token")
         self._http = await stack.enter_async_context(serve_pages(pages.app(), place.host, place.number))
         info = self._info(admissions)
         await anyio.to_thread.run_sync(files.write_json, self._folder.gateway, info.to_json())
@@ -241,19 +246,35 @@ class Gateway:
                 await anyio.to_thread.run_sync(files.write_json, self._folder.gateway, self._info(admissions).to_json())
             await anyio.sleep(INFO_SECONDS)
 
+    def _of_target(self) -> list[Port]:
+        return [port for port in self._ports if port.side is Side.TARGET]
+
+    def _open_ports(self, found: Serving, listening: Mapping[str, Place]) -> None:
+        numbers = {name: (place.host, place.number) for name, place in listening.items()}
+        for port in gateway_ports(found, numbers):
+            self._ports.append(replace(port, certificate=self._options.certificate))
+            self._collections[port.name] = found.collection
+
     async def _follow_target(self) -> None:
-        """Until the target exists: what its requests touch can be read from then on."""
+        """Until the target exists: what its requests touch can be read from then on, and one that got its address only
+        now has ports from now on."""
         while Side.TARGET not in self._served or not self._served[Side.TARGET].complete:
             await anyio.sleep(TARGET_SECONDS)
             with suppress(VectorMigrateError):
                 found = await serving(Side.TARGET, self._migration.target)
-                if found is None and Side.TARGET not in self._served and _embedded(self._migration.target):
+                if found is not None:
+                    await self._take(found)
+                elif _embedded(self._migration.target):
                     return
-                if found is not None and Side.TARGET in self._served:
-                    self._served[Side.TARGET] = found
-                    for port in self._ports:
-                        if port.side is Side.TARGET:
-                            self._collections[port.name] = found.collection
+
+    async def _take(self, found: Serving) -> None:
+        self._served[Side.TARGET] = found
+        for port in self._of_target():
+            self._collections[port.name] = found.collection
+        if self._envoy is not None and not self._of_target():
+            self._open_ports(found, self._places())
+            await anyio.to_thread.run_sync(self._envoy.set_late, self._of_target())
+            self._listener(GatewayEvent(kind="ports", text="the target has an address by now, and ports"))
 
     def _healthy(self) -> bool:
         return self._failure is None and not self._tainted
