@@ -331,7 +331,7 @@ class Source(Protocol):
 @runtime_checkable
 class Eventual(Protocol):
     """A collection whose fetches may lag behind writes that were acknowledged: one of a service that is eventually
-    consistent. Optional; without it, fetches are as strong as the contract says."""
+    consistent. Optional; without it, fetches are as strong as the contract demands."""
 
     async def freshen(self, namespace: str) -> None:
         """Wait until reads see every write to the namespace so far, whoever made it, as far as that can be known."""

@@ -15,11 +15,13 @@ from vectormigrate.capture.journal.records import Scope
 from vectormigrate.capture.journal.touched import TouchedKeys
 from vectormigrate.capture.keys import Key
 from vectormigrate.capture.proving.sides import Found, Journalled, Sides, found_in, known_namespaces, owner, place_of
+from vectormigrate.engine.events import Checking, Listener, ignore
 from vectormigrate.errors import AdapterError
 from vectormigrate.mapping.limits import ORIGIN
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.position import Page
+from vectormigrate.model.status import Difference, DifferenceKind
 from vectormigrate.validation.common import PAGE_ROWS, expect, fetch_readable, read_all
 from vectormigrate.validation.findings import enter_fetched
 from vectormigrate.validation.tally import Tally
@@ -38,13 +40,18 @@ Place = tuple[str, str]
 @dataclass(slots=True)
 class Reconciled:
     """What a round did: `ended` requests that are settled but for the keys marked; `waiting` ones that have not ended,
-    or only just. `read` records of both sides, `marked` keys. `problems`: what could not be read, and records that are
-    nobody's, because of which requests stay open."""
+    or only just. `read` records of both sides, `marked` keys: `missing` on the target, `different`, `extra` on it.
+    `foreign`: records of others, left alone. `problems`: what could not be read, and records that are nobody's, because
+    of which requests stay open."""
 
     ended: int = 0
     waiting: int = 0
     read: int = 0
     marked: int = 0
+    missing: int = 0
+    different: int = 0
+    extra: int = 0
+    foreign: int = 0
     problems: list[str] = field(default_factory=list[str])
     seconds: float = 0.0
 
@@ -72,13 +79,18 @@ class Reconciler:
         clock: Clock,
         settle: float = SETTLE_SECONDS,
         page_rows: int = PAGE_ROWS,
+        ours_only: bool = False,
+        listener: Listener = ignore,
     ) -> None:
+        """`ours_only`: a record of the target that this migration did not write is somebody else's, and stays."""
         self._sides = sides
         self._touched = touched
         self._journalled = journalled
         self._clock = clock
         self._settle = round(settle * 1000)
         self._page_rows = page_rows
+        self._ours_only = ours_only
+        self._listener = listener
         self._seen: dict[int, int] = {}
 
     async def round(self) -> Reconciled:
@@ -132,7 +144,7 @@ class Reconciler:
 
         async def note(page: Page) -> None:
             wanted.update(place for place, _ in await self._places(page.batch))
-            result.read += len(page.batch)
+            self._count(page.batch, result)
 
         await self._read(sides.source, work.whole, compare, vectors=True)
         await self._read(sides.source, work.ids, note)
@@ -146,8 +158,8 @@ class Reconciler:
                     wanted.discard(place)
                 else:
                     surplus.append(found)
-            result.read += len(page.batch)
-            await self._mark_owners(surplus, names, result)
+            self._count(page.batch, result)
+            await self._mark_owners(await self._ours(surplus, result), names, result)
 
         await self._read(sides.target, work.places, rest)
         if wanted:
@@ -190,12 +202,40 @@ class Reconciler:
             tally = Tally(limit=len(ids))
             tally.expect(part.batch)
             enter_fetched(tally, part, actual, sides.rules, namespace=namespace, unreadable=set(unread))
-            keys += [Key(namespace, item.source_id) for _, item in tally.kept if item.source_id is not None]
+            wrong = await self._not_others(place, [item for _, item in tally.kept], result)
+            keys += [Key(namespace, item.source_id) for item in wrong if item.source_id is not None]
+            result.missing += tally.missing
+            result.different += len(wrong) - tally.missing
             result.problems += [f"{id_key(record_id)}: cannot be read on the target" for record_id in unread[:EXAMPLES]]
             # The ids of those that are missing are marked already.
             wanted.update((place, id_key(record_id)) for found in actual for record_id in found.ids)
-        result.read += len(batch)
+        self._count(batch, result)
         await self._mark(keys, result)
+
+    async def _not_others(self, place: str, items: list[Difference], result: Reconciled) -> list[Difference]:
+        """Without the differences from records that somebody else put there."""
+        there = [item.target_id for item in items if item.kind is DifferenceKind.DIFFERENT]
+        if not (self._ours_only and there):
+            return items
+        written = set(await self._sides.which_written(place, there))
+        foreign = [item for item in items if item.kind is DifferenceKind.DIFFERENT and item.target_id not in written]
+        result.problems += [
+            f"{id_key(item.target_id)}: somebody else's record has this id on the target" for item in foreign
+        ]
+        return [item for item in items if item not in foreign]
+
+    def _count(self, batch: RecordBatch, result: Reconciled) -> None:
+        result.read += len(batch)
+        self._listener(Checking(stage="diff", done=result.read, total=2 * self._sides.plan.total_records))
+
+    async def _ours(self, surplus: list[Found], result: Reconciled) -> list[Found]:
+        """Of one namespace of the target."""
+        if not (self._ours_only and surplus):
+            return surplus
+        written = set(await self._sides.which_written(surplus[0].place, [found.id for found in surplus]))
+        ours = [found for found in surplus if found.id in written]
+        result.foreign += len(surplus) - len(ours)
+        return ours
 
     async def _mark_owners(self, surplus: Sequence[Found], names: Sequence[str], result: Reconciled) -> None:
         keys: list[Key] = []
@@ -205,7 +245,8 @@ class Reconciler:
                 keys.append(key)
             elif len(result.problems) < EXAMPLES:
                 result.problems.append(f"{id_key(found.id)}: on the target, and nobody's")
-        await self._mark(keys, result)
+        result.extra += len(keys)
+        await self._mark(keys, result, deleted=True)
 
     async def _mark_missing(self, work: _Work, wanted: set[Place], result: Reconciled) -> None:
         """The ids are read once more for whose they are."""
@@ -213,12 +254,14 @@ class Reconciler:
         async def handle(page: Page) -> None:
             missing = [key for place, key in await self._places(page.batch) if place in wanted]
             rejected = self._sides.rejected
-            await self._mark([key for key in missing if (page.batch.namespace, id_key(key.id)) not in rejected], result)
+            missing = [key for key in missing if (page.batch.namespace, id_key(key.id)) not in rejected]
+            result.missing += len(missing)
+            await self._mark(missing, result)
 
         await self._read(self._sides.source, work.ids, handle)
 
-    async def _mark(self, keys: Sequence[Key], result: Reconciled) -> None:
+    async def _mark(self, keys: Sequence[Key], result: Reconciled, *, deleted: bool = False) -> None:
         for start in range(0, len(keys), MARKED_AT_ONCE):
             some = keys[start : start + MARKED_AT_ONCE]
-            await self._journalled(lambda some=some: self._touched.mark(some))
+            await self._journalled(lambda some=some: self._touched.mark(some, deleted=deleted))
         result.marked += len(keys)

@@ -69,6 +69,10 @@ VALIDATE = """[bold]Examples[/]
   vectormigrate validate docs --full --details
   vectormigrate validate docs --full --repair"""
 
+SYNC = """[bold]Examples[/]
+  vectormigrate sync docs
+  vectormigrate sync docs --json"""
+
 ROLLBACK = """[bold]Examples[/]
   vectormigrate rollback docs
   vectormigrate rollback docs --force"""

@@ -26,6 +26,7 @@ from vectormigrate.cli.mcp.commands import audit_app, mcp_app
 from vectormigrate.cli.run import run_verb
 from vectormigrate.cli.schema import schema_app
 from vectormigrate.cli.serve import serve
+from vectormigrate.cli.sync import sync
 from vectormigrate.config.connections import CONFIG_NAME
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import Status
@@ -65,6 +66,7 @@ app.command(epilog=examples.MIGRATE)(migrate)
 app.command(epilog=examples.RESUME)(resume)
 app.command(epilog=examples.STOP)(stop)
 app.command(epilog=examples.GATEWAY)(gateway)
+app.command(epilog=examples.SYNC)(sync)
 
 
 @app.command(epilog=examples.STATUS)

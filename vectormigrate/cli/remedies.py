@@ -11,6 +11,7 @@ COMMANDS: Mapping[str, str] = {
     "migrate": "migrate",
     "resume": "resume",
     "stop": "stop",
+    "sync": "sync",
     "status": "status",
     "rejects": "status",
     "list": "list",

@@ -186,3 +186,40 @@ class DoctorCheck:
     name: str
     ok: bool
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncResult:
+    """What a pass of `sync` found and did. `read`: records of both sides; `added`, `changed` and `removed` on the
+    source since the last pass; `written` and `deleted` on the target. `foreign`: records of others on the target, left
+    alone. `left`: records that are not equal yet, of which `refused` are not taken by the target, with reasons.
+    `problems`: what could not be concluded."""
+
+    migration_id: str
+    read: int
+    added: int
+    changed: int
+    removed: int
+    written: int
+    deleted: int
+    foreign: int
+    left: int
+    refused: tuple[str, ...]
+    problems: tuple[str, ...]
+    compare_seconds: float
+    apply_seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Everything was read, and what differed was applied."""
+        return not self.problems and not self.left
+
+    @property
+    def read_per_second(self) -> float:
+        """Records of both sides."""
+        return self.read / max(self.compare_seconds, 1e-3)
+
+    @property
+    def window_seconds(self) -> float:
+        """How long nobody may write in a last pass: both sides are read whole, and as much is applied as this time."""
+        return self.compare_seconds + self.apply_seconds

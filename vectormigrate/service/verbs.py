@@ -12,11 +12,12 @@ from vectormigrate.service.copy import CopyVerbs
 from vectormigrate.service.gateway import GatewayVerbs
 from vectormigrate.service.live import LiveVerbs
 from vectormigrate.service.look import LookVerbs
+from vectormigrate.service.sync import SyncVerbs
 from vectormigrate.service.undo import UndoVerbs
 from vectormigrate.service.validate import ValidateVerbs
 
 
-class Service(CopyVerbs, LiveVerbs, GatewayVerbs, ValidateVerbs, UndoVerbs, LookVerbs, AdviseVerbs):
+class Service(CopyVerbs, LiveVerbs, GatewayVerbs, SyncVerbs, ValidateVerbs, UndoVerbs, LookVerbs, AdviseVerbs):
     """The verbs over one state file and one connections file. Open with `open_service`.
 
     A verb takes and returns plain data and raises errors of `vectormigrate.errors`, whose `remedies` name the verb or

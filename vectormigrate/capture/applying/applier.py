@@ -104,7 +104,7 @@ class _Read:
 class Applier:
     """Rounds over the dirty keys of one side. `journalled` runs the journal's calls; `locks` and `quarantine` are those
     of the backfill too, since both write to the target; `before_write` hears of the ids that are about to be written
-    to a namespace."""
+    to a namespace, `after_delete` of those that are gone from it."""
 
     def __init__(
         self,
@@ -116,6 +116,7 @@ class Applier:
         fuse: Fuse,
         journalled: Journalled[Any],
         before_write: Callable[[str, Sequence[RecordId]], Awaitable[None]] | None = None,
+        after_delete: Callable[[str, Sequence[RecordId]], Awaitable[None]] | None = None,
         witness: Witness | None = None,
     ) -> None:
         self._keys = keys
@@ -125,6 +126,7 @@ class Applier:
         self._fuse = fuse
         self._journalled = journalled
         self._before_write = before_write
+        self._after_delete = after_delete
         self.witness = witness or Witness()
 
     async def round(self, most: int = AT_ONCE) -> Applied:
@@ -301,6 +303,8 @@ class Applier:
             else:
                 settled.done += [each for _, same in records for each in same]
                 applied.deleted += len(ids)
+                if self._after_delete is not None:
+                    await self._after_delete(place, ids)
 
     def _doubt(self, ids: Sequence[RecordId], applied: Applied) -> None:
         self._quarantine.add(ids)

@@ -56,13 +56,14 @@ class TouchedKeys:
                     rows.append((place, pack_id(dirty.key.id), dirty.seq, dirty.seq if verified else None))
             return self._connection.run_many("clear", rows)
 
-    def mark(self, keys: Sequence[Key]) -> None:
-        """Have these keys read again: what the other side holds of them is not known, or wrong."""
+    def mark(self, keys: Sequence[Key], *, deleted: bool = False) -> None:
+        """Have these keys read again: what the other side holds of them is not known, or wrong. `deleted`: this side
+        does not have them."""
         with self._connection.transaction():
             (seq,) = self._connection.row("take_numbers", 1)
             now = self._clock()
             rows: list[tuple[object, ...]] = [
-                (self._connection.place(self._side, key.namespace), pack_id(key.id), seq, now, False) for key in keys
+                (self._connection.place(self._side, key.namespace), pack_id(key.id), seq, now, deleted) for key in keys
             ]
             self._connection.run_many("touch", rows)
 
