@@ -1,4 +1,4 @@
-"""Which source record a derived target id stands for: after the switch a delete names only that id."""
+"""The source record that a derived target id is of: after the switch a delete names only that id."""
 
 from __future__ import annotations
 
