@@ -305,6 +305,18 @@ def test_a_key_that_was_touched_while_it_was_compared_stays_unverified(journal: 
     assert unverified(compared) == [KEY], "a request on the other is under way, so it is dirty"
 
 
+def test_a_key_that_a_filter_may_just_change_stays_unverified(journal: Journal) -> None:
+    settle(journal, KEY)
+    compared = journal.compared()
+    read, _ = compared.unverified(10)
+    seq = journal.admit(scopes=(Scope("tenant", "filter"),))
+    during, _ = compared.unverified(10)
+    assert compared.verify(read) == 0
+    journal.end(seq)
+    assert compared.verify(during) == 0, "it was under way when they were read"
+    assert compared.verify(compared.unverified(10)[0]) == 1
+
+
 def test_unverified_keys_are_walked_through_to_the_end_whatever_their_ids(journal: Journal) -> None:
     keys = [Key(name, value) for name in ("tenant", "", None) for value in (7, "7", UUID_ID, 2**63, "x")]
     settle(journal, *keys[:9])

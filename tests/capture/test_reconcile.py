@@ -116,6 +116,21 @@ async def test_a_namespace_that_is_emptied_is_emptied_on_the_other_side(moved: L
     assert await moved.both.target.count("b") == 0
 
 
+async def test_a_namespace_that_came_after_the_plan_and_has_gone_is_emptied_too(moved: Live) -> None:
+    batch = batch_of([1, 2], "later")
+    for side in (moved.both.source, moved.both.target):
+        assert not await side.upsert(batch)
+    await delete_by_filter(moved, [1, 2], "later", told=False)
+    # Databases keep no empty namespaces.
+    inner: Any = moved.both.source
+
+    async def namespaces() -> list[str]:
+        return [name for name in await inner.namespaces() if await inner.count(name)]
+
+    moved.changes["source"] = Wrapped(inner, namespaces=namespaces)
+    assert (await settled(moved)).marked == 2
+
+
 async def test_namespaces_that_share_a_place_are_judged_together(tmp_path: Path) -> None:
     rules = rules_of(id_strategy="uuid5", namespaces={"a": "x", "b": "x"})
     async with pair(rows=ROWS, rules=rules) as both, live(both, tmp_path) as made:

@@ -110,7 +110,7 @@ async def _again(confirmer: Confirmer, diff: DiffCheck) -> tuple[Confirmed, list
     keys: dict[Key, None] = {}
     lost: list[Difference] = []
     for item in diff.differences:
-        key = await _key(sides, item, names)
+        key = await key_of(sides, item, names)
         if key is None:
             lost.append(item)
         else:
@@ -119,8 +119,8 @@ async def _again(confirmer: Confirmer, diff: DiffCheck) -> tuple[Confirmed, list
     return confirmed, await still_there(sides, lost)
 
 
-async def _key(sides: Sides, item: Difference, names: list[str]) -> Key | None:
-    """Whose difference it is."""
+async def key_of(sides: Sides, item: Difference, names: list[str]) -> Key | None:
+    """Whose record of the source differs; None for one of the target that is nobody's."""
     if item.kind is not DifferenceKind.EXTRA:
         return None if item.source_id is None else Key(item.source_namespace or "", item.source_id)
     original = item.target_id if item.source_id is None else item.source_id
