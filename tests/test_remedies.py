@@ -17,6 +17,7 @@ from vectormigrate.cli.main import app
 from vectormigrate.cli.remedies import COMMANDS, FLAGS, POSITIONAL, in_commands
 from vectormigrate.cli.remedies import words as command_words
 from vectormigrate.errors import LossNotAccepted, MigrationNotFound, Remedy, in_words, option, remedies_in, remedy
+from vectormigrate.model.live import LiveOptions
 from vectormigrate.server.app import build
 from vectormigrate.server.runtime.remedies import ARGUMENTS, FOR_A_PERSON, TOOLS, in_tool_words
 from vectormigrate.server.runtime.remedies import words as tool_words
@@ -63,6 +64,7 @@ def test_every_remedy_is_a_verb_and_an_option_of_the_library() -> None:
         "request": {item.name for item in dataclasses.fields(MigrationRequest)},
         "options": run_options,
         "endpoint": endpoint,
+        "live": {item.name for item in dataclasses.fields(LiveOptions)},
         "settings": {*Settings.model_fields},
     }
     for attribute in used_attributes():

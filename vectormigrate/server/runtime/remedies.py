@@ -46,6 +46,14 @@ FOR_A_PERSON = "for the operator: "
 
 OPERATOR: Mapping[str, str] = {
     "options": "vectormigrate options",
+    "cut_over": "vectormigrate cutover",
+    "reverse": "vectormigrate reverse",
+    "complete": "vectormigrate complete",
+    "abort": "vectormigrate abort",
+    "acknowledge": "vectormigrate acknowledge",
+    "confirm_fence": "vectormigrate fenced",
+    "live.one_way": "vectormigrate migrate --live --one-way",
+    "request.namespaces": "vectormigrate migrate --namespace",
     "settings.config": "the server's --config",
     "settings.state": "the server's --state",
     "endpoint.api_key": "api_key of the connection",
