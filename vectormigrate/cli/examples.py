@@ -127,7 +127,11 @@ DOCTOR = """[bold]Examples[/]
 
 DEMO = """[bold]Examples[/]
   vectormigrate demo
-  vectormigrate demo --records 2000 --dir ./demo"""
+  vectormigrate demo --records 2000 --dir ./demo
+
+  # a live migration under traffic: pip install 'vectormigrate[live-demo]'
+  vectormigrate demo --live
+  vectormigrate demo --live --json"""
 
 GATEWAY = """[bold]Examples[/]
   vectormigrate gateway docs

@@ -267,12 +267,24 @@ def demo(
     directory: Annotated[
         Path, typer.Option("--dir", metavar="DIR", file_okay=False, help="Where to leave data and state.")
     ] = Path("vectormigrate-demo"),
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Between real servers, while an application reads and writes: kill each process, cut over, reverse, "
+            "and compare every record with what the application did. Two minutes; up to 4000 records.",
+        ),
+    ] = False,
     as_json: opt.AsJson = False,
 ) -> int:
     """Watch a real collection move from Milvus Lite to Qdrant Edge, be killed half-way, resume and be proved.
 
-    Needs no server and no account.
+    Needs no server and no account; with `--live` it brings its servers.
     """
+    if live:
+        from vectormigrate.cli.demo.live.run import run_live_demo
+
+        return run_verb(partial(run_live_demo, records, directory, as_json))
     from vectormigrate.cli.demo.run import run_demo
 
     return run_verb(partial(run_demo, records, directory, as_json))

@@ -11,9 +11,6 @@ from vectormigrate.cli.demo.live.history import READS, Kind, Operation, Outcome,
 Span = tuple[float, float]
 """Begin and end in seconds of the monotonic clock."""
 
-SINGLE = frozenset({Kind.PUT, Kind.DELETE})
-"""Writes of one record, which are alike enough to be compared with each other."""
-
 
 @dataclass(slots=True)
 class Spans:
@@ -46,9 +43,9 @@ def added_read(operations: Sequence[Operation], spans: Spans) -> float | None:
 
 
 def added_write(operations: Sequence[Operation], spans: Spans) -> float | None:
-    """Milliseconds that the gateway adds to a write of one record: through it, with the migration running, against
-    those before it."""
-    writes = [item for item in operations if item.kind in SINGLE]
+    """Milliseconds that the gateway adds to a write of one whole record: through it, with the migration running,
+    against those before it."""
+    writes = [item for item in operations if item.kind is Kind.PUT]
     through = _median(item for item in _within(writes, spans.steady) if item.route == "gateway")
     return _difference(through, _median(item for item in _within(writes, spans.direct) if item.route == "direct"))
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -179,8 +179,8 @@ class Stage:
         binaries = await anyio.to_thread.run_sync(unpack, self.folder / "milvus")
         data = self.folder / "source"
         data.mkdir()
-        servers = self._stack.enter_context(ExitStack())
-        self.source = await anyio.to_thread.run_sync(servers.enter_context, standalone(data, binaries))
+        # From this thread: its end, not only the process's, would be the server's.
+        self.source = self._stack.enter_context(standalone(data, binaries))
         self.target = (await front.line()).decode().strip()
         await anyio.to_thread.run_sync(create_on_milvus, self.source, records)
 

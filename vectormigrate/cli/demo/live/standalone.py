@@ -74,7 +74,8 @@ def _configure(data: Path, ports: dict[str, int], tick_ms: int) -> None:
 
 
 def die_with_parent() -> None:
-    """In a child, before it becomes its program: end when the parent does, where the system knows how."""
+    """In a child, before it becomes its program: end when the parent's thread that started it does, where the system
+    knows how."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
