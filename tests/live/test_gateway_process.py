@@ -381,6 +381,18 @@ def test_an_application_follows_the_authority_also_across_a_restart_of_the_gatew
             following.close()
 
 
+def test_who_waits_for_a_switch_is_answered_when_the_gateway_ends(live: LiveMigration) -> None:
+    live.go(*CAPTURING)
+    with live.gateway("--marks-only") as gateway:
+        host, _, port = gateway.http.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), 60) as waiting:
+            waiting.sendall(b"GET /authority?after=0&wait=60 HTTP/1.1\r\nHost: gateway\r\n\r\n")
+            assert request("GET", f"{gateway.http}/health").status_code == 200, "it has the first one too"
+            assert gateway.end() == 0
+            assert waiting.makefile("rb").read().startswith(b"HTTP/1.1 200")
+        assert gateway.errors == []
+
+
 def test_a_marked_write_is_closed_by_its_success_or_its_refusal_and_else_in_doubt(live: LiveMigration) -> None:
     live.go(*CAPTURING)
     with live.gateway("--marks-only") as gateway:

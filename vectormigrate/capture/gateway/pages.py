@@ -27,8 +27,8 @@ SILENCE_SECONDS = 15.0
 
 
 class Pages:
-    """`authority`, `info`, `healthy` and `holding` (writes that are held) give what is true now. `token`: what
-    callers must show, empty for none."""
+    """`authority`, `info`, `healthy` and `holding` (writes that are held) give what is true now. `ending`:
+    the gateway stops, so nobody waits for an answer any longer. `token`: what callers must show, empty for none."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class Pages:
         info: Callable[[], GatewayInfo],
         healthy: Callable[[], bool],
         holding: Callable[[], int],
+        ending: Callable[[], bool],
         marks: Marks,
         token: str,
     ) -> None:
@@ -43,6 +44,7 @@ class Pages:
         self._info = info
         self._healthy = healthy
         self._holding = holding
+        self._ending = ending
         self._marks = marks
         self._token = token
 
@@ -85,14 +87,14 @@ class Pages:
         except ValueError:
             raise ConfigError("after is an epoch, wait are seconds") from None
         with anyio.move_on_after(seconds):
-            while epoch is not None and self._authority().epoch <= epoch:  # noqa: ASYNC110  a file says so, not an event
-                await anyio.sleep(LOOK_SECONDS)
+            while epoch is not None and self._authority().epoch <= epoch and not self._ending():  # noqa: ASYNC110
+                await anyio.sleep(LOOK_SECONDS)  # a file says so, not an event
         return JSONResponse(self._authority().to_json(), headers={"cache-control": "no-store"})
 
     async def _events(self) -> AsyncGenerator[bytes]:
         shown: tuple[int, str, str] | None = None
         silent = 0.0
-        while True:
+        while not self._ending():
             now = self._authority()
             if (now.epoch, now.side, now.writes) != shown:
                 shown, silent = (now.epoch, now.side, now.writes), 0.0

@@ -183,7 +183,7 @@ class Gateway:
     ) -> None:
         figures, token = admissions.figures, self._options.http_token
         now = partial(self._info, admissions)
-        pages = Pages(self._authority, now, self._healthy, lambda: figures.holding, marks, token)
+        pages = Pages(self._authority, now, self._healthy, lambda: figures.holding, self._ended.is_set, marks, token)
         place = listening["http"]
         if not is_local(place.host) and not token:
             raise ConfigError(f"the gateway's own page at {place.host!r} can be reached by others, so it needs a token")
