@@ -36,8 +36,10 @@ def _difference(through: float | None, direct: float | None) -> float | None:
 
 
 def added_read(operations: Sequence[Operation], spans: Spans) -> float | None:
-    """Milliseconds that the gateway adds to a search: those through it against those past it at the same time."""
-    searches = [item for item in _within(operations, spans.steady) if item.kind is Kind.SEARCH]
+    """Milliseconds that the gateway adds to a search: those through it against those past it at the same time, on the
+    side and in the time before the first switch."""
+    end = spans.switches[0][0] if spans.switches else spans.steady[1]
+    searches = [item for item in _within(operations, (spans.direct[1], end)) if item.kind is Kind.SEARCH]
     through = _median(item for item in searches if item.route == "gateway")
     return _difference(through, _median(item for item in searches if item.route == "direct"))
 
