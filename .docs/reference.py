@@ -56,7 +56,8 @@ KEYS = {
     "allowed_hosts": "Further names of this server; as `--allowed-host`.",
     "allowed_origins": "Web pages that may call this server; as `--allowed-origin`.",
     "trusted_proxies": "Reverse proxies whose X-Forwarded-For is believed; as `--trusted-proxy`.",
-    "unattended": "`rollback`, `overwrite`: allowed without a person's consent; as `--unattended`.",
+    "unattended": "`rollback`, `overwrite`, `cutover`, `reverse`, `complete`: allowed without a person's consent; as "
+    "`--unattended`.",
     "own_migrations_only": "Keys below `admin` see their own migrations only; as `--own-migrations-only`.",
 }
 

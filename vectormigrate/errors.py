@@ -99,8 +99,9 @@ def remedy(name: str, migration_id: str = "", /, **options: Value) -> Remedy:
 
 
 def option(attribute: str, value: Value | None = None) -> Remedy:
-    """An option by its attribute: of a MigrationRequest (`request`), of RunOptions (`options`), of an Endpoint
-    (`request.source`, `request.target`, or `endpoint` where the side is open) or of Settings (`settings`)."""
+    """An option by its attribute: of a MigrationRequest (`request`), of RunOptions (`options`), of LiveOptions
+    (`live`), of an Endpoint (`request.source`, `request.target`, or `endpoint` where the side is open) or of Settings
+    (`settings`)."""
     return Remedy(options={attribute: value})
 
 
@@ -110,7 +111,7 @@ def _literal(value: Value | None) -> str:
 
 _MARKED = re.compile(
     r"`(?:service\.(?P<verb>[a-z_]+)\((?P<given>[^`]*)\)"
-    r"|(?P<option>(?:request|options|endpoint|settings)(?:\.\w+)+)(?:=(?P<value>[^`]+))?)`"
+    r"|(?P<option>(?:request|options|live|endpoint|settings)(?:\.\w+)+)(?:=(?P<value>[^`]+))?)`"
 )
 
 

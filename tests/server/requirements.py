@@ -68,6 +68,12 @@ REQUIREMENTS: dict[str, Requirement] = {
     "wait:bounded": R("wait_migration reports progress and returns in time whether or not it is finished.", MCP),
     "validate:background": R("A validation that takes long goes on in the background and can be joined."),
     "rollback:confirmed": R("A rollback needs the target's name, from a form or as an argument.", MCP),
+    "live:consent": R(
+        "Switching and ending a live migration needs a person's word; a dry run needs none and does nothing."
+    ),
+    "live:same-verbs": R(
+        "A live migration is started, seen, switched, reversed and completed by tools as by the library."
+    ),
     "access:allow-list": R("Only collections on the list of a named connection can be touched, by every tool."),
     "access:own-only": R("With the option a key below admin knows of no migration that its name did not start."),
     "access:inline": R("URLs are taken on stdio with the flag only."),

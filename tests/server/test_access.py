@@ -97,8 +97,10 @@ async def test_migrations_that_began_elsewhere_keep_to_the_list(world: World) ->
             for tool in (
                 *("migration_report", "list_rejects", "validate_migration"),
                 *("resume_migration", "stop_migration", "rollback_migration"),
+                *("cutover_migration", "reverse_migration", "complete_migration"),
             ):
-                arguments = {"confirm_target": f"docs-{name}"} if tool == "rollback_migration" else {}
+                asks = tool.startswith(("rollback", "cutover", "reverse", "complete"))
+                arguments = {"confirm_target": f"docs-{name}"} if asks else {}
                 text = await refused(client, tool, migration_id=name, **arguments)
                 assert "agents" in text, tool
     assert await world.count("docs-private") == 10

@@ -41,8 +41,9 @@ LOOKING = {
     "plan_migration",
 }
 WRITING = {"start_migration", "stop_migration", "resume_migration"}
-DESTROYING = {"start_migration", "resume_migration", "rollback_migration"}
-ALL = {*LOOKING, *WRITING, "rollback_migration"}
+SWITCHING = {"cutover_migration", "reverse_migration", "complete_migration"}
+DESTROYING = {"start_migration", "resume_migration", "rollback_migration", *SWITCHING}
+ALL = {*LOOKING, *WRITING, "rollback_migration", *SWITCHING}
 
 
 @pytest.fixture(params=["auto", "legacy"])

@@ -125,7 +125,7 @@ class World:
         accounting = Accounting(
             ring=ring, limiter=Limiter(calls_per_minute=calls), audit=AuditLog(self.folder / "audit.jsonl")
         )
-        more.setdefault("unattended", frozenset({"rollback", "overwrite"}))
+        more.setdefault("unattended", frozenset({"rollback", "overwrite", "cutover", "reverse", "complete"}))
         return build(self.settings, accounting=accounting, local=local, **more)
 
     @property

@@ -71,7 +71,7 @@ def serve(
         list[str] | None,
         typer.Option(
             "--unattended",
-            metavar="rollback|overwrite",
+            metavar="rollback|overwrite|cutover|reverse|complete",
             help="Allow it without a person's consent, for clients that cannot ask.",
         ),
     ] = None,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from vectormigrate.capture.running.begin import begin_live
+from vectormigrate.capture.running.begin import begin_live, make_place
 from vectormigrate.capture.running.live_run import LiveRun
 from vectormigrate.capture.running.preflight import preflight
 from vectormigrate.capture.running.proving import make_prover
@@ -41,6 +41,7 @@ from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
 from vectormigrate.model.schema import Json
 from vectormigrate.model.status import MigrationStatus, Phase, Status
 from vectormigrate.service.base import Base, refuse_running
+from vectormigrate.state.live import LivePlace
 from vectormigrate.state.proposals import Starter
 from vectormigrate.state.records import StoredMigration
 from vectormigrate.state.store import Store
@@ -142,12 +143,20 @@ class CopyVerbs(Base):
                 return await self._go_on(store, ends, plan, options, listener)
 
     async def begin(
-        self, plan: MigrationPlan, options: RunOptions | None = None, by: Starter | None = None
+        self,
+        plan: MigrationPlan,
+        options: RunOptions | None = None,
+        by: Starter | None = None,
+        *,
+        live: LiveOptions | None = None,
+        folder: Path | None = None,
     ) -> tuple[str, bool]:
         """Store a plan that `plan` made, so that `resume` runs exactly it: the migration's id, and whether it is new.
+        `live` and `folder` as of `migrate`.
 
         It is not when the migration exists with this very plan. Raises LossNotAccepted, TargetNotEmpty, and
-        InvalidTransition when it exists with another one or this owner's `request_id` began another migration.
+        InvalidTransition when it exists with another one or this owner's `request_id` began another migration. With
+        `live` also PlanError with everything that is in the way of following the source, and errors of the databases.
         """
         options = options or RunOptions()
         if plan.unaccepted:
@@ -155,8 +164,18 @@ class CopyVerbs(Base):
         _refuse_collisions(plan, options)
         source = endpoint_from_ref(self.settings, plan.spec.source, "source")
         target = endpoint_from_ref(self.settings, plan.spec.target, "target")
+        async with self._store(read_only=True) as store:
+            new = await _load_or_none(store, plan.spec.id) is None
+        if live is not None and new:
+            async with open_ends(source, target, options, ignore, lambda: False) as ends:
+                preflight(plan, ends, live)
         async with self._store(source, target) as store:
-            return await store.proposals.begin(plan, options, by or Starter())
+            place = None
+            if live is not None and new:
+                place = await make_place(store, plan.spec.id, live, folder)
+            elif live is not None:
+                place = LivePlace(options=live, folder=Path(), journal="")
+            return await store.proposals.begin(plan, options, by or Starter(), place)
 
     async def resume(
         self,

@@ -32,6 +32,26 @@ class LiveRow:
     figures: LiveFigures | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePlace:
+    """How a new migration is to be live, and its journal: the folder, and the identity of the file."""
+
+    options: LiveOptions
+    folder: Path
+    journal: str
+
+
+async def insert(session: Session, migration_id: str, place: LivePlace) -> None:
+    """Make a migration of this transaction a live one."""
+    await session.execute(
+        "insert_live",
+        id=migration_id,
+        options=json_text(asdict(place.options)),
+        folder=str(place.folder),
+        journal=place.journal,
+    )
+
+
 class Live:
     """What is stored of live migrations besides their plan and checkpoints."""
 
@@ -45,9 +65,7 @@ class Live:
 
         async def write(session: Session) -> None:
             await create(session, plan, options)
-            await session.execute(
-                "insert_live", id=plan.spec.id, options=json_text(asdict(live)), folder=str(folder), journal=journal
-            )
+            await insert(session, plan.spec.id, LivePlace(options=live, folder=folder, journal=journal))
 
         await self._file.write(write)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from vectormigrate.errors import InvalidTransition
 from vectormigrate.model.plan import MigrationPlan, MigrationSpec, RunOptions
+from vectormigrate.state import live as lives
 from vectormigrate.state import migrations
 from vectormigrate.state.connection import Session
 from vectormigrate.state.faults import corrupt
@@ -54,13 +55,15 @@ class Proposals:
         """The plan, or None when there is none or it waited too long. Raises StateCorrupt."""
         return await _find(self._file.reader, proposal_id)
 
-    async def begin(self, plan: MigrationPlan, options: RunOptions, by: Starter) -> tuple[str, bool]:
-        """Store the migration of a plan, once: the id, and whether this call made it.
+    async def begin(
+        self, plan: MigrationPlan, options: RunOptions, by: Starter, live: lives.LivePlace | None = None
+    ) -> tuple[str, bool]:
+        """Store the migration of a plan, once: the id, and whether this call made it. With `live`, it is a live one.
 
         It did not when the migration exists with this very plan. Raises InvalidTransition when the id belongs to
-        another plan, or this owner's request to another migration.
+        another plan, or this owner's request to another migration, or only one of both is live.
         """
-        return await self._file.write(lambda session: _begin(session, plan, options, by))
+        return await self._file.write(lambda session: _begin(session, plan, options, by, live))
 
     async def requested(self, owner: str, request_id: str) -> tuple[str, str | None] | None:
         """What this owner's request started: the migration, and the id of its plan, None where that was not written
@@ -97,7 +100,9 @@ async def _requested(session: Session, owner: str, request_id: str) -> tuple[str
     return None if row is None else (row["migration_id"], row["plan_id"])
 
 
-async def _begin(session: Session, plan: MigrationPlan, options: RunOptions, by: Starter) -> tuple[str, bool]:
+async def _begin(
+    session: Session, plan: MigrationPlan, options: RunOptions, by: Starter, live: lives.LivePlace | None
+) -> tuple[str, bool]:
     migration_id = plan.spec.id
     answered = None if by.request_id is None else await _requested(session, by.owner, by.request_id)
     if answered is not None and answered[0] != migration_id:
@@ -109,6 +114,8 @@ async def _begin(session: Session, plan: MigrationPlan, options: RunOptions, by:
     made = existing is None
     if existing is None:
         await migrations.create(session, plan, options, by.owner or None)
+        if live is not None:
+            await lives.insert(session, migration_id, live)
         await session.execute("add_served", id=migration_id, owner=by.owner, now=utc_text())
     elif by.apart and existing["owner"] != by.owner:
         raise InvalidTransition(f"the id {migration_id!r} is taken; plan again with another migration_id")
@@ -116,6 +123,9 @@ async def _begin(session: Session, plan: MigrationPlan, options: RunOptions, by:
         raise InvalidTransition(
             f"migration {migration_id!r} exists already ({existing['status']}) with another plan; choose another id"
         )
+    elif (await session.fetch_one("live", id=migration_id) is None) is not (live is None):
+        kind = "is live" if live is None else "is not live"
+        raise InvalidTransition(f"migration {migration_id!r} exists already and {kind}; choose another id")
     if by.request_id is not None and answered is None:
         await session.execute(
             "save_request",

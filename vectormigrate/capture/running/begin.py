@@ -15,6 +15,7 @@ from vectormigrate.capture.phases import ENDED, LivePhase, authority
 from vectormigrate.errors import InvalidTransition, JournalError, remedy
 from vectormigrate.model.live import LiveOptions
 from vectormigrate.model.plan import MigrationPlan, RunOptions
+from vectormigrate.state.live import LivePlace
 from vectormigrate.state.store import Store
 
 
@@ -25,12 +26,18 @@ async def begin_live(
     live: LiveOptions,
     folder: Path | None,
 ) -> None:
-    """Make the journal, unless an attempt that got no further has, and store the migration. Raises JournalError for a
-    journal of another migration, or one in which something has happened."""
-    migration_id = plan.spec.id
+    """Make the journal, and store the migration. Raises JournalError as `make_place`, and InvalidTransition when the id
+    is in use."""
+    place = await make_place(store, plan.spec.id, live, folder)
+    await store.live.create(plan, options, live, folder=place.folder, journal=place.journal)
+
+
+async def make_place(store: Store, migration_id: str, live: LiveOptions, folder: Path | None) -> LivePlace:
+    """Make the journal of a migration that is to be stored, unless an attempt that got no further has. Raises
+    JournalError for a journal of another migration, or one in which something has happened."""
     there = live_folder(store.path, migration_id, folder)
     identity = await anyio.to_thread.run_sync(partial(_fresh, there.journal, migration_id))
-    await store.live.create(plan, options, live, folder=there.path, journal=identity)
+    return LivePlace(options=live, folder=there.path, journal=identity)
 
 
 def _fresh(path: Path, migration_id: str) -> str:

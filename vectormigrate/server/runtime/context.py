@@ -13,7 +13,8 @@ import anyio
 import anyio.to_thread
 
 from vectormigrate.config.settings import Settings
-from vectormigrate.errors import ConfigError, Interrupted, MigrationNotFound, VectorMigrateError
+from vectormigrate.errors import ConfigError, Interrupted, JournalError, MigrationNotFound, VectorMigrateError
+from vectormigrate.model.live import LiveStatus
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.server.access.allow_list import Access
 from vectormigrate.server.access.auth import caller
@@ -40,8 +41,8 @@ as a run of the command line."""
 
 HIDDEN = "not open to agents"
 
-Destructive = Literal["rollback", "overwrite"]
-"""What takes data away for good."""
+Destructive = Literal["rollback", "overwrite", "cutover", "reverse", "complete"]
+"""What takes data, the way back or the authority over it away: each needs a person's consent."""
 
 T = TypeVar("T")
 
@@ -128,16 +129,20 @@ class ServerContext:
         """One migration. Raises MigrationNotFound, and for one that the caller may not know of nothing else."""
         return await self.service().status(migration_id, self.only())
 
-    async def seen(self, status: MigrationStatus) -> tuple[MigrationStatus, Job | None]:
-        """What agents may see of a migration and of its job: of one between collections that they may not touch, or
-        whose plan is still being made, the progress and no more."""
+    async def seen(self, status: MigrationStatus) -> tuple[MigrationStatus, Job | None, LiveStatus | None]:
+        """What agents may see of a migration, of its job and of its being live: of one between collections that they
+        may not touch, or whose plan is still being made, the progress and no more. A journal that cannot be read is
+        among the notices."""
         job = self.jobs.find(status.id)
         try:
             await self.require_access(status.id)
         except (ConfigError, MigrationNotFound):
             bare = replace(status, source=HIDDEN, target=HIDDEN, error=None, notices=(), namespaces=())
-            return bare, job if job is not None and job.running else None
-        return status, job
+            return bare, job if job is not None and job.running else None, None
+        try:
+            return status, job, await self.service().live_status(status.id)
+        except JournalError as error:
+            return replace(status, notices=(*status.notices, str(error))), job, None
 
     async def plan(self, name: str) -> MigrationPlan:
         """The plan of a migration, or of a proposal that was not started yet, if agents may touch both ends. Raises

@@ -16,6 +16,9 @@ TOOLS: Mapping[str, str] = {
     "list": "list_migrations",
     "validate": "validate_migration",
     "rollback": "rollback_migration",
+    "cut_over": "cutover_migration",
+    "reverse": "reverse_migration",
+    "complete": "complete_migration",
 }
 """Verb of the service -> tool."""
 
@@ -28,11 +31,13 @@ ARGUMENTS: Mapping[str, str] = {
     "request.excludes": "excludes",
     "request.fresh": "fresh",
     "request.into_existing": "into_existing",
+    "request.namespaces": "namespaces",
     "request.overwrite": "overwrite",
     "request.plain": "plain",
     "request.renames": "renames",
     "request.vectors": "vectors",
     "options.max_rejects": "max_rejects",
+    "live.one_way": "one_way",
     "request.source.collection": "source_collection",
     "request.source.connection": "source",
     "request.target.collection": "target_collection",
@@ -46,14 +51,9 @@ FOR_A_PERSON = "for the operator: "
 
 OPERATOR: Mapping[str, str] = {
     "options": "vectormigrate options",
-    "cut_over": "vectormigrate cutover",
-    "reverse": "vectormigrate reverse",
-    "complete": "vectormigrate complete",
     "abort": "vectormigrate abort",
     "acknowledge": "vectormigrate acknowledge",
     "confirm_fence": "vectormigrate fenced",
-    "live.one_way": "vectormigrate migrate --live --one-way",
-    "request.namespaces": "vectormigrate migrate --namespace",
     "settings.config": "the server's --config",
     "settings.state": "the server's --state",
     "endpoint.api_key": "api_key of the connection",

@@ -10,6 +10,7 @@ from vectormigrate.model.answers import HeldCollection, RejectRow, RollbackResul
 from vectormigrate.model.plan import Loss
 from vectormigrate.model.schema import Json, VectorField
 from vectormigrate.model.status import DiffCheck, Difference, MigrationStatus, SearchCheck, ValidationReport
+from vectormigrate.server.tools.answers_live import LiveAnswer
 from vectormigrate.server.tools.shows import Answer, shows
 
 
@@ -51,7 +52,8 @@ class StatusAnswer(Answer):
     """One migration: the original fields, then finer ones."""
 
     progress: Progress
-    lag: float | None = Field(description="Seconds behind the source's live writes; null without live capture.")
+    lag: float | None = Field(description="Seconds behind the application's writes; null for one that is not live.")
+    live: LiveAnswer | None = Field(default=None, description="Of a live migration; null for any other.")
     job: JobView | None
     next_step: str
 

@@ -12,10 +12,12 @@ from mcp.server.mcpserver import Context
 
 from vectormigrate.errors import ConfigError, MigrationNotFound
 from vectormigrate.figures import counted
+from vectormigrate.model.live import LiveOptions
 from vectormigrate.model.plan import CopyOptions, RunOptions
 from vectormigrate.server.access.auth import caller
 from vectormigrate.server.runtime.context import ServerContext, result_of, wait_for_job
 from vectormigrate.server.runtime.jobs import Job
+from vectormigrate.server.runtime.remedies import FOR_A_PERSON
 from vectormigrate.server.tools import answers, presenters
 from vectormigrate.server.tools.tool import report
 
@@ -169,16 +171,19 @@ class Planner:
                 return None
         return _started(name, new=False)
 
-    async def start(self, proposal: Proposal, request_id: str | None) -> answers.StartAnswer:
-        """Start it, once. Raises InvalidTransition for a request that started another migration."""
+    async def start(
+        self, proposal: Proposal, request_id: str | None, live: LiveOptions | None = None
+    ) -> answers.StartAnswer:
+        """Start it, once. Raises InvalidTransition for a request that started another migration, and with `live`
+        PlanError with what is in the way of following the source."""
         from vectormigrate.state.proposals import Starter
 
         owner = caller().name
         by = Starter(owner=owner, request_id=request_id, plan_id=proposal.id, apart=self.context.only() is not None)
-        name, new = await self.context.service().begin(proposal.plan, proposal.options, by)
+        name, new = await self.context.service().begin(proposal.plan, proposal.options, by, live=live)
         if new:
             self.context.run(name, owner)
-        return _started(name, new=new)
+        return _started(name, new=new, live=live is not None)
 
 
 def _asked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,9 +198,13 @@ def _options(given: Mapping[str, Any]) -> RunOptions:
     return RunOptions(**{name: value for name, value in given.items() if name in names})
 
 
-def _started(migration_id: str, *, new: bool) -> answers.StartAnswer:
+def _started(migration_id: str, *, new: bool, live: bool = False) -> answers.StartAnswer:
+    step = f"wait_migration(migration_id={migration_id!r})"
+    if live:
+        gateway = f"vectormigrate gateway {migration_id}"
+        step = f"migration_status(migration_id={migration_id!r}); it waits for its gateway, {FOR_A_PERSON}{gateway}"
     return answers.StartAnswer(
         state="started" if new else "already_started",
         migration_id=migration_id,
-        next_step=f"wait_migration(migration_id={migration_id!r})",
+        next_step=step,
     )

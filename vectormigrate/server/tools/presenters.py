@@ -9,11 +9,13 @@ from vectormigrate.config.redaction import scrub
 from vectormigrate.engine.lifecycle import Verb
 from vectormigrate.engine.next_step import Why, next_step
 from vectormigrate.model.ids import id_key
+from vectormigrate.model.live import LiveStatus
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.status import DiffCheck, MigrationStatus, ValidationReport
 from vectormigrate.server.runtime.jobs import Job
 from vectormigrate.server.runtime.remedies import in_tool_words
 from vectormigrate.server.tools import answers
+from vectormigrate.server.tools.presenters_live import live_answer, next_live
 
 if TYPE_CHECKING:
     from vectormigrate.model.answers import CollectionReport, Recommendation
@@ -33,7 +35,7 @@ def job_view(job: Job | None) -> answers.JobView | None:
     )
 
 
-def status_answer(status: MigrationStatus, job: Job | None) -> answers.StatusAnswer:
+def status_answer(status: MigrationStatus, job: Job | None, live: LiveStatus | None = None) -> answers.StatusAnswer:
     """One migration."""
     return answers.StatusAnswer.of(
         status,
@@ -42,11 +44,12 @@ def status_answer(status: MigrationStatus, job: Job | None) -> answers.StatusAns
             migrated_records=status.migrated_records,
             percentage=status.percentage,
         ),
-        lag=None,
+        lag=None if live is None else live.lag,
+        live=None if live is None else live_answer(live),
         error=scrub(in_tool_words(status.error)) if status.error else None,
         notices=[scrub(in_tool_words(notice)) for notice in status.notices],
         job=job_view(job),
-        next_step=next_tool(status, job),
+        next_step=(live and status.runner_alive and next_live(status.id, live)) or next_tool(status, job),
     )
 
 

@@ -101,8 +101,8 @@ class ReadTools:
                         await report(ctx, seen, 100.0, _progress_text(status))
                     await self._pause(migration_id)
                     status = await self.context.status(migration_id)
-            status, job = await self.context.seen(await self.context.status(migration_id))
-        answer = presenters.status_answer(status, job)
+            status, job, live = await self.context.seen(await self.context.status(migration_id))
+        answer = presenters.status_answer(status, job, live)
         return answers.WaitAnswer(**dict(answer), finished=presenters.finished(status, job))
 
     async def _pause(self, migration_id: str) -> None:

@@ -49,7 +49,8 @@ class WriteTools:
                 status = await self.context.service().stop(migration_id, STOP_SECONDS)
                 if job is not None and job.running:
                     await wait_for_job(job, STOP_SECONDS)
-        return presenters.status_answer(status, self.context.jobs.find(migration_id))
+            seen = await self.context.seen(status)
+        return presenters.status_answer(*seen)
 
     async def _until_stoppable(self, job: Job) -> None:
         """A run that was just begun connects first; only after that its status says that it runs."""
@@ -73,8 +74,9 @@ class WriteTools:
                     f"migration {migration_id!r} is running; wait for it: wait_migration(migration_id={migration_id!r})"
                 )
             self._require_resumable(status.id, status.status, status.phase, retry_rejects=retry_rejects)
-            job = self.context.run(migration_id, caller().name, retry_rejects=retry_rejects)
-        return presenters.status_answer(status, job)
+            self.context.run(migration_id, caller().name, retry_rejects=retry_rejects)
+            seen = await self.context.seen(status)
+        return presenters.status_answer(*seen)
 
     @staticmethod
     def _require_resumable(migration_id: str, status: Any, phase: Any, *, retry_rejects: bool) -> None:
