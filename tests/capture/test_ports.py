@@ -25,7 +25,7 @@ from vectormigrate.adapter.ports import Front, Fronts, Interface, Served, served
 from vectormigrate.capture.gateway.serving import Serving, serving
 from vectormigrate.capture.keys import Side
 from vectormigrate.config.settings import Endpoint
-from vectormigrate.errors import AuthFailed, ConfigError
+from vectormigrate.errors import AuthFailed, CollectionNotFound, ConfigError
 
 pytestmark = pytest.mark.anyio
 
@@ -155,7 +155,8 @@ def _connect(served: Served, more: dict[str, Any]) -> Any:
 async def test_pinecone_is_reached_by_the_name_of_its_index(made: Clients) -> None:
     with pinecone_emulator.running("127.0.0.5") as server:
         endpoint = Endpoint(type="pinecone", url=server.url, collection="docs", api_key=SecretStr(server.api_key))
-        assert await serving(Side.TARGET, endpoint) is None, "an index that is not there has no host"
+        with pytest.raises(CollectionNotFound):
+            await serving(Side.TARGET, endpoint)  # an index that is not there has no host
         sdk: Any = importlib.import_module("pinecone")
         fields = {"_values": {"type": "dense_vector", "dimension": 3, "metric": "cosine"}}
         with sdk.Pinecone(api_key=server.api_key, host=server.url) as client:

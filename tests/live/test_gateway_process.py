@@ -438,12 +438,14 @@ def test_a_target_that_gets_its_address_later_gets_ports_while_the_same_envoy_ru
         live.go(*CAPTURING)
         gateway = stack.enter_context(live.gateway())
         assert {port["side"] for port in gateway.event("started")["ports"]} == {"source"}
+        assert eventually(lambda: unserved(live) == ("target",))
         envoy = live.envoy()
         fields = {"_values": {"type": "dense_vector", "dimension": 4, "metric": "dotproduct"}}
         with pinecone.Pinecone(api_key=server.api_key, host=server.url) as control:
             control.indexes.create(name="docs", schema={"fields": fields}, timeout=10)
         assert gateway.event("ports")
         info = eventually(lambda: target_port(live))
+        assert unserved(live) == ()
         index = stack.enter_context(pinecone.Pinecone(api_key=server.api_key).index(host=f"http://{info.address}"))
         assert eventually(lambda: listens(info.address))
         assert index.describe_index_stats().total_vector_count == 0
@@ -451,6 +453,11 @@ def test_a_target_that_gets_its_address_later_gets_ports_while_the_same_envoy_ru
             index.upsert(vectors=[{"id": "a", "values": [1.0, 2, 3, 4]}])
         assert live.envoy() == envoy
         assert write(gateway, 100).status_code == 200
+
+
+def unserved(live: LiveMigration) -> tuple[str, ...] | None:
+    info = read_info(live.folder)
+    return info and info.unserved
 
 
 def target_port(live: LiveMigration) -> GatewayPort | None:

@@ -70,8 +70,8 @@ class Served:
 
 def served_by(spec: AnySpec) -> Callable[[Any], Awaitable[Served | None]] | None:
     """`served(config)`, the optional verb of a SPEC: ask the server where it listens for this collection and what names
-    it has. None where the collection has no address yet, or no server (an embedded database). A name that cannot be
-    asked for is an error: what is written by it would be missed. Raises as `open`."""
+    it has. None where it has no server (an embedded database). A name that cannot be asked for is an error: what is
+    written by it would be missed. Raises CollectionNotFound while it has no address yet, and as `open`."""
     return getattr(spec, "served", None)
 
 

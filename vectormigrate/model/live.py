@@ -116,7 +116,7 @@ class GatewayPort:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayInfo:
     """The gateway process, as it writes it to its file each second. Times in milliseconds but `at` and `started`, which
-    are UTC texts; `added_…`: what our process adds to a write."""
+    are UTC texts; `added_…`: what our process adds to a write. `unserved`: sides whose server has no port here yet."""
 
     pid: int
     started: str
@@ -124,6 +124,7 @@ class GatewayInfo:
     fail_open: bool = False
     http: str = ""
     ports: tuple[GatewayPort, ...] = ()
+    unserved: tuple[str, ...] = ()
     admitted: int = 0
     refused: int = 0
     writes_per_second: float = 0.0
@@ -140,6 +141,7 @@ class GatewayInfo:
         """What `to_json` made."""
         values: dict[str, Any] = dict(data)
         values["ports"] = tuple(_port(port) for port in data["ports"])
+        values["unserved"] = tuple(data.get("unserved", ()))
         return GatewayInfo(**values)
 
 
@@ -218,7 +220,8 @@ class LiveFigures:
 class LiveStatus:
     """A live migration at one moment. `lag`: age of the oldest change that is not applied, in seconds; `drain_eta`:
     seconds until all are applied, None when their number grows. `dirty`, `in_doubt`, `under_way`, `parked`, `scopes`
-    count keys, requests and parts of the side that has the authority. `gate`: what a switch needs."""
+    count keys, requests and parts of the side that has the authority. `tainted`: why a write may have been missed;
+    `unnoted`: the same, where no journal has it yet. `gate`: what a switch needs."""
 
     phase: str
     epoch: int
@@ -237,6 +240,7 @@ class LiveStatus:
     parked_examples: tuple[str, ...] = ()
     unverified: int = 0
     tainted: tuple[str, ...] = ()
+    unnoted: tuple[str, ...] = ()
     drain_eta: float | None = None
     rollback_blocked: str = ""
     figures: LiveFigures = field(default_factory=LiveFigures)

@@ -8,20 +8,22 @@ from vectormigrate.adapter.ports import MEBIBYTE, Fronts, Served, ServerPort
 from vectormigrate.adapters.pinecone.client import base_url
 from vectormigrate.adapters.pinecone.client_control import Control
 from vectormigrate.adapters.pinecone.config import PineconeConfig
+from vectormigrate.errors import CollectionNotFound
 
 LARGEST = 16 * MEBIBYTE
 """The service takes 2 MB in most requests."""
 
 
-async def served(config: PineconeConfig, key: str) -> Served | None:
-    """One port for REST and gRPC, at the host that the control plane names. None while there is no such index."""
+async def served(config: PineconeConfig, key: str) -> Served:
+    """One port for REST and gRPC, at the host that the control plane names. Raises CollectionNotFound while there is no
+    such index."""
     control = Control(config, key)
     try:
         found = await control.describe()
     finally:
         await control.close()
     if found is None or not found.get("host"):
-        return None
+        raise CollectionNotFound(f"there is no index {config.collection!r} yet, or it has no address yet")
     place = urlsplit(base_url(found["host"]))
     tls = place.scheme == "https"
     host = place.hostname or ""

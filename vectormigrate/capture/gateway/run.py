@@ -18,7 +18,6 @@ import anyio
 import anyio.to_thread
 
 from vectormigrate.adapter.operations import operations_of
-from vectormigrate.adapter.ports import served_by
 from vectormigrate.adapter.server_access import is_local
 from vectormigrate.capture.gateway import files
 from vectormigrate.capture.gateway.admission import Admissions, Collection
@@ -40,9 +39,8 @@ from vectormigrate.capture.journal.intents import Intents, Session
 from vectormigrate.capture.journal.records import Position
 from vectormigrate.capture.keys import Side
 from vectormigrate.capture.phases import FROZEN, LivePhase, authority
-from vectormigrate.config.settings import Endpoint
 from vectormigrate.engine.connect import configure
-from vectormigrate.errors import ConfigError, JournalError, VectorMigrateError
+from vectormigrate.errors import CollectionNotFound, ConfigError, JournalError, VectorMigrateError
 from vectormigrate.model.clock import steady_milliseconds, utc_text
 from vectormigrate.model.live import Authority, GatewayInfo
 
@@ -64,6 +62,7 @@ class Gateway:
         self._position: Position | None = None
         self._shown: Authority | None = None
         self._served: dict[Side, Serving] = {}
+        self._target_embedded = False
         self._collections: dict[str, Collection] = {}
         self._ports: list[Port] = []
         self._envoy: Envoy | None = None
@@ -81,9 +80,16 @@ class Gateway:
         async with AsyncExitStack() as stack:
             stack.enter_context(files.only_gateway(self._folder))
             for side, endpoint in ((Side.SOURCE, self._migration.source), (Side.TARGET, self._migration.target)):
-                found = await serving(side, endpoint)
+                try:
+                    found = await serving(side, endpoint)
+                except CollectionNotFound:
+                    if side is Side.SOURCE:
+                        raise
+                    continue
                 if found is not None:
                     self._served[side] = found
+                elif side is Side.TARGET:
+                    self._target_embedded = True
             if Side.SOURCE not in self._served and not self._options.marks_only:
                 raise ConfigError(
                     "the source is embedded in its application, so nothing can be put in front of it: let the writers "
@@ -230,6 +236,7 @@ class Gateway:
             fail_open=self._options.fail_open,
             http=self._http,
             ports=shown_ports(self._served.values(), self._ports),
+            unserved=self._unserved(),
             admitted=figures.admitted,
             refused=figures.refused,
             writes_per_second=round(figures.rate(), 1),
@@ -249,6 +256,11 @@ class Gateway:
     def _of_target(self) -> list[Port]:
         return [port for port in self._ports if port.side is Side.TARGET]
 
+    def _unserved(self) -> tuple[str, ...]:
+        if self._options.marks_only or self._target_embedded or self._of_target():
+            return ()
+        return (Side.TARGET.value,)
+
     def _open_ports(self, found: Serving, listening: Mapping[str, Place]) -> None:
         numbers = {name: (place.host, place.number) for name, place in listening.items()}
         for port in gateway_ports(found, numbers):
@@ -258,14 +270,12 @@ class Gateway:
     async def _follow_target(self) -> None:
         """Until the target exists: what its requests touch can be read from then on, and one that got its address only
         now has ports from now on."""
-        while Side.TARGET not in self._served or not self._served[Side.TARGET].complete:
+        while not self._target_embedded and (Side.TARGET not in self._served or not self._served[Side.TARGET].complete):
             await anyio.sleep(TARGET_SECONDS)
             with suppress(VectorMigrateError):
                 found = await serving(Side.TARGET, self._migration.target)
                 if found is not None:
                     await self._take(found)
-                elif _embedded(self._migration.target):
-                    return
 
     async def _take(self, found: Serving) -> None:
         self._served[Side.TARGET] = found
@@ -303,8 +313,3 @@ class Gateway:
             self._listener(
                 GatewayEvent(kind="tainted", text=f"writes are forwarded without the journal: {reason}{where}")
             )
-
-
-def _embedded(endpoint: Endpoint) -> bool:
-    """Whether there will never be a server."""
-    return served_by(configure(endpoint)[0]) is None

@@ -32,8 +32,8 @@ class Serving:
 
 
 async def serving(side: Side, endpoint: Endpoint) -> Serving | None:
-    """Ask the server; None for a collection without one (an embedded database), or without an address yet. Raises
-    ConfigError and what a connection may raise."""
+    """Ask the server; None for a collection without one (an embedded database). Raises CollectionNotFound while it has
+    no address yet, ConfigError, and what a connection may raise."""
     spec, config = configure(endpoint)
     ask, operations = served_by(spec), operations_of(spec)
     if ask is None or operations is None or not isinstance(config, ServerConfig):

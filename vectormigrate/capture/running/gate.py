@@ -19,7 +19,10 @@ def gate(status: LiveStatus, *, lag_limit: float, strict: bool = False) -> tuple
 
 def _conditions(status: LiveStatus, lag_limit: float, strict: bool) -> Iterator[GateCondition]:
     yield _condition("gateway", "" if status.gateway_alive else "no gateway runs, so no write can be noted")
-    if authority(LivePhase(status.phase)).value == "source":
+    following = authority(LivePhase(status.phase)).other.value
+    unserved = status.gateway is not None and following in status.gateway.unserved
+    yield _condition("ports", f"the gateway has no port of the {following} yet, to write to it" if unserved else "")
+    if following == "target":
         copied = LivePhase(status.phase) not in _BEFORE_CATCH_UP
         yield _condition("copied", "" if copied else "the copy has not ended")
     yield _condition("pace", "" if status.pace is not Pace.PAUSED else "the runner is paused")
@@ -46,6 +49,9 @@ def _proof(status: LiveStatus, strict: bool) -> Iterator[GateCondition]:
     )
     taint = f"a write may have been missed: {status.tainted[0]}" if status.tainted and not strict else ""
     yield _condition("complete journal", taint)
+    # Comparing everything does not settle these: a journal that takes no notes misses the next write, too.
+    unnoted = f"the gateway could not note it, restart it: {status.unnoted[0]}" if status.unnoted else ""
+    yield _condition("journal in use", unnoted)
 
 
 def _count(n: int, what: str) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-
-import orjson
 
 from vectormigrate.capture.folder import LiveFolder
+from vectormigrate.capture.gateway.files import noted_taints, read_info
 from vectormigrate.capture.journal.connection import Connection, connect
 from vectormigrate.capture.journal.intents import alive
 from vectormigrate.capture.journal.phase import position
@@ -17,7 +15,7 @@ from vectormigrate.capture.phases import authority
 from vectormigrate.capture.running.gate import gate
 from vectormigrate.capture.running.journal import steady
 from vectormigrate.model.ids import id_key
-from vectormigrate.model.live import GatewayInfo, LiveFigures, LiveStatus
+from vectormigrate.model.live import LiveFigures, LiveStatus
 from vectormigrate.state.live import LiveRow
 
 EXAMPLES = 5
@@ -43,7 +41,8 @@ def look(
     found = keys.figures()
     with connection.translated():
         (unverified,) = connection.row("count_unverified", side.value)
-    info = gateway_info(row.folder)
+    folder = LiveFolder(row.folder)
+    info = read_info(folder)
     new = 0.0 if info is None else info.writes_per_second
     parked = keys.parked(EXAMPLES) if found.parked else []
     status = LiveStatus(
@@ -64,19 +63,12 @@ def look(
         parked_examples=tuple(f"{id_key(key.id)}: {reason}" for key, reason in parked),
         unverified=unverified,
         tainted=tuple(taints(connection)),
+        unnoted=tuple(noted_taints(folder)),
         drain_eta=_drain(found.dirty, figures.applied - new),
         rollback_blocked=parked[0][1] if parked and side.value == "target" else "",
         figures=figures,
     )
     return replace(status, gate=gate(status, lag_limit=row.options.lag_limit, strict=strict))
-
-
-def gateway_info(folder: Path) -> GatewayInfo | None:
-    """What the gateway wrote about itself last, None when there never was one."""
-    try:
-        return GatewayInfo.from_json(orjson.loads(LiveFolder(folder).gateway.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _drain(dirty: int, rate: float) -> float | None:
