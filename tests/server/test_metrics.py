@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,15 @@ from mcp import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.support import BOB, accounting
-from tests.server.toy import Seen, bearer, toy_server
+from tests.server.test_live_tools import captured, start_live, to_ready, until_phase
+from tests.server.toy import Seen, bearer, connected, toy_server
 from tests.server.world import ADMIN_KEY, World, call, client_of, on_http, start
+from vectormigrate.capture.folder import live_folder
+from vectormigrate.capture.journal.connection import connect
+from vectormigrate.capture.journal.intents import Intents
+from vectormigrate.capture.journal.records import Admitted, Intent, Outcome
+from vectormigrate.capture.keys import Key, Side
+from vectormigrate.capture.running.journal import steady
 from vectormigrate.config.settings import Settings
 from vectormigrate.engine.events import PageCommitted, PhaseChanged, Retrying
 from vectormigrate.model.status import Phase
@@ -82,7 +91,6 @@ async def test_a_migration_in_progress_has_a_rate_and_the_age_of_its_checkpoint(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FRESH_SECONDS", -1.0)
-    from tests.server.toy import connected
     from tests.server.world import MANY, SLOW, until_moving
 
     await world.seed(MANY, "docs-many")
@@ -97,6 +105,56 @@ async def test_a_migration_in_progress_has_a_rate_and_the_age_of_its_checkpoint(
         assert (value(found, "engine_commits_total", migration=name) or 0) >= 1
         assert value(found, "tool_calls_total", tool="start_migration", transport="http", outcome="ok") == 1
         assert value(found, "tool_seconds_count", tool="start_migration") == 1
+
+
+async def test_a_live_migration_is_seen_with_its_lag_its_gate_and_a_journal_that_cannot_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FRESH_SECONDS", -1.0)
+    async with on_http(world) as (app, url), connected(url, "http", "auto", ADMIN_KEY) as client:
+        await start_live(client)
+        waiting = await until_phase(client, "capturing")
+        found = await scrape(url)
+        assert value(found, "live_info", migration="docs", phase="capturing", authority="source") == 1
+        assert value(found, "live_gateway_running", migration="docs") == 0
+        unmet = [item["name"] for item in waiting["live"]["gate"] if not item["met"]]
+        assert value(found, "live_gate_blocked", migration="docs") == len(unmet) > 1
+        journal = live_folder(world.folder / "state.db", "docs").journal
+        async with captured(world, app):
+            await to_ready(client)
+            found = await scrape(url)
+            assert value(found, "live_gate_blocked", migration="docs") == 0
+            assert value(found, "live_gateway_running", migration="docs") == 1
+            for name in ("dirty_keys", "oldest_dirty_age_seconds", "in_doubt_requests", "divergences", "tainted"):
+                assert value(found, f"live_{name}", migration="docs") == 0, name
+            await call(client, "cutover_migration", migration_id="docs", confirm_target="docs")
+            found = await scrape(url)
+            assert value(found, "live_epoch", migration="docs") == 1
+            assert value(found, "live_info", migration="docs", phase="soak", authority="target") == 1
+            assert (value(found, "live_longest_pause_seconds", migration="docs") or 0) >= 0
+            with writing(journal, "docs", Side.TARGET):
+                found = await scrape(url)
+                assert value(found, "live_open_requests", migration="docs") == 1
+            await call(client, "stop_migration", migration_id="docs")
+        journal.write_bytes(b"no database")
+        found = await scrape(url)
+        assert value(found, "live_journal_readable", migration="docs") == 0
+        assert value(found, "live_dirty_keys", migration="docs") is None
+        assert value(found, "state_readable") == 1
+
+
+@contextmanager
+def writing(journal: Path, migration_id: str, side: Side) -> Generator[None]:
+    """A write that was forwarded and has no answer."""
+    connection = connect(journal, migration_id, durable=True)
+    intents = Intents(connection, steady)
+    (admission,) = intents.admit([Intent(side=side, keys=[Key("", 1)])])
+    assert isinstance(admission, Admitted)
+    try:
+        yield
+    finally:
+        intents.admit([], [Outcome(seq=admission.seq, side=side, definite=True)])
+        connection.close()
 
 
 async def test_a_state_file_that_cannot_be_read_leaves_the_other_series(tmp_path: Path) -> None:
@@ -175,6 +233,7 @@ def test_the_dashboard_uses_only_series_and_labels_that_exist() -> None:
             for label in re.split(r",\s*", group):
                 assert any(label in known[name] for name in names), (label, text)
     assert len(used) > 15
+    assert {"dirty_keys", "gate_blocked"} <= {name.removeprefix("vectormigrate_live_") for name in used}
 
 
 def test_a_panel_refers_to_labels_that_its_series_have() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from vectormigrate.model.live import LiveStatus
 from vectormigrate.model.plan import FieldMapping, Loss, MappingRules
 from vectormigrate.model.schema import CollectionSchema, Json, VectorField
 from vectormigrate.model.status import MigrationStatus, ValidationReport
@@ -171,12 +172,15 @@ class OutcomeTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """One migration as a monitor sees it. `last_commit` is in seconds of the epoch, of the latest run."""
+    """One migration as a monitor sees it. `last_commit` is in seconds of the epoch, of the latest run. `live`: None for
+    a migration that is not live, or whose journal cannot be read, which `journal_unreadable` is about."""
 
     status: MigrationStatus
     bytes_per_record: int
     last_commit: float | None
     validation: ValidationReport | None
+    live: LiveStatus | None = None
+    journal_unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

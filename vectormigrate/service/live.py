@@ -7,12 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
-from vectormigrate.capture.running.look import look_from_outside
 from vectormigrate.errors import InvalidTransition, NotSwitched, remedy
 from vectormigrate.model.live import LiveStatus, OrderVerb, Pace, SwitchOptions, SwitchResult
 from vectormigrate.service.base import Base
+from vectormigrate.service.live_look import look_at_live
 from vectormigrate.state.live import LiveRow
 from vectormigrate.state.store import Store
 
@@ -30,14 +29,7 @@ class LiveVerbs(Base):
             print(live.phase, live.lag, [item.reason for item in live.gate if not item.met])
         """
         async with self._store(read_only=True) as store:
-            status = await store.migrations.status(migration_id)
-            row = await store.live.find(migration_id)
-        if row is None:
-            return None
-        alive = status.runner_alive
-        return await anyio.to_thread.run_sync(
-            lambda: look_from_outside(row, migration_id, runner_alive=alive, strict=strict)
-        )
+            return await look_at_live(store, await store.migrations.status(migration_id), strict=strict)
 
     async def cut_over(self, migration_id: str, options: SwitchOptions | None = None) -> SwitchResult:
         """Give the authority to the target: writes are held, everything is applied and compared, and from then on the

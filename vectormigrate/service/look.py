@@ -15,6 +15,7 @@ from vectormigrate.config.settings import (
 )
 from vectormigrate.engine.connect import configure, open_endpoint
 from vectormigrate.engine.retry import RetryPolicy
+from vectormigrate.errors import JournalError
 from vectormigrate.model.answers import (
     CollectionReport,
     DoctorCheck,
@@ -29,6 +30,7 @@ from vectormigrate.model.status import MigrationStatus, Status, ValidationReport
 from vectormigrate.service.base import Base
 from vectormigrate.service.collections import holdings
 from vectormigrate.service.doctor import examine
+from vectormigrate.service.live_look import look_at_live
 from vectormigrate.service.options import option_lines
 from vectormigrate.validation.report import report_from_json
 
@@ -61,16 +63,25 @@ class LookVerbs(Base):
             known = await store.migrations.list()
             known.sort(key=lambda found: (found.status is Status.IN_PROGRESS, found.created_at), reverse=True)
             figures = await store.migrations.observations()
+            lives = await store.live.ids()
             seen: list[Observation] = []
             for found in known[:most]:
                 report = await store.reports.last(found.id)
                 size, last_commit = figures.get(found.id, (0, None))
+                live, unreadable = None, False
+                if found.id in lives:
+                    try:
+                        live = await look_at_live(store, found)
+                    except JournalError:
+                        unreadable = True
                 seen.append(
                     Observation(
                         status=found,
                         bytes_per_record=size,
                         last_commit=last_commit,
                         validation=None if report is None else report_from_json(report),
+                        live=live,
+                        journal_unreadable=unreadable,
                     )
                 )
             return seen

@@ -69,6 +69,10 @@ class Live:
 
         await self._file.write(write)
 
+    async def ids(self) -> set[str]:
+        """The migrations that are live."""
+        return {row["migration_id"] for row in await self._file.reader.fetch("live_ids")}
+
     async def find(self, migration_id: str) -> LiveRow | None:
         """The live migration, None for one that is not live or does not exist."""
         row = await self._file.reader.fetch_one("live", id=migration_id)

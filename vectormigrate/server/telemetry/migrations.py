@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from vectormigrate.model.answers import Observation
 from vectormigrate.model.status import Phase, Status
+from vectormigrate.server.telemetry.live import live_series
 
 if TYPE_CHECKING:
     from vectormigrate.service import Service
@@ -46,6 +47,7 @@ class MigrationCollector(Collector):
         )
         yield from _progress(self._seen)
         yield from _validation(self._seen)
+        yield from live_series(self._seen)
 
 
 def _progress(seen: Sequence[Observation]) -> Iterable[Metric]:

@@ -302,6 +302,9 @@ INSERT INTO live (migration_id, options, folder, journal) VALUES (:id, :options,
 -- name: live
 SELECT options, folder, journal, seen, reverse, pace, figures FROM live WHERE migration_id = :id;
 
+-- name: live_ids
+SELECT migration_id FROM live;
+
 -- name: set_live_options
 UPDATE live SET options = :options WHERE migration_id = :id;
 
