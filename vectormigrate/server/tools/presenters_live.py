@@ -15,6 +15,7 @@ def live_answer(live: LiveStatus) -> answers.LiveAnswer:
         live,
         scopes=[_shown(text) for text in live.scopes],
         tainted=[_shown(text) for text in live.tainted],
+        unnoted=[_shown(text) for text in live.unnoted],
         rollback_blocked=_shown(live.rollback_blocked),
         ready=live.ready,
         gate=[answers.GateLine.of(item, reason=_shown(item.reason)) for item in live.gate],
