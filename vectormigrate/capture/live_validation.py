@@ -12,17 +12,18 @@ from vectormigrate.capture.applying.witness import steady
 from vectormigrate.capture.folder import LiveFolder
 from vectormigrate.capture.journal.compared import ComparedKeys
 from vectormigrate.capture.journal.connection import Connection, connect
+from vectormigrate.capture.journal.derived import Derived
 from vectormigrate.capture.journal.phase import position
 from vectormigrate.capture.journal.touched import TouchedKeys
 from vectormigrate.capture.keys import Side
 from vectormigrate.capture.phases import LivePhase, authority
 from vectormigrate.capture.proving.moving import MovingComparison
 from vectormigrate.capture.proving.sides import Sides, still_rejected
+from vectormigrate.capture.running.conversion import Back, Forward
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import AdapterError, InvalidTransition
-from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.status import ValidationReport
 from vectormigrate.state.live import LiveRow
@@ -85,7 +86,7 @@ async def _sides(
     if side is Side.TARGET:
         if live.reverse is None:
             raise InvalidTransition(f"migration {stored.id!r} has no way back, so nothing follows its target")
-        mapper = Mapper(live.reverse.rules)
+        mapper = Back(live.reverse.rules, Derived(connection), stored.plan.rules)
         return Sides(
             source=ends.target,
             target=source,
@@ -97,7 +98,7 @@ async def _sides(
         )
     rows = await store.rejects.read(stored.id)
     rejected = frozenset((row.reject.namespace, id_key(row.reject.id)) for row in rows)
-    mapper = Mapper(stored.plan.rules)
+    mapper = Forward(stored.plan.rules, Derived(connection))
     return Sides(
         source=source,
         target=ends.target,

@@ -17,13 +17,13 @@ class Derived:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, pairs: Iterable[tuple[Key, Key]]) -> None:
-        """Keep pairs of target key and source key."""
+    def add(self, pairs: Iterable[tuple[Key, Key]], *, adopted: bool = False) -> None:
+        """Keep pairs of target key and source key. `adopted`: the source's was made from the target's."""
         with self._connection.transaction():
             self._connection.run_many(
                 "add_derived",
                 [
-                    (target.namespace, pack_id(target.id), source.namespace, pack_id(source.id))
+                    (target.namespace, pack_id(target.id), source.namespace, pack_id(source.id), adopted)
                     for target, source in pairs
                 ],
             )
@@ -32,4 +32,10 @@ class Derived:
         """The source namespace and id of a target key, None for one that was not derived."""
         with self._connection.translated():
             rows = self._connection.rows("find_derived", namespace, pack_id(record_id))
+        return (rows[0][0], unpack_id(rows[0][1])) if rows else None
+
+    def adopted(self, namespace: str, record_id: RecordId) -> tuple[str, RecordId] | None:
+        """The target namespace and id of a source record that was made from them, None for any other."""
+        with self._connection.translated():
+            rows = self._connection.rows("find_adopted", namespace, pack_id(record_id))
         return (rows[0][0], unpack_id(rows[0][1])) if rows else None

@@ -54,6 +54,8 @@ class Sides:
     which_written: WhichWritten
     rejected: Rejected = field(default_factory=frozenset[tuple[str, str]])
     derived: Derived = unknown
+    noted_first: bool = False
+    """Ids of the source were made on the way there, so what was noted counts for more than what an id looks like."""
 
     @property
     def rules(self) -> Rules:
@@ -108,8 +110,11 @@ def found_in(batch: RecordBatch) -> list[Found]:
 async def owner(sides: Sides, found: Found, names: Sequence[str]) -> Key | None:
     """Whose record of the source this record of the target is or was: by its id, else by what it holds of its origin,
     else by what was noted; None for one of nobody. `names`: namespaces of the source."""
+    if sides.noted_first and (key := await sides.derived(found.place, found.id)) is not None:
+        return key
     candidates = [found.place, *names] if found.namespace is None else [found.namespace, found.place, *names]
-    for record_id in (found.id, found.original):
+    # What it holds of its origin comes first: the text of a number or a UUID goes to the same place as these.
+    for record_id in (found.original, found.id):
         for name in candidates:
             place, target_id = sides.keys.target_key(name, record_id)
             if place == found.place and id_key(target_id) == id_key(found.id):

@@ -1,59 +1,141 @@
-"""The conversions of both directions, with a memory of the ids that were made on the way there."""
+"""The mappings of both directions, with a memory of the ids that were made on the way.
+
+Where the ids of one side are made from those of the other, a record that the application wrote itself does not hold
+the other side's id, and one that is gone holds nothing at all: only the memory leads from one to the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from uuid import UUID
 
 from vectormigrate.capture.journal.derived import Derived
 from vectormigrate.capture.keys import Key
 from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.model.batch import RecordBatch
-from vectormigrate.model.ids import RecordId
+from vectormigrate.model.ids import RecordId, id_key
+from vectormigrate.model.plan import MappingRules
 
 NATIVE = "native"
 
+Place = tuple[str, RecordId]
+Known = Callable[[str, RecordId], Place | None]
 
-class Forward:
-    """From the source to the target."""
 
-    def __init__(self, mapper: Mapper, derived: Derived) -> None:
-        self._mapper = mapper
+def derives(rules: MappingRules) -> bool:
+    """Whether ids of the target are made from those of the source."""
+    return rules.id_strategy != NATIVE
+
+
+def _at_known_places(namespace: str, part: Mapped, known: Known) -> Mapped:
+    """The part with the ids that are known for its records; those in another namespace stay as they are."""
+    ids: list[RecordId] = []
+    for here, made in zip(part.source_ids, part.batch.ids, strict=True):
+        place = known(namespace, here)
+        ids.append(place[1] if place is not None and place[0] == part.batch.namespace else made)
+    return replace(part, batch=replace(part.batch, ids=ids))
+
+
+class Forward(Mapper):
+    """From the source to the target. `keeps`: what is converted is about to be written, so what its ids become is kept
+    before."""
+
+    def __init__(self, rules: MappingRules, derived: Derived, *, keeps: bool = False) -> None:
+        super().__init__(rules)
         self._derived = derived
-        self.derives = mapper.rules.id_strategy != NATIVE
+        self._keeps = keeps
+        self.derives = derives(rules)
 
     def convert(self, batch: RecordBatch) -> list[Mapped]:
-        """As the mapper; what ids become is kept before they are written."""
-        parts = self._mapper.convert(batch)
-        for part in parts:
-            self.remember(batch.namespace, part.source_ids, part.batch.namespace, part.batch.ids)
+        """As every mapper, but that a record which the application made on the target keeps its id there."""
+        parts = super().convert(batch)
+        if not self.derives:
+            return parts
+        parts = [_at_known_places(batch.namespace, part, self._derived.adopted) for part in parts]
+        if self._keeps:
+            for part in parts:
+                self.remember(batch.namespace, part.source_ids, part.batch.namespace, part.batch.ids)
         return parts
 
     def remember(
         self, namespace: str, ids: Sequence[RecordId], target_namespace: str, target_ids: Sequence[RecordId]
     ) -> None:
-        """Keep what these ids become, if they change."""
-        if self.derives:
-            self._derived.add(
-                (Key(target_namespace, there), Key(namespace, here))
-                for here, there in zip(ids, target_ids, strict=True)
-            )
+        """Keep what these ids become."""
+        self._derived.add(
+            (Key(target_namespace, there), Key(namespace, here)) for here, there in zip(ids, target_ids, strict=True)
+        )
 
-    def target_key(self, namespace: str, record_id: RecordId) -> tuple[str, RecordId]:
+    def target_key(self, namespace: str, record_id: RecordId) -> Place:
         """Where a record goes."""
-        return self._mapper.target_key(namespace, record_id)
+        known = self._derived.adopted(namespace, record_id) if self.derives else None
+        return known or super().target_key(namespace, record_id)
 
 
-class Back:
-    """From the target to the source: ids that were derived return to what they were made from."""
+class Back(Mapper):
+    """From the target to the source: ids that were made on the way there return to what they were made from, and the
+    text of a number or a UUID to these where the source has such. `keeps`: the ids of records which the application
+    made on the target are kept, too."""
 
-    def __init__(self, mapper: Mapper, derived: Derived) -> None:
-        self._mapper = mapper
+    def __init__(self, rules: MappingRules, derived: Derived, forward: MappingRules, *, keeps: bool = False) -> None:
+        super().__init__(rules)
         self._derived = derived
+        self._forward = Mapper(forward)
+        self._derives = derives(forward)
+        self._keeps = keeps
 
     def convert(self, batch: RecordBatch) -> list[Mapped]:
-        """As the mapper, which restores what the sidecars hold."""
-        return self._mapper.convert(batch)
+        """As every mapper, which restores what the sidecars hold, with the ids that are known."""
+        parts = super().convert(batch)
+        if not self._derives:
+            return parts
+        parts = [_at_known_places(batch.namespace, part, self._derived.find) for part in parts]
+        parts = self._with_known(batch, parts)
+        for part in parts if self._keeps else ():
+            pairs = zip(part.source_ids, part.batch.ids, strict=True)
+            # What is known already stays as it is.
+            self._derived.add(
+                ((Key(batch.namespace, here), Key(part.batch.namespace, there)) for here, there in pairs), adopted=True
+            )
+        return parts
 
-    def target_key(self, namespace: str, record_id: RecordId) -> tuple[str, RecordId]:
+    def _with_known(self, batch: RecordBatch, parts: list[Mapped]) -> list[Mapped]:
+        """Also the records that were refused because the source takes no such id, but whose id there is known."""
+        rows = {id_key(item): row for row, item in enumerate(batch.ids)}
+        known: dict[int, RecordId] = {}
+        for part in parts:
+            for reject in part.rejects:
+                place = self._known(batch.namespace, reject.id)
+                if place is not None:
+                    known[rows[id_key(reject.id)]] = place[1]
+        if not known:
+            return parts
+        again = super().convert(replace(batch.take(list(known)), ids=list(known.values())))
+        found = {id_key(item): batch.ids[row] for row, item in known.items()}
+        done = {id_key(batch.ids[row]) for row in known}
+        kept = [replace(part, rejects=[each for each in part.rejects if id_key(each.id) not in done]) for part in parts]
+        return [*kept, *(_of_records(part, found) for part in again)]
+
+    def _known(self, namespace: str, record_id: RecordId) -> Place | None:
+        """Where a record goes by what was kept, or because its id is the text of one that goes to it."""
+        noted = self._derived.find(namespace, record_id)
+        if noted is not None:
+            return noted
+        for read in (int, UUID):
+            with suppress(ValueError):
+                item = read(str(record_id))
+                if self._forward.target_key(namespace, item) == (namespace, record_id):
+                    return namespace, item
+        return None
+
+    def target_key(self, namespace: str, record_id: RecordId) -> Place:
         """Where a record goes, which for a derived id is where it came from."""
-        return self._derived.find(namespace, record_id) or self._mapper.target_key(namespace, record_id)
+        known = self._known(namespace, record_id) if self._derives else None
+        return known or super().target_key(namespace, record_id)
+
+
+def _of_records(part: Mapped, ids: Mapping[str, RecordId]) -> Mapped:
+    """A part whose records were converted under other ids, with those that they have."""
+    rejects = [replace(each, id=ids[id_key(each.id)]) for each in part.rejects]
+    return replace(part, source_ids=[ids[id_key(item)] for item in part.source_ids], rejects=rejects)

@@ -35,7 +35,6 @@ from vectormigrate.engine.events import Warned
 from vectormigrate.engine.run import Run
 from vectormigrate.engine.task_group import task_group
 from vectormigrate.errors import AdapterError, InvalidTransition, MigrationFailed
-from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.clock import utc_text
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.live import LiveFigures, LiveStatus, Pace, Proof
@@ -99,10 +98,11 @@ class LiveRun:
             )
         }
         derived = Derived(self.journal.fast)
-        forward = Forward(Mapper(run.plan.rules), derived)
+        forward = Forward(run.plan.rules, derived, keeps=True)
         self._working = {Side.SOURCE: self._direction(Side.SOURCE, forward)}
         if back is not None:
-            self._working[Side.TARGET] = self._direction(Side.TARGET, Back(Mapper(back.rules), derived), back)
+            mapper = Back(back.rules, derived, run.plan.rules, keeps=True)
+            self._working[Side.TARGET] = self._direction(Side.TARGET, mapper, back)
         run.claims = Ownership(
             self.journal,
             self.journal.keys(Side.SOURCE),

@@ -12,16 +12,18 @@ from vectormigrate.capture.keys import Key, Side
 from vectormigrate.capture.proving import frozen
 from vectormigrate.capture.proving.confirming import Confirmer
 from vectormigrate.capture.proving.frozen import Audit, Verdict, draw
-from vectormigrate.capture.proving.full_pass import SavedPass, run_pass
+from vectormigrate.capture.proving.full_pass import SavedPass, named, run_pass
 from vectormigrate.capture.proving.rounds import VerifyRounds
 from vectormigrate.capture.proving.sides import Sides, still_rejected
 from vectormigrate.capture.reconcile import SETTLE_SECONDS, Reconciled, Reconciler
+from vectormigrate.capture.running.conversion import Back, Forward, derives
 from vectormigrate.capture.running.direction import Direction
 from vectormigrate.capture.running.journal import RunnerJournal, steady
 from vectormigrate.engine.run import Run
-from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.live import Proof
+
+EXAMPLES = 5
 
 
 class DirectionProver:
@@ -51,20 +53,26 @@ class DirectionProver:
 
         async def derived(namespace: str, record_id: RecordId) -> Key | None:
             if not forward:
-                return Key(*Mapper(run.plan.rules).target_key(namespace, record_id))
+                return Key(*Forward(run.plan.rules, self._derived).target_key(namespace, record_id))
             found = await journal.call(lambda: self._derived.find(namespace, record_id))
             return None if found is None else Key(*found)
 
+        mapper = (
+            Forward(run.plan.rules, self._derived)
+            if forward
+            else Back(direction.plan.rules, self._derived, run.plan.rules)
+        )
         return Sides(
             source=direction.ends.source,
             target=direction.ends.target,
-            mapper=Mapper(direction.plan.rules),
+            mapper=mapper,
             plan=direction.plan,
-            keys=direction.ends.conversion,
+            keys=mapper,
             created=True,
             which_written=which_written,
             rejected=rejected if forward else frozenset(),
             derived=derived,
+            noted_first=not forward and derives(run.plan.rules),
         )
 
     async def _confirmer(self, *, settle: float = 2.0) -> Confirmer:
@@ -118,13 +126,15 @@ class DirectionProver:
             pending=found.pending,
             hot=found.hot,
             errors=found.errors,
-            examples=found.examples[:5],
+            examples=found.examples[:EXAMPLES],
         )
         await self._count_divergences()
 
     async def _count_divergences(self) -> None:
         count = await self._journal.call(self._keys.unacknowledged)
-        self.proof = replace(self.proof, diverged=count)
+        found = await self._journal.call(lambda: self._keys.divergences(EXAMPLES)) if count else []
+        examples = tuple(named(each.key, each.what) for each in found)
+        self.proof = replace(self.proof, diverged=count, examples=examples or self.proof.examples)
 
     async def frozen(self, *, strict: bool) -> Verdict:
         """Compare while nothing is written."""

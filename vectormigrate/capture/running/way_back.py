@@ -9,6 +9,7 @@ from vectormigrate.errors import PlanError
 from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.mapping.plan.planner import decide
 from vectormigrate.mapping.profile import Profile
+from vectormigrate.model.note import OriginNote
 from vectormigrate.model.plan import MigrationPlan
 from vectormigrate.model.schema import CollectionSchema
 
@@ -36,15 +37,19 @@ def plan_back(plan: MigrationPlan, ends: Ends, target_schema: CollectionSchema) 
         accepted_losses=(),
     )
     # Ids return as what they were; one of another kind that the application makes on the target is refused then.
+    target_schema = replace(target_schema, id_kinds=plan.source_schema.id_kinds, note=plan.target_schema.note)
+    note = OriginNote.from_json(target_schema.note) if target_schema.note else None
+    # To where the records were made everything returns as it was, by what the note and the sidecars keep.
+    home = note is not None and note.adapter == ends.source_adapter and plan.source_schema.note is None
     decision = decide(
         spec=spec,
-        source_schema=replace(target_schema, id_kinds=plan.source_schema.id_kinds),
+        source_schema=target_schema,
         source_adapter=ends.target_adapter,
         source_caps=ends.target.capabilities,
         target_adapter=ends.source_adapter,
         target_caps=ends.source.capabilities,
         namespaces=namespaces,
-        existing=plan.source_schema,
+        existing=None if home else plan.source_schema,
         profile=Profile(),
         loss_counts={},
         ids_meet=False,
@@ -52,7 +57,7 @@ def plan_back(plan: MigrationPlan, ends: Ends, target_schema: CollectionSchema) 
     found = MigrationPlan(
         spec=spec,
         source_schema=target_schema,
-        target_schema=decision.target_schema,
+        target_schema=plan.source_schema,
         target_exists=True,
         rules=decision.rules,
         field_mappings=decision.field_mappings,

@@ -155,7 +155,10 @@ SELECT at, reason FROM taint WHERE cleared_at IS NULL ORDER BY number;
 UPDATE taint SET cleared_at = ?, evidence = ? WHERE cleared_at IS NULL;
 
 -- name: add_derived
-INSERT INTO derived (namespace, id, source_namespace, source_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;
+INSERT INTO derived (namespace, id, source_namespace, source_id, adopted) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- name: find_adopted
+SELECT namespace, id FROM derived WHERE source_namespace = ? AND source_id = ? AND adopted;
 
 -- name: find_derived
 SELECT source_namespace, source_id FROM derived WHERE namespace = ? AND id = ?;

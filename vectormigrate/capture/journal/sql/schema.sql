@@ -92,11 +92,15 @@ CREATE TABLE taint (
     evidence TEXT
 );
 
--- Target ids that were made from ids of the source, with those.
+-- Target ids that were made from ids of the source, with those. `adopted`: the other way round, the source's id was made
+-- from that of a record which the application wrote to the target.
 CREATE TABLE derived (
     namespace TEXT NOT NULL,
     id NOT NULL,
     source_namespace TEXT NOT NULL,
     source_id NOT NULL,
+    adopted INTEGER NOT NULL,
     PRIMARY KEY (namespace, id)
 ) WITHOUT ROWID;
+
+CREATE INDEX adopted ON derived (source_namespace, source_id) WHERE adopted;
