@@ -181,6 +181,10 @@ async def running(work: Awaitable[Any]) -> AsyncGenerator[asyncio.Future[Any]]:
     task = asyncio.ensure_future(work)
     try:
         yield task
+    except Exception as error:
+        if task.done() and not task.cancelled() and task.exception() is not None:
+            error.add_note(f"the work next to it had ended: {task.exception()!r}")
+        raise
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

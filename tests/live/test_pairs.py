@@ -37,9 +37,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.server, pytest.ma
 
 CIRCLE = (("qdrant", "weaviate"), ("weaviate", "milvus-server"), ("milvus-server", "pinecone"), ("pinecone", "qdrant"))
 NAMES = sorted({name for pair in CIRCLE for name in pair})
-PAIRS = CIRCLE
-if os.environ.get("VECTORMIGRATE_TEST_LONG"):
-    PAIRS = tuple((source, target) for source in NAMES for target in NAMES)
+EVERY = tuple((source, target) for source in NAMES for target in NAMES)
+PAIRS = EVERY if os.environ.get("VECTORMIGRATE_TEST_LONG") else CIRCLE
 
 QUICK = LiveOptions(fenced=True, source_deadline=1.0, target_deadline=1.0)
 RECORDS = 60

@@ -68,7 +68,6 @@ class LiveRun:
         self._make_prover = make_prover
         self._longest_pause = 0.0
         self._notices: tuple[str, ...] = ()
-        self._passing: anyio.CancelScope | None = None
 
     async def work(self, run: Run, phase: Phase) -> bool:
         """True when the operator completed the migration; False when it was stopped, or aborted."""
@@ -160,7 +159,10 @@ class LiveRun:
             for loop in (orders.run, self._apply, self._prove, self._measure):
                 tasks.start_soon(loop)
             done = await self._follow(phase, tasks)
+            if (await self.journal.position()).phase in ENDED:
+                await orders.answered()
             tasks.cancel_scope.cancel()
+        await thaw(self.journal)
         return done
 
     async def _roll_forward(self) -> None:
@@ -266,16 +268,10 @@ class LiveRun:
                 while await working.prover.round():
                     await anyio.lowlevel.checkpoint()
                 if not working.prover.proof.pass_done:
-                    await self._whole_pass(working.prover)
+                    await working.prover.whole_pass()
             except AdapterError as error:
                 working.direction.following.trouble = str(error)
                 await anyio.sleep(2)
-
-    async def _whole_pass(self, prover: Prover) -> None:
-        """Given up when a switch begins: it reads what is compared again there."""
-        with anyio.CancelScope() as self._passing:
-            await prover.whole_pass()
-        self._passing = None
 
     async def _measure(self) -> None:
         """Keep the figures for whoever looks, take the pace from there, and say when it is ready."""
@@ -336,14 +332,11 @@ class LiveRun:
         return await self._switching.prover.frozen(strict=strict)
 
     async def begin_switch(self, side: Side) -> None:
-        """The switch away from this side begins: nothing else is compared meanwhile. Raises MigrationFailed where
-        there is no way there."""
+        """The switch away from this side begins. Raises MigrationFailed where there is no way there."""
         working = self._working.get(side)
         if working is None:
             raise MigrationFailed("this migration was begun as one that goes one way")
         self._switching = working
-        if self._passing is not None:
-            self._passing.cancel()
 
     def held(self, milliseconds: float) -> None:
         """Writes were held for so long."""

@@ -52,6 +52,7 @@ class Orders:
     def __init__(self, live: Live, store: Store) -> None:
         self._live = live
         self._store = store
+        self._one = anyio.Lock()
 
     async def answer_old(self) -> None:
         """Orders that the runner before this one left: carried out, if their row is there, else to be given again."""
@@ -68,8 +69,14 @@ class Orders:
         """Carry them out until cancelled."""
         while True:
             for order in await self._store.live.orders(self._live.migration_id):
-                await self._carry_out(order)
+                async with self._one:
+                    await self._carry_out(order)
             await anyio.sleep(POLL_SECONDS)
+
+    async def answered(self) -> None:
+        """Wait until an order that ended the migration is answered."""
+        async with self._one:
+            pass
 
     async def _carry_out(self, order: Order) -> None:
         verbs: Mapping[OrderVerb, Callable[[Order], Awaitable[Answer]]] = {
