@@ -9,15 +9,17 @@ import pytest
 
 from tests.live.playing import QUICK, gateway, playing, running
 from vectormigrate import Status
+from vectormigrate.engine.events import Event, Warned
 from vectormigrate.model.ids import IdKind
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_the_authority_goes_there_and_back_while_the_application_writes(tmp_path: Path) -> None:
+    heard: list[Event] = []
     async with (
         playing(tmp_path, "there-and-back", list(range(1000)), IdKind.INT64) as play,
-        running(play.service.migrate(play.request, live=QUICK)) as run,
+        running(play.service.migrate(play.request, live=QUICK, listener=heard.append)) as run,
         gateway(play) as app,
     ):
         async with running(app.traffic(lambda n: n, 1200)):
@@ -41,3 +43,5 @@ async def test_the_authority_goes_there_and_back_while_the_application_writes(tm
         await play.service.abort("m")
         status = await asyncio.wait_for(run, 10)
         assert status.status is Status.STOPPED
+    warned = [event.message for event in heard if isinstance(event, Warned)]
+    assert any("revoke the direct credential" in message for message in warned)

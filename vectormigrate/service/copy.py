@@ -11,14 +11,14 @@ import anyio
 
 from vectormigrate.capture.running.begin import begin_live, make_place
 from vectormigrate.capture.running.live_run import LiveRun
-from vectormigrate.capture.running.preflight import preflight
+from vectormigrate.capture.running.preflight import duties, preflight
 from vectormigrate.capture.running.proving import make_prover
 from vectormigrate.config.request import MigrationRequest
 from vectormigrate.config.settings import (
     endpoint_from_ref,
 )
 from vectormigrate.engine.connect import Ends, open_ends
-from vectormigrate.engine.events import Listener, Planned, ignore
+from vectormigrate.engine.events import Listener, Planned, Warned, ignore
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.planning import make_plan
@@ -138,6 +138,8 @@ class CopyVerbs(Base):
                     await store.migrations.create(plan, options)
                 else:
                     await begin_live(store, plan, options, live, folder)
+                    for duty in duties(plan, live):
+                        listener(Warned(message=duty))
                 failpoint("planned")
                 listener(Planned(plan=plan))
                 return await self._go_on(store, ends, plan, options, listener)
