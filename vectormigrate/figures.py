@@ -68,6 +68,11 @@ def duration(seconds: float | None) -> str:
     return _two(round(seconds / 3600), 24, "d", "h")
 
 
+def milliseconds(value: float) -> str:
+    """A latency where tenths of a millisecond count: `0.4 ms`, `12.8 ms`."""
+    return f"{_trimmed(f'{value:,.1f}')} ms"
+
+
 def rate(per_second: float) -> str:
     """`15,300/s`, `3.4/s`: three digits, for no rate is steady enough for more."""
     if per_second <= 0:

@@ -49,6 +49,7 @@ FLIPPED: dict[str, tuple[LiveStatus, str]] = {
     "gateway": (replace(READY, gateway_alive=False), "no gateway runs"),
     "ports": (replace(READY, gateway=UNSERVED), "no port of the target"),
     "copied": (replace(READY, phase="backfill"), "the copy has not ended"),
+    "rejects": (replace(READY, rejected=4), "4 records of the source were refused"),
     "pace": (replace(READY, pace=Pace.PAUSED), "paused"),
     "lag": (replace(READY, lag=6.0), "6"),
     "in doubt": (replace(READY, in_doubt=2), "2 requests may yet take effect"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from vectormigrate.capture.keys import Key, Side
 from vectormigrate.capture.running.journal import steady
 from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.engine.retry import RetryingTarget
+from vectormigrate.errors import MigrationNotFound
 from vectormigrate.model.batch import DenseColumn, RecordBatch
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.live import LiveOptions, LiveStatus
@@ -113,9 +115,10 @@ class Play:
     async def until(self, reached: Callable[[LiveStatus], bool]) -> LiveStatus:
         """Until it is so."""
         while True:
-            found = await self.live()
-            if reached(found):
-                return found
+            with contextlib.suppress(MigrationNotFound):  # it is still being planned
+                found = await self.live()
+                if reached(found):
+                    return found
             await asyncio.sleep(0.05)
 
     async def records(self, collection: RetryingTarget) -> dict[Any, int]:
@@ -131,9 +134,13 @@ class Play:
 
 
 @asynccontextmanager
-async def playing(folder: Path, name: str, ids: list[Any], kind: IdKind) -> AsyncGenerator[Play]:
-    """A source with these ids, a target that is not made yet."""
+async def playing(
+    folder: Path, name: str, ids: list[Any], kind: IdKind, *, profile: str | None = None
+) -> AsyncGenerator[Play]:
+    """A source with these ids, a target that is not made yet, with the limits of this profile."""
     ends = [Endpoint(type="memory", url=f"memory://{name}-{side}", collection="c") for side in ("source", "target")]
+    if profile is not None:
+        ends[1] = replace(ends[1], options={"profile": profile})
     request = MigrationRequest(id="m", source=ends[0], target=ends[1])
     state = folder / "state.db"
     async with (

@@ -20,11 +20,11 @@ from vectormigrate.capture.phases import LivePhase, authority
 from vectormigrate.capture.proving.moving import MovingComparison
 from vectormigrate.capture.proving.sides import Sides, still_rejected
 from vectormigrate.capture.running.conversion import Back, Forward
+from vectormigrate.capture.running.rejects import rejected_records
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import AdapterError, InvalidTransition
-from vectormigrate.model.ids import id_key
 from vectormigrate.model.status import ValidationReport
 from vectormigrate.state.live import LiveRow
 from vectormigrate.state.records import StoredMigration
@@ -96,8 +96,7 @@ async def _sides(
             created=True,
             which_written=which_written,  # pyright: ignore[reportArgumentType]
         )
-    rows = await store.rejects.read(stored.id)
-    rejected = frozenset((row.reject.namespace, id_key(row.reject.id)) for row in rows)
+    rejected = await rejected_records(store, stored.id)
     mapper = Forward(stored.plan.rules, Derived(connection))
     return Sides(
         source=source,

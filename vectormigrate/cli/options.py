@@ -282,7 +282,11 @@ LagLimit = Annotated[
 Hook = Annotated[
     str | None,
     typer.Option(
-        "--hook", metavar="CMD", rich_help_panel=LIVE, help="Run at every transition; one that fails refuses it."
+        "--hook",
+        metavar="CMD",
+        rich_help_panel=LIVE,
+        help="Run before copying, before each step of a switch and before the end, where its failure refuses it, and "
+        "after a switch.",
     ),
 ]
 Journal = Annotated[

@@ -84,6 +84,7 @@ def _table() -> dict[tuple[Verb, State], State]:
     # A live migration stays there until it is completed, and is compared there.
     for status in (Status.IN_PROGRESS, *_PAUSED):
         table[Verb.RESUME, State(status, Phase.LIVE)] = _run(Phase.LIVE)
+        table[Verb.RETRY, State(status, Phase.LIVE)] = _run(Phase.LIVE)
         table[Verb.VALIDATE, State(status, Phase.LIVE)] = State(status, Phase.LIVE)
     table[Verb.ADVANCE, _run(Phase.LIVE)] = DONE
     return table

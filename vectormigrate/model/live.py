@@ -238,6 +238,8 @@ class LiveStatus:
     scopes: tuple[str, ...] = ()
     parked: int = 0
     parked_examples: tuple[str, ...] = ()
+    rejected: int = 0
+    """Records that the target refused while they were copied, and that nobody has touched since."""
     unverified: int = 0
     tainted: tuple[str, ...] = ()
     unnoted: tuple[str, ...] = ()

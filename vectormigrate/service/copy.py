@@ -112,6 +112,7 @@ class CopyVerbs(Base):
             notes = [await store.origin.find(end.location) for end in (spec.source, spec.target)]
             if stored is not None:
                 _same_request(stored, spec)
+                await _same_kind(store, spec.id, live)
                 await refuse_running(store, spec.id)
         async with open_ends(source, target, options, listener, self._stopping) as ends:
             if stored is not None:
@@ -289,6 +290,20 @@ def _refuse_collisions(plan: MigrationPlan, options: RunOptions) -> None:
             f"already; replace them with {option('request.overwrite', True)} (no rollback for them), or leave them as "
             f"they are with {option('options.max_rejects', plan.collisions)}"
         )
+
+
+async def _same_kind(store: Store, migration_id: str, live: LiveOptions | None) -> None:
+    """A copy cannot become live half-way: what was written before there was a journal would be missed. Raises PlanError
+    also for other options of a live one, which the first start has fixed."""
+    row = await store.live.find(migration_id)
+    kept = row is not None and live is not None and replace(live, fenced=True) == replace(row.options, fenced=True)
+    if live is None or kept:
+        return
+    what = "was begun without following its source" if row is None else "was begun with other options"
+    raise PlanError(
+        f"migration {migration_id!r} {what}; resume it as it was planned ({remedy('resume', migration_id)}) or choose "
+        "another id"
+    )
 
 
 def _same_request(stored: StoredMigration, spec: MigrationSpec) -> None:

@@ -64,7 +64,7 @@ class FollowedAuthority:
         """As it is; with `after`, the answer may wait for a later epoch. None when nobody answers."""
         if self._client is None:
             return read_authority(self._folder)
-        wait = "" if after is None else f"?after={after}&wait={WAIT_SECONDS:.0f}"
+        wait = "" if after is None else f"?after={after}&wait={round(WAIT_SECONDS)}"
         try:
             answer = self._client.call("GET", f"/authority{wait}", longer=0 if after is None else WAIT_SECONDS)
         except OSError:

@@ -19,6 +19,7 @@ from vectormigrate.capture.journal.group_commit import GroupCommit
 from vectormigrate.capture.journal.records import Intent, Outcome, Scope
 from vectormigrate.capture.keys import Key, Side
 from vectormigrate.errors import ConfigError
+from vectormigrate.figures import counted
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.schema import Json
 
@@ -101,7 +102,7 @@ class Marks:
         if value is None:
             return []
         if not isinstance(value, list) or len(value) > MOST_KEYS:
-            raise ConfigError(f"keys is a list of at most {MOST_KEYS:,} objects")
+            raise ConfigError(f"keys is a list of at most {counted(MOST_KEYS)} objects")
         found: list[Key] = []
         for item in value:
             if not isinstance(item, dict) or set(item) - {"namespace", "id"} or item.get("id") is None:
@@ -130,7 +131,7 @@ def _scopes(value: Json) -> list[Scope]:
 def _seconds(value: Json, most: float) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:
         return float(value)
-    raise ConfigError(f"life and wait are seconds, at most {most:.0f}")
+    raise ConfigError(f"life and wait are seconds, at most {counted(int(most))}")
 
 
 def id_reader(operations: Operations | None, kinds: frozenset[IdKind]) -> IdReader:

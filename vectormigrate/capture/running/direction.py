@@ -40,6 +40,10 @@ class Prover(Protocol):
         """Compare some of the keys that were not compared since they were last written; returns how many were."""
         ...
 
+    async def prepare(self) -> None:
+        """Do what a switch needs that takes as long as the collections are large."""
+        ...
+
     async def whole_pass(self) -> None:
         """Compare everything once, while records change; what is found is in `proof`."""
         ...
@@ -89,6 +93,7 @@ def direction(
         conversion=conversion,
         batch_rows=min(options.batch_size, capabilities.writes.rows),
         batch_bytes=capabilities.writes.bytes,
+        namespaces=tuple(plan.namespaces),
     )
     fuse = Fuse()
     applier = Applier(

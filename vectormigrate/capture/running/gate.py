@@ -25,6 +25,8 @@ def _conditions(status: LiveStatus, lag_limit: float, strict: bool) -> Iterator[
     if following == "target":
         copied = LivePhase(status.phase) not in _BEFORE_CATCH_UP
         yield _condition("copied", "" if copied else "the copy has not ended")
+        refused = _count(status.rejected, "records of the source were refused by the target, which would not have them")
+        yield _condition("rejects", refused)
     yield _condition("pace", "" if status.pace is not Pace.PAUSED else "the runner is paused")
     late = status.lag > lag_limit
     yield _condition("lag", f"the oldest change that is not applied is {duration(status.lag)} old" if late else "")

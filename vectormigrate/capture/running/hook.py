@@ -10,6 +10,7 @@ import anyio
 
 from vectormigrate.capture.phases import LivePhase, authority
 from vectormigrate.errors import InvalidTransition
+from vectormigrate.figures import duration
 
 
 async def run_hook(command: str, migration_id: str, start: LivePhase, to: LivePhase, seconds: float) -> None:
@@ -27,7 +28,7 @@ async def run_hook(command: str, migration_id: str, start: LivePhase, to: LivePh
                 shlex.split(command), check=False, stderr=subprocess.STDOUT, env={**os.environ, **variables}
             )
     except TimeoutError:
-        raise InvalidTransition(f"the hook took longer than {seconds:.0f} s at {to.value}") from None
+        raise InvalidTransition(f"the hook took longer than {duration(seconds)} at {to.value}") from None
     except OSError as error:
         raise InvalidTransition(f"the hook cannot be run: {error}") from error
     if done.returncode:

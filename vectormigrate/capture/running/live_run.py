@@ -28,6 +28,7 @@ from vectormigrate.capture.running.journal import RunnerJournal, steady
 from vectormigrate.capture.running.look import look
 from vectormigrate.capture.running.orders import Orders
 from vectormigrate.capture.running.ownership import Ownership
+from vectormigrate.capture.running.rejects import hand_over_rejects, rejected_records
 from vectormigrate.capture.running.switch import thaw
 from vectormigrate.capture.running.way_back import plan_back
 from vectormigrate.engine.connect import Ends
@@ -35,6 +36,7 @@ from vectormigrate.engine.events import Warned
 from vectormigrate.engine.run import Run
 from vectormigrate.engine.task_group import task_group
 from vectormigrate.errors import AdapterError, InvalidTransition, MigrationFailed
+from vectormigrate.figures import duration
 from vectormigrate.model.clock import utc_text
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.live import LiveFigures, LiveStatus, Pace, Proof
@@ -44,6 +46,7 @@ from vectormigrate.state.live import LiveRow
 LOOK_SECONDS = 0.25
 FIGURES_SECONDS = 1.0
 PROVE_SECONDS = 0.5
+HOOK_SECONDS = 30.0
 
 P = LivePhase
 
@@ -67,12 +70,15 @@ class LiveRun:
         self._row = row
         self._make_prover = make_prover
         self._longest_pause = 0.0
+        self._over = False
         self._notices: tuple[str, ...] = ()
 
     async def work(self, run: Run, phase: Phase) -> bool:
         """True when the operator completed the migration; False when it was stopped, or aborted."""
         self.run = run
         self.migration_id = run.migration_id
+        asked = run.stopping
+        run.stopping = lambda: self._over or asked()
         self.journal = RunnerJournal(LiveFolder(self._row.folder).journal, run.migration_id)
         try:
             return await self._work(phase)
@@ -109,7 +115,11 @@ class LiveRun:
             self._quarantines[Side.SOURCE],
             forward,
             foreign=run.plan.source_schema.note is not None,
+            waiting=lambda: self._row.pace is not Pace.FULL and not run.stopping(),
         )
+        if run.options.retry_rejects and authority(now.phase) is Side.SOURCE:
+            await hand_over_rejects(run.store, run.lease, self.journal)
+        run.options = replace(run.options, retry_rejects=False)
         return await self._until_ended(phase)
 
     def _direction(self, side: Side, conversion: Forward | Back, plan: Any = None) -> _Working:
@@ -168,9 +178,9 @@ class LiveRun:
     async def _roll_forward(self) -> None:
         now = (await self.journal.position()).phase
         if now is P.FLIPPED:
-            await self.journal.move(now, P.SOAK)
+            await self.settle(now, P.SOAK)
         elif now is P.REVERSE_FLIPPED:
-            await self.journal.move(now, P.CATCH_UP)
+            await self.settle(now, P.CATCH_UP)
 
     async def _follow(self, phase: Phase, tasks: TaskGroup) -> bool:
         run, journal = self.run, self.journal
@@ -181,16 +191,15 @@ class LiveRun:
             await journal.move(now, P.CAPTURING)
             now = P.CAPTURING
         if now is P.CAPTURING:
-            if not await self._captured():
+            if not await self._captured() or not await self._enter_in_time(now, P.BACKFILL, {"fenced": True}):
                 return False
-            await journal.move(now, P.BACKFILL, {"fenced": True})
             now = P.BACKFILL
         if phase is not Phase.LIVE:
             if not await run.copy_moving(phase):
                 return False
             await run.enter(Phase.LIVE)
-        if now is P.BACKFILL:
-            await journal.move(now, P.CATCH_UP)
+        if now is P.BACKFILL and not await self._enter_in_time(now, P.CATCH_UP, {}):
+            return False
         while not run.stopping():
             now = (await journal.position()).phase
             if now in ENDED:
@@ -213,9 +222,8 @@ class LiveRun:
                 since = None
             elif since is None:
                 since = anyio.current_time()
-                waiting = (
-                    f"waiting {self._row.options.source_deadline:.0f} s for requests that were sent before the gateway"
-                )
+                seconds = duration(self._row.options.source_deadline)
+                waiting = f"waiting {seconds} for requests that were sent before the gateway"
             elif anyio.current_time() - since >= self._row.options.source_deadline:
                 self._notices = ()
                 return True
@@ -267,7 +275,8 @@ class LiveRun:
                 working.direction.following.trouble = found.problems[0] if found.problems else ""
                 while await working.prover.round():
                     await anyio.lowlevel.checkpoint()
-                if not working.prover.proof.pass_done:
+                # Of the way back never: what nobody touched is not to be repaired by what the other side holds.
+                if working.direction.side is Side.SOURCE and not working.prover.proof.pass_done:
                     await working.prover.whole_pass()
             except AdapterError as error:
                 working.direction.following.trouble = str(error)
@@ -296,8 +305,10 @@ class LiveRun:
     async def status(self, *, strict: bool) -> LiveStatus:
         """The migration now."""
         row = replace(self._row, figures=None)
-        figures = await self._figures()
-        return await self.journal.call(lambda: look(self.journal.fast, row, figures, runner_alive=True, strict=strict))
+        figures, rejected = await self._figures(), await rejected_records(self.run.store, self.migration_id)
+        return await self.journal.call(
+            lambda: look(self.journal.fast, row, figures, runner_alive=True, rejected=rejected, strict=strict)
+        )
 
     async def _figures(self) -> LiveFigures:
         working = await self.active()
@@ -321,7 +332,33 @@ class LiveRun:
         if self._row.options.hook:
             await run_hook(self._row.options.hook, self.migration_id, start, to, seconds)
         await self.journal.move(start, to, evidence)
+        self._over = to in ENDED
         self.run.listener(Warned(message=f"live: {to.value}"))
+
+    async def _enter_in_time(self, start: LivePhase, to: LivePhase, evidence: dict[str, Any]) -> bool:
+        """Go to a phase when the hook agrees; it is asked again and again. False when a stop or an end comes first."""
+        while not self.run.stopping():
+            try:
+                await self.enter(start, to, evidence, HOOK_SECONDS)
+            except InvalidTransition as error:
+                if (await self.journal.position()).phase is not start:
+                    return False
+                self._notices = (str(error),)
+                await anyio.sleep(HOOK_SECONDS / 10)
+                continue
+            self._notices = ()
+            return True
+        return False
+
+    async def settle(self, start: LivePhase, to: LivePhase) -> None:
+        """After a switch there is no way but forward: the hook hears of it, and cannot refuse."""
+        await self.journal.move(start, to)
+        self.run.listener(Warned(message=f"live: {to.value}"))
+        if self._row.options.hook:
+            try:
+                await run_hook(self._row.options.hook, self.migration_id, start, to, HOOK_SECONDS)
+            except InvalidTransition as error:
+                self._notices = (str(error),)
 
     async def reconcile(self) -> bool:
         """Find, while nothing is written, what requests changed that did not name it; whether that was possible."""
@@ -336,6 +373,7 @@ class LiveRun:
         working = self._working.get(side)
         if working is None:
             raise MigrationFailed("this migration was begun as one that goes one way")
+        await working.prover.prepare()
         self._switching = working
 
     def held(self, milliseconds: float) -> None:

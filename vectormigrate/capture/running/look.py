@@ -11,29 +11,41 @@ from vectormigrate.capture.journal.intents import alive
 from vectormigrate.capture.journal.phase import position
 from vectormigrate.capture.journal.taints import taints
 from vectormigrate.capture.journal.touched import TouchedKeys
+from vectormigrate.capture.keys import Side
 from vectormigrate.capture.phases import authority
+from vectormigrate.capture.proving.sides import still_rejected
 from vectormigrate.capture.running.gate import gate
 from vectormigrate.capture.running.journal import steady
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.live import LiveFigures, LiveStatus
 from vectormigrate.state.live import LiveRow
+from vectormigrate.validation.common import Rejected
 
 EXAMPLES = 5
 
 
-def look_from_outside(row: LiveRow, migration_id: str, *, runner_alive: bool, strict: bool = False) -> LiveStatus:
+def look_from_outside(
+    row: LiveRow, migration_id: str, *, runner_alive: bool, rejected: Rejected = frozenset(), strict: bool = False
+) -> LiveStatus:
     """For a process that is not the runner. Blocking. Raises JournalError when the journal cannot be read."""
     connection = connect(LiveFolder(row.folder).journal, migration_id, durable=False)
     try:
-        return look(connection, row, row.figures or LiveFigures(), runner_alive=runner_alive, strict=strict)
+        figures = row.figures or LiveFigures()
+        return look(connection, row, figures, runner_alive=runner_alive, rejected=rejected, strict=strict)
     finally:
         connection.close()
 
 
 def look(
-    connection: Connection, row: LiveRow, figures: LiveFigures, *, runner_alive: bool, strict: bool = False
+    connection: Connection,
+    row: LiveRow,
+    figures: LiveFigures,
+    *,
+    runner_alive: bool,
+    rejected: Rejected,
+    strict: bool = False,
 ) -> LiveStatus:
-    """Everything, with the gate. Blocking."""
+    """Everything, with the gate. `rejected`: by the copy, as far as nobody tried again. Blocking."""
     with connection.snapshot():
         now = position(connection)
     side = authority(now.phase)
@@ -61,6 +73,7 @@ def look(
         scopes=tuple(scope.reason for scope in found.scopes),
         parked=found.parked,
         parked_examples=tuple(f"{id_key(key.id)}: {reason}" for key, reason in parked),
+        rejected=len(still_rejected(TouchedKeys(connection, Side.SOURCE, steady), rejected)),
         unverified=unverified,
         tainted=tuple(taints(connection)),
         unnoted=tuple(noted_taints(folder)),

@@ -10,10 +10,11 @@ import anyio
 
 from vectormigrate.capture.journal.phase import history
 from vectormigrate.capture.keys import Side
-from vectormigrate.capture.phases import FLIPS, FROZEN, NEXT, LivePhase, authority
+from vectormigrate.capture.phases import ENDED, FLIPS, FROZEN, NEXT, LivePhase, authority
 from vectormigrate.capture.running.switch import BACK, FORWARD, Context, Steps, Switch, Switched, thaw
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.errors import InvalidTransition, VectorMigrateError
+from vectormigrate.figures import duration
 from vectormigrate.model.live import Order, OrderVerb, SwitchOptions
 from vectormigrate.state.store import Store
 
@@ -41,6 +42,10 @@ class Live(Context, Protocol):
         """A person has seen what was found."""
         ...
 
+    async def settle(self, start: LivePhase, to: LivePhase) -> None:
+        """The phase after a switch."""
+        ...
+
     async def set_fenced(self) -> None:
         """Every writer goes through the gateway."""
         ...
@@ -55,14 +60,15 @@ class Orders:
         self._one = anyio.Lock()
 
     async def answer_old(self) -> None:
-        """Orders that the runner before this one left: carried out, if their row is there, else to be given again."""
+        """Orders that the runner before this one left: done, if their row is there, else to be given again. Whoever
+        gave them was not answered, and may have decided otherwise since."""
         rows = await self._live.journal.call(lambda: history(self._live.journal.fast))
-        done = {row.evidence.get("order") for row in rows if row.phase in FLIPS}
+        done = {row.evidence.get("order") for row in rows if row.phase in FLIPS or row.phase in ENDED}
         for order in await self._store.live.orders(self._live.migration_id):
             if order.number in done:
-                await self._store.live.answer(order.number, {"ok": True, "switched": True, "text": "switched"})
-            elif order.verb in (OrderVerb.CUT_OVER, OrderVerb.REVERSE):
-                text = "the runner ended before it was done; nothing was switched, ask again"
+                await self._store.live.answer(order.number, {"ok": True, "switched": True, "text": "done"})
+            else:
+                text = "the runner ended before it was done; nothing has changed, ask again"
                 await self._store.live.answer(order.number, {"ok": False, "text": text})
 
     async def run(self) -> None:
@@ -104,8 +110,9 @@ class Orders:
 
     async def _switch(self, order: Order, steps: Steps, side: Side) -> Answer:
         await self._live.begin_switch(side)
-        switch = Switch(self._live, steps, SwitchOptions(**order.options), order.number)
         thawing = anyio.Event()
+        options = SwitchOptions(**order.options)
+        switch = Switch(self._live, steps, options, order.number, thawing.is_set)
         result: Switched | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._listen_for_thaw, thawing)
@@ -115,15 +122,16 @@ class Orders:
         self._live.held(result.held_ms)
         if result.switched:
             failpoint("flipped")
-            await self._live.journal.move(steps.flipped, steps.settled)
+            await self._live.settle(steps.flipped, steps.settled)
         ok = result.switched or result.rehearsed or result.postponed
         return {"ok": ok, "text": _text(result), **asdict(result)}
 
     async def _listen_for_thaw(self, thawing: anyio.Event) -> None:
-        """An order to thaw ends the hold at once; the attempt notices by itself."""
+        """An order to thaw ends the hold at once, and the switch with it."""
         while True:
             for order in await self._store.live.orders(self._live.migration_id):
                 if order.verb is OrderVerb.THAW:
+                    thawing.set()
                     await self._carry_out(order)
             await anyio.sleep(POLL_SECONDS)
 
@@ -163,7 +171,7 @@ def _cannot(order: Order, now: LivePhase) -> str:
 
 
 def _text(result: Switched) -> str:
-    held = f"writes were held for {result.held_ms / 1000:.1f} s"
+    held = f"writes were held for {duration(result.held_ms / 1000)}"
     if result.switched:
         return f"switched; {held}"
     if result.rehearsed:

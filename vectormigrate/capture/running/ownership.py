@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+
+import anyio
 
 from vectormigrate.capture.applying.applier import Conversion
 from vectormigrate.capture.applying.locks import KeyLocks
@@ -15,6 +17,8 @@ from vectormigrate.capture.running.journal import RunnerJournal
 from vectormigrate.engine.claims import Claim
 from vectormigrate.errors import MigrationFailed
 from vectormigrate.model.ids import RecordId
+
+PAUSE_SECONDS = 0.25
 
 
 class Ownership:
@@ -30,20 +34,25 @@ class Ownership:
         conversion: Forward,
         *,
         foreign: bool,
+        waiting: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`foreign`: the source's records may have come from elsewhere, with ids that only they themselves hold."""
+        """`foreign`: the source's records may have come from elsewhere, with ids that only they themselves hold.
+        `waiting`: the operator has the copy wait."""
         self._journal = journal
         self._keys = keys
         self._locks = locks
         self._quarantine = quarantine
         self._conversion = conversion
         self._foreign = foreign
+        self._waiting = waiting
 
     @asynccontextmanager
     async def claim(self, wanted: Claim) -> AsyncGenerator[list[int]]:
         """The rows that nobody touched; raises MigrationFailed for a record whose later delete nobody could follow."""
         if self._foreign:
             _require_followable(self._conversion, wanted)
+        while self._waiting():  # noqa: ASYNC110  the wish is in the state file
+            await anyio.sleep(PAUSE_SECONDS)
         async with self._locks.hold(wanted.source_ids):
             touched: set[RecordId] = await self._journal.call(
                 lambda: self._keys.ever_touched(wanted.namespace, wanted.source_ids)

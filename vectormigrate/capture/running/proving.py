@@ -19,8 +19,9 @@ from vectormigrate.capture.reconcile import SETTLE_SECONDS, Reconciled, Reconcil
 from vectormigrate.capture.running.conversion import Back, Forward, derives
 from vectormigrate.capture.running.direction import Direction
 from vectormigrate.capture.running.journal import RunnerJournal, steady
+from vectormigrate.capture.running.rejects import rejected_records
 from vectormigrate.engine.run import Run
-from vectormigrate.model.ids import RecordId, id_key
+from vectormigrate.model.ids import RecordId
 from vectormigrate.model.live import Proof
 
 EXAMPLES = 5
@@ -36,14 +37,13 @@ class DirectionProver:
         self._keys = ComparedKeys(journal.fast, direction.side, steady)
         self._derived = Derived(journal.fast)
         self._rounds: VerifyRounds | None = None
-        self._audit = Audit()
+        self._audit: Audit | None = None
         self._reconciler: Reconciler | None = None
         self.proof = proof
 
     async def _sides(self) -> Sides:
         direction, run, journal = self._direction, self._run, self._journal
-        rows = await run.store.rejects.read(run.migration_id)
-        rejected = frozenset((row.reject.namespace, id_key(row.reject.id)) for row in rows)
+        rejected = await rejected_records(run.store, run.migration_id)
         forward = direction.side is Side.SOURCE
         if forward:
             rejected = await journal.call(lambda: still_rejected(journal.keys(Side.SOURCE), rejected))
@@ -130,6 +130,12 @@ class DirectionProver:
         )
         await self._count_divergences()
 
+    async def prepare(self) -> None:
+        """Draw the sample, where an earlier process made the pass. None of the way back: what nobody touched was equal
+        at the switch, and is not looked at again."""
+        if self._audit is None and self._direction.side is Side.SOURCE:
+            self._audit = await draw((await self._confirmer()).sides)
+
     async def _count_divergences(self) -> None:
         count = await self._journal.call(self._keys.unacknowledged)
         found = await self._journal.call(lambda: self._keys.divergences(EXAMPLES)) if count else []
@@ -142,7 +148,7 @@ class DirectionProver:
         confirmer = await self._confirmer(settle=0.5)
         if strict:
             return await frozen.strict(confirmer.sides, touched, listener=self._run.listener)
-        return await frozen.fast(confirmer, touched, self._audit)
+        return await frozen.fast(confirmer, touched, self._audit or Audit())
 
     async def acknowledge(self) -> None:
         """A person has seen the divergences."""

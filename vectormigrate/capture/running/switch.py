@@ -21,6 +21,7 @@ from vectormigrate.capture.running.following import Following
 from vectormigrate.capture.running.journal import RunnerJournal, steady
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.errors import AdapterError, InvalidTransition
+from vectormigrate.figures import duration
 from vectormigrate.model.live import GateCondition, LiveStatus, SwitchOptions
 
 LOOK_SECONDS = 0.01
@@ -105,11 +106,20 @@ class _GivenUp(Exception):
 class Switch:
     """One order to switch."""
 
-    def __init__(self, context: Context, steps: Steps, options: SwitchOptions, order: int) -> None:
+    def __init__(
+        self,
+        context: Context,
+        steps: Steps,
+        options: SwitchOptions,
+        order: int,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`given_up`: the operator does not want it any more."""
         self._context = context
         self._steps = steps
         self._options = options
         self._order = order
+        self._given_up = given_up
         self._attempts = 0
         self._held = 0.0
         self._verdict = ""
@@ -129,8 +139,8 @@ class Switch:
             try:
                 await self._attempt()
             except _GivenUp as error:
-                reason = str(error)
-                if anyio.current_time() >= until:
+                reason = "it was given up on request" if self._given_up() else str(error)
+                if self._given_up() or anyio.current_time() >= until:
                     return self._ended(False, reason=reason)
                 await anyio.sleep(CALM_SECONDS)
                 continue
@@ -207,7 +217,7 @@ class Switch:
     async def _until(self, ends: float, reached: Callable[[], Awaitable[bool]], otherwise: str) -> None:
         while not await reached():
             if time.monotonic() >= ends:
-                raise _GivenUp(f"writes were held for {self._options.pause:.1f} s and {otherwise}")
+                raise _GivenUp(f"writes were held for {duration(self._options.pause)} and {otherwise}")
             await anyio.sleep(LOOK_SECONDS)
 
     async def _figures(self) -> SideFigures:
@@ -242,7 +252,7 @@ class Switch:
             verdict = await self._context.prove(strict=self._options.strict)
         if verdict is None:
             raise _GivenUp(
-                f"the comparison took longer than the {self._options.pause:.1f} s for which writes may be held"
+                f"the comparison took longer than the {duration(self._options.pause)} for which writes may be held"
             )
         self._verdict = verdict.statement
         if not verdict.passed:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vectormigrate.engine.connect import Ends
-from vectormigrate.errors import PlanError
+from vectormigrate.errors import PlanError, listed
 from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.mapping.plan.planner import decide
 from vectormigrate.mapping.profile import Profile
 from vectormigrate.model.note import OriginNote
-from vectormigrate.model.plan import MigrationPlan
+from vectormigrate.model.plan import MigrationPlan, Outcome
 from vectormigrate.model.schema import CollectionSchema
 
 
 def plan_back(plan: MigrationPlan, ends: Ends, target_schema: CollectionSchema) -> MigrationPlan:
     """Every record that the target can hold goes to the source by these rules; one that the source cannot hold is
     refused, never changed. Raises PlanError for what would be lost on the way back as a whole."""
-    if plan.spec.excludes:
-        names = ", ".join(plan.spec.excludes)
-        raise PlanError(f"the fields that are left out ({names}) would be lost on the way back")
+    lost = [f"{loss.name} ({loss.told()})" for loss in plan.losses if loss.outcome is Outcome.LOSSY]
+    if lost:
+        # Accepted for the target; on the way back the source's own records would get what is left of them.
+        raise PlanError(f"what the target cannot hold would be lost on the source, too: {listed(lost, 5)}")
     mapper = Mapper(plan.rules)
     namespaces: dict[str, int] = {}
     for name, records in plan.namespaces.items():
@@ -72,6 +73,6 @@ def plan_back(plan: MigrationPlan, ends: Ends, target_schema: CollectionSchema) 
         collisions=0,
     )
     if found.unaccepted:
-        lost = "; ".join(f"{name} ({detail})" for name, detail in found.refused.items())
-        raise PlanError(f"the way back would lose: {lost}")
+        told = [f"{name} ({detail})" for name, detail in found.refused.items()]
+        raise PlanError(f"the way back would lose: {listed(told, 5)}")
     return found

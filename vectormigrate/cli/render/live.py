@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vectormigrate.cli.render.console import clean, pairs, worded
-from vectormigrate.figures import counted, duration, plural, rate
+from vectormigrate.figures import counted, duration, milliseconds, plural, rate
 from vectormigrate.model.live import GateCondition, LiveStatus
 
 
@@ -36,8 +36,8 @@ def _gateway(live: LiveStatus) -> str:
     info = live.gateway
     if info is None or info.added_ms_p50 is None:
         return "runs"
-    p99 = info.added_ms_p99 or info.added_ms_p50
-    return f"runs; adds {info.added_ms_p50:.1f} ms to a write (p99 {p99:.1f} ms)"
+    p99 = info.added_ms_p50 if info.added_ms_p99 is None else info.added_ms_p99
+    return f"runs; adds {milliseconds(info.added_ms_p50)} to a write (p99 {milliseconds(p99)})"
 
 
 def _lag(live: LiveStatus) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vectormigrate.cli.demo.live.records import COLLECTION, DIM, FIELDS, Row, row
+from vectormigrate.figures import counted, plural
 
 PAGE = 1000
 PLAIN = {"grpc.use_local_subchannel_pool": 1}
@@ -44,7 +45,9 @@ def read_milvus(url: str) -> list[Row]:
         # The pages are cut by id, so a second copy could hide between them, but not in the count.
         (count,) = client.query(COLLECTION, filter="", output_fields=["count(*)"], consistency_level="Strong")
         if count["count(*)"] != len(found):
-            raise RuntimeError(f"the source holds {count['count(*)']} records and shows {len(found)}")
+            raise RuntimeError(
+                f"the source holds {plural(count['count(*)'], 'record')} and shows {counted(len(found))}"
+            )
         return found
     finally:
         client.close()
@@ -82,7 +85,7 @@ def read_qdrant(url: str) -> list[Row]:
                 break
         count = client.count(COLLECTION, exact=True).count
         if count != len(found):
-            raise RuntimeError(f"the target holds {count} records and shows {len(found)}")
+            raise RuntimeError(f"the target holds {plural(count, 'record')} and shows {counted(len(found))}")
         return found
     finally:
         client.close()

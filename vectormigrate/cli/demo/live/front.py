@@ -31,6 +31,7 @@ from vectormigrate.adapters.qdrant.edge.catalogue import encode_name, write_atom
 from vectormigrate.cli.demo.live.engine import Json
 from vectormigrate.cli.demo.live.front_points import Points
 from vectormigrate.cli.demo.live.refusals import Refused, bad_input, missing
+from vectormigrate.figures import size
 
 VERSION = "1.19.0"
 MAX_BODY = 32 * 2**20
@@ -240,7 +241,7 @@ def _json(status: int, content: Json) -> Response:
 async def _body(request: Request) -> Json:
     raw = await request.body()
     if len(raw) > MAX_BODY:
-        raise Refused(400, f"JSON payload ({len(raw)} bytes) is larger than allowed (limit: {MAX_BODY} bytes).")
+        raise Refused(400, f"JSON payload ({size(len(raw))}) is larger than allowed (limit: {size(MAX_BODY)}).")
     try:
         body = orjson.loads(raw) if raw else {}
     except orjson.JSONDecodeError as error:

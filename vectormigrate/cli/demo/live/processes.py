@@ -23,6 +23,7 @@ from vectormigrate.cli.demo.live.collection import create_on_milvus
 from vectormigrate.cli.demo.live.standalone import die_with_parent, standalone, unpack
 from vectormigrate.cli.demo.live.traffic import Settings
 from vectormigrate.errors import MigrationFailed
+from vectormigrate.figures import duration
 
 MODULE = "vectormigrate.cli.demo.live"
 GRACE_SECONDS = 10
@@ -230,7 +231,7 @@ class Stage:
             with anyio.fail_after(seconds):
                 printed, errors = await process.communicate()
         except TimeoutError as error:
-            raise MigrationFailed(f"`vectormigrate {' '.join(words)}` did not end in {seconds:.0f} s") from error
+            raise MigrationFailed(f"`vectormigrate {' '.join(words)}` did not end in {duration(seconds)}") from error
         finally:
             if process.returncode is None:
                 process.kill()

@@ -26,7 +26,7 @@ from vectormigrate.cli.demo.place import prepare
 from vectormigrate.cli.render.console import document, show
 from vectormigrate.config.settings import load_settings
 from vectormigrate.errors import MigrationFailed, MissingExtra, VectorMigrateError
-from vectormigrate.figures import counted, plural
+from vectormigrate.figures import counted, duration, milliseconds, plural
 from vectormigrate.model.live import LiveStatus
 from vectormigrate.model.status import Phase
 from vectormigrate.service import Service, open_service
@@ -110,7 +110,7 @@ class LiveDemo:
     def _tell(self, text: str) -> None:
         if not self._json:
             seconds = time.monotonic() - self._started
-            show(f"{seconds:6.1f} s  {text}")
+            show(f"{duration(seconds).rjust(12)}  {text}")
 
     # The performance
 
@@ -221,9 +221,9 @@ class LiveDemo:
                 child.check()
             if time.monotonic() - begin > WAIT_SECONDS:
                 unmet = [] if self._last is None else [item.reason for item in self._last.gate if not item.met]
-                raise MigrationFailed(f"waited {WAIT_SECONDS:.0f} s for {what}: {'; '.join(unmet)}")
+                raise MigrationFailed(f"waited {duration(WAIT_SECONDS)} for {what}: {'; '.join(unmet)}")
             await anyio.sleep(POLL_SECONDS)
-        self._tell(f"{what}: after {time.monotonic() - begin:.1f} s")
+        self._tell(f"{what}: after {duration(time.monotonic() - begin)}")
 
     async def _answers(self, gateway: Child) -> bool:
         """Whether this gateway has written its file, not the one before it."""
@@ -319,17 +319,17 @@ class LiveDemo:
             f"around the switches, the longest pause: {_ms(found['longest_write_pause_ms'])} of writes, "
             f"{_ms(found['longest_read_pause_ms'])} of reads",
             f"the gateway adds {_ms(found['added_write_ms_p50'])} to a write and {_ms(found['added_read_ms_p50'])} "
-            f"to a read (p50); the longest lag was {found['max_lag_s']} s",
+            f"to a read (p50); the longest lag was {duration(found['max_lag_s'])}",
         )
         text = "Nothing was lost, doubled, brought back or altered" if self._clean() else "The demo FAILED"
-        show(Text(f"\n{text}; {found['seconds']} s.", style="bold"))
+        show(Text(f"\n{text}; {duration(found['seconds'])}.", style="bold"))
 
 
 WRONG = ("lost", "doubled", "resurrected", "altered")
 
 
 def _ms(value: float | None) -> str:
-    return "an unknown time" if value is None else f"{value:.1f} ms"
+    return "an unknown time" if value is None else milliseconds(value)
 
 
 async def run_live_demo(records: int, directory: Path, json_output: bool) -> int:
