@@ -130,7 +130,10 @@ class Run:
         """Copy a source that is written to: as `execute`, with the target made before, and without counting what may be
         another number by now. False: stopped."""
         try:
-            return await self._fill(phase) and await self._until_stopped(self._index)
+            if not await self._fill(phase) or not await self._until_stopped(self._index):
+                return False
+            failpoint("finalized")
+            return True
         except Interrupted:
             if self.stopping():
                 return False
