@@ -31,9 +31,8 @@ from vectormigrate.model.ids import IdKind, RecordId, id_key
 from vectormigrate.model.live import LiveOptions, LiveStatus
 from vectormigrate.model.schema import CollectionSchema
 from vectormigrate.service import Service, open_service
-from vectormigrate.state.store import open_store
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(120)]
 
 CIRCLE = (("qdrant", "weaviate"), ("weaviate", "milvus-server"), ("milvus-server", "pinecone"), ("pinecone", "qdrant"))
 NAMES = sorted({name for pair in CIRCLE for name in pair})
@@ -212,7 +211,8 @@ async def test_every_write_arrives_there_and_back(
                 # The application uses the target's own ids from here on.
                 own = [mapper.target_key("", item)[1] for item in new_ids(kind, 3, 7000)]
                 if source.adapter == "pinecone":  # whose ids may be the text of any other
-                    own = new_ids(IdKind.UUID, 3, 7000)
+                    takes_text = IdKind.STRING in plan.target_schema.id_kinds
+                    own = new_ids(IdKind.STRING if takes_text else IdKind.UUID, 3, 7000)
                 async with application(ends[1], gateway, "target", plan.target_schema.vectors[0].name) as app:
                     changed = [there[id_key(item)] for item in ids[10:14]]
                     made = [] if "uuid5" in plan.rules.id_strategy and source.adapter != "pinecone" else own
@@ -223,13 +223,8 @@ async def test_every_write_arrives_there_and_back(
                 for item in ids[14:16]:
                     del expected[id_key(item)]
                 await until(service, lambda live: live.phase == "soak" and not live.dirty, run)
-                async with open_store(state, read_only=True) as store:
-                    row = await store.live.find("m")
-                assert row is not None
-                assert row.reverse is not None
-                back = Mapper(row.reverse.rules)
-                if source.adapter == "pinecone":
-                    expected |= {id_key(back.target_key("", item)[1]): 2 for item in own}
+                if source.adapter == "pinecone":  # its ids are texts
+                    expected |= {id_key(str(item)): 2 for item in own}
                 elif "uuid5" not in plan.rules.id_strategy:
                     expected |= {id_key(item): 2 for item in new_ids(kind, 3, 7000)}
                 assert (await service.reverse("m")).switched

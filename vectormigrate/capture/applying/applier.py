@@ -22,7 +22,7 @@ from vectormigrate.engine.retry import RetryingSource, RetryingTarget
 from vectormigrate.errors import InvalidRequest, RateLimited, RecordsRejected, TransientError
 from vectormigrate.mapping.convert.mapper import Mapped
 from vectormigrate.model.batch import RecordBatch
-from vectormigrate.model.ids import RecordId, id_key
+from vectormigrate.model.ids import RecordId, id_key, kind_fits
 
 T = TypeVar("T")
 
@@ -282,13 +282,13 @@ class Applier:
                     settled.park(same, reason)
 
     async def _delete(self, read: _Read, taken: set[tuple[str, str]], settled: _Settled, applied: Applied) -> None:
-        """Delete what the source does not have, unless another record of it is in the same place."""
+        """Delete what the source does not have, unless another record of it is in the same place, or none can be."""
         present, namespace = read.present(), read.found.namespace
         doomed: dict[str, list[tuple[RecordId, list[DirtyKey]]]] = {}
         for key, same in read.due.items():
             if key not in present:
                 place, target_id = self._ends.conversion.target_key(namespace, same[0].key.id)
-                if (place, id_key(target_id)) in taken:
+                if (place, id_key(target_id)) in taken or not self._may_hold(target_id):
                     settled.done += same
                 else:
                     doomed.setdefault(place, []).append((target_id, same))
@@ -305,6 +305,10 @@ class Applier:
                 applied.deleted += len(ids)
                 if self._after_delete is not None:
                     await self._after_delete(place, ids)
+
+    def _may_hold(self, target_id: RecordId) -> bool:
+        """Whether the other side can have a record with such an id at all."""
+        return any(kind_fits(kind, target_id) for kind in self._ends.target.capabilities.ids.kinds)
 
     def _doubt(self, ids: Sequence[RecordId], applied: Applied) -> None:
         self._quarantine.add(ids)

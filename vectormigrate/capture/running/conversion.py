@@ -14,8 +14,9 @@ from uuid import UUID
 from vectormigrate.capture.journal.derived import Derived
 from vectormigrate.capture.keys import Key
 from vectormigrate.mapping.convert.mapper import Mapped, Mapper
+from vectormigrate.mapping.limits import Limits
 from vectormigrate.model.batch import RecordBatch
-from vectormigrate.model.ids import RecordId, id_key
+from vectormigrate.model.ids import RecordId, id_key, kind_fits
 from vectormigrate.model.plan import MappingRules
 
 NATIVE = "native"
@@ -75,11 +76,13 @@ class Forward(Mapper):
 
 class Back(Mapper):
     """From the target to the source: ids that were made on the way there return to what they were made from, and the
-    text of a number or a UUID to these where the source has such. `keeps`: the ids of records which the application
+    text of a number or a UUID to these where the source has such. Where it takes only text, a number or UUID that the
+    application made becomes its text, which no other record has. `keeps`: the ids of records which the application
     made on the target are kept, too."""
 
     def __init__(self, rules: MappingRules, derived: Derived, forward: MappingRules, *, keeps: bool = False) -> None:
         super().__init__(rules)
+        self._kinds = Limits.from_json(rules.target_limits).ids.kinds
         self._derived = derived
         self._forward = Mapper(forward)
         self._derives = derives(forward)
@@ -127,12 +130,24 @@ class Back(Mapper):
                 item = read(str(record_id))
                 if self._forward.target_key(namespace, item) == (namespace, record_id):
                     return namespace, item
-        return None
+        # The application made it: its text is its id there, unless a record of the source had that before.
+        text = str(record_id)
+        free = self._derived.find(*self._forward.target_key(namespace, text)) is None
+        return (namespace, text) if free and not isinstance(record_id, str) else None
 
     def target_key(self, namespace: str, record_id: RecordId) -> Place:
         """Where a record goes, which for a derived id is where it came from."""
-        known = self._known(namespace, record_id) if self._derives else None
-        return known or super().target_key(namespace, record_id)
+        own = super().target_key(namespace, record_id)
+        if not self._derives:
+            return own
+        noted = self._derived.find(namespace, record_id)
+        if noted is not None:
+            return noted
+        # As `convert`: what the source takes as it is stays so.
+        return own if self._fits(own[1]) else self._known(namespace, record_id) or own
+
+    def _fits(self, record_id: RecordId) -> bool:
+        return any(kind_fits(kind, record_id) for kind in self._kinds)
 
 
 def _of_records(part: Mapped, ids: Mapping[str, RecordId]) -> Mapped:
