@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vectormigrate.adapter import Reject
+from vectormigrate.adapters.memory.capabilities import CAPABILITIES
 from vectormigrate.capture.keys import Key
 from vectormigrate.errors import RateLimited, TimedOut
 from vectormigrate.model.batch import DenseColumn, RecordBatch
@@ -53,7 +54,7 @@ class Database:
     late: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     before: dict[Key, tuple[float, int | None]] = field(default_factory=dict[Key, tuple[float, int | None]])
     """When a key came or went, and what was there until then."""
-    capabilities: Any = None
+    capabilities: Any = CAPABILITIES
     names: Sequence[str] = NAMESPACES
 
     async def namespaces(self) -> list[str]:
