@@ -58,7 +58,7 @@ FLIPPED: dict[str, tuple[LiveStatus, str]] = {
     "unknown writes": (replace(READY, figures=replace(COMPARED, quarantined=1)), "1 writes of ours"),
     "fuse": (replace(READY, figures=replace(COMPARED, fuse_blown=True)), "lacks too many records"),
     "compared": (replace(READY, figures=proof(pass_done=False)), "not every record"),
-    "divergence": (replace(READY, figures=proof(diverged=3, acknowledged=1)), "2 records differed"),
+    "divergence": (replace(READY, figures=proof(diverged=3)), "3 records differed"),
     "complete journal": (replace(READY, tainted=("forwarded unnoted",)), "forwarded unnoted"),
     "journal in use": (replace(READY, unnoted=("no space left",)), "no space left"),
 }

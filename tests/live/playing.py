@@ -20,11 +20,11 @@ from vectormigrate.capture.journal.connection import connect
 from vectormigrate.capture.journal.intents import Intents, Session
 from vectormigrate.capture.journal.records import Admitted, Held, Intent, Outcome, Refused
 from vectormigrate.capture.keys import Key, Side
-from vectormigrate.capture.running.journal import steady
 from vectormigrate.engine.connect import open_endpoint
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import MigrationNotFound
 from vectormigrate.model.batch import DenseColumn, RecordBatch
+from vectormigrate.model.clock import steady_milliseconds
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.live import LiveOptions, LiveStatus
 from vectormigrate.model.schema import CollectionSchema, DType, Metric, VectorField, VectorKind
@@ -160,7 +160,7 @@ async def gateway(play: Play) -> AsyncGenerator[App]:
     while not path.exists():  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     connection = connect(path, play.request.id, durable=True)
-    intents = Intents(connection, steady)
+    intents = Intents(connection, steady_milliseconds)
     session = intents.begin_session(fail_open=False)
     app = App(intents, {Side.SOURCE: play.source, Side.TARGET: play.target})
     beating = asyncio.create_task(_beat(app, session))

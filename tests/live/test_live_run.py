@@ -157,7 +157,7 @@ async def test_an_order_whose_runner_ended_is_not_carried_out_by_the_next_one(tm
 async def test_rehearsing_and_postponing_hold_and_switch_nothing_for_good(tmp_path: Path) -> None:
     async with (
         playing(tmp_path, "rehearse", list(range(50)), IdKind.INT64) as play,
-        running(play.service.migrate(play.request, live=QUICK)),
+        running(play.service.migrate(play.request, live=QUICK)) as run,
         gateway(play) as app,
     ):
         await play.until(lambda live: live.phase == "ready")
@@ -165,8 +165,13 @@ async def test_rehearsing_and_postponing_hold_and_switch_nothing_for_good(tmp_pa
         assert (rehearsed.rehearsed, rehearsed.switched) == (True, False)
         postponed = await play.service.cut_over("m", SwitchOptions(postpone=True))
         assert (postponed.postponed, postponed.switched) == (True, False)
-        await app.write([3])
+        await app.write([3, 777])
         assert ((await play.live()).authority, app.refused) == ("source", 0)
+        # What the applier wrote is ours as well: a rollback takes nothing of the copy for somebody else's.
+        await play.until(lambda live: not live.dirty)
+        await play.service.abort("m")
+        await run
+        assert (await play.service.rollback("m")).dropped_collection
 
 
 async def test_records_that_the_target_refuses_are_in_the_way_until_they_are_followed(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from vectormigrate.capture.journal.connection import connect
 from vectormigrate.capture.journal.intents import Intents
 from vectormigrate.capture.journal.records import Admitted, Intent, Outcome
 from vectormigrate.capture.keys import Key, Side
-from vectormigrate.capture.running.journal import steady
 from vectormigrate.config.settings import Settings
 from vectormigrate.engine.events import PageCommitted, PhaseChanged, Retrying
+from vectormigrate.model.clock import steady_milliseconds
 from vectormigrate.model.status import Phase
 from vectormigrate.server.telemetry import metrics as module
 from vectormigrate.server.telemetry.metrics import Metrics
@@ -147,7 +147,7 @@ async def test_a_live_migration_is_seen_with_its_lag_its_gate_and_a_journal_that
 def writing(journal: Path, migration_id: str, side: Side) -> Generator[None]:
     """A write that was forwarded and has no answer."""
     connection = connect(journal, migration_id, durable=True)
-    intents = Intents(connection, steady)
+    intents = Intents(connection, steady_milliseconds)
     (admission,) = intents.admit([Intent(side=side, keys=[Key("", 1)])])
     assert isinstance(admission, Admitted)
     try:

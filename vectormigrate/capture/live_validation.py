@@ -8,7 +8,6 @@ from typing import cast
 
 import anyio.to_thread
 
-from vectormigrate.capture.applying.witness import steady
 from vectormigrate.capture.folder import LiveFolder
 from vectormigrate.capture.journal.compared import ComparedKeys
 from vectormigrate.capture.journal.connection import Connection, connect
@@ -25,6 +24,7 @@ from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import AdapterError, InvalidTransition
+from vectormigrate.model.clock import steady_milliseconds
 from vectormigrate.model.status import ValidationReport
 from vectormigrate.state.live import LiveRow
 from vectormigrate.state.records import StoredMigration
@@ -50,7 +50,7 @@ async def validate_live(
         sides = await _sides(store, stored, live, ends, side, connection)
         check = MovingComparison(
             sides=sides,
-            keys=ComparedKeys(connection, side, steady),
+            keys=ComparedKeys(connection, side, steady_milliseconds),
             journalled=anyio.to_thread.run_sync,
             listener=listener,
         )
@@ -106,7 +106,9 @@ async def _sides(
         keys=mapper,
         created=True,
         which_written=lambda place, ids: store.written_ids.which_written(stored.id, place, ids),
-        rejected=await anyio.to_thread.run_sync(still_rejected, TouchedKeys(connection, Side.SOURCE, steady), rejected),
+        rejected=await anyio.to_thread.run_sync(
+            still_rejected, TouchedKeys(connection, Side.SOURCE, steady_milliseconds), rejected
+        ),
     )
 
 

@@ -20,7 +20,6 @@ from vectormigrate.capture.applying.applier import Ends as Applying
 from vectormigrate.capture.applying.fuse import Fuse
 from vectormigrate.capture.applying.locks import KeyLocks
 from vectormigrate.capture.applying.quarantine import Quarantine
-from vectormigrate.capture.applying.witness import steady
 from vectormigrate.capture.journal.connection import Connection, connect, make
 from vectormigrate.capture.journal.intents import Intents
 from vectormigrate.capture.journal.records import Admitted, Intent, Outcome, Scope
@@ -33,6 +32,7 @@ from vectormigrate.engine.events import Listener, ignore
 from vectormigrate.errors import Interrupted, InvalidTransition
 from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.answers import SyncResult
+from vectormigrate.model.clock import steady_milliseconds
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.state.records import Lease, StoredMigration
 from vectormigrate.state.store import Store
@@ -81,14 +81,14 @@ class Sync:
             await anyio.to_thread.run_sync(connection.close)
 
     async def _pass(self, connection: Connection) -> SyncResult:
-        touched = TouchedKeys(connection, Side.SOURCE, steady)
+        touched = TouchedKeys(connection, Side.SOURCE, steady_milliseconds)
         sides = await self._sides()
         await anyio.to_thread.run_sync(_everything, connection)
         reconciler = Reconciler(
             sides,
             touched,
             journalled=anyio.to_thread.run_sync,
-            clock=steady,
+            clock=steady_milliseconds,
             settle=0,
             ours_only=True,
             listener=self.listener,
@@ -193,7 +193,7 @@ class Sync:
             touched,
             ends,
             locks=KeyLocks(),
-            quarantine=Quarantine(QUARANTINE_SECONDS, steady, everything=False),
+            quarantine=Quarantine(QUARANTINE_SECONDS, steady_milliseconds, everything=False),
             fuse=fuse,
             journalled=anyio.to_thread.run_sync,
             before_write=self._announce(),
@@ -220,8 +220,8 @@ def _prepare(path: Path, migration_id: str) -> None:
 
 def _everything(connection: Connection) -> None:
     """Note that everything may have changed; what an interrupted pass parked is tried again."""
-    intents = Intents(connection, steady)
+    intents = Intents(connection, steady_milliseconds)
     (admission,) = intents.admit([Intent(side=Side.SOURCE, scopes=[Scope(None, "a pass over everything")])])
     assert isinstance(admission, Admitted)
     intents.admit([], [Outcome(seq=admission.seq, side=Side.SOURCE, definite=True)])
-    TouchedKeys(connection, Side.SOURCE, steady).unpark()
+    TouchedKeys(connection, Side.SOURCE, steady_milliseconds).unpark()

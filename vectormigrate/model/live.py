@@ -178,14 +178,9 @@ class Proof:
     pending: int = 0
     hot: int = 0
     diverged: int = 0
-    acknowledged: int = 0
+    """That nobody has acknowledged yet."""
     errors: int = 0
     examples: tuple[str, ...] = ()
-
-    @property
-    def open_divergences(self) -> int:
-        """Those that nobody has acknowledged."""
-        return max(0, self.diverged - self.acknowledged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

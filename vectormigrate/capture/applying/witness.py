@@ -13,24 +13,18 @@ what finds it.
 
 from __future__ import annotations
 
-import time
-
 from vectormigrate.capture.journal.intents import Clock
 from vectormigrate.capture.journal.records import DirtyKey
 from vectormigrate.capture.keys import Key
+from vectormigrate.model.clock import steady_milliseconds
 
 SETTLE_SECONDS = 2.0
-
-
-def steady() -> int:
-    """Milliseconds of the system's steady clock."""
-    return time.monotonic_ns() // 10**6
 
 
 class Witness:
     """Knows which reads contradicted their key, and since when. `settle` in seconds."""
 
-    def __init__(self, settle: float = SETTLE_SECONDS, clock: Clock = steady) -> None:
+    def __init__(self, settle: float = SETTLE_SECONDS, clock: Clock = steady_milliseconds) -> None:
         self._settle = round(settle * 1000)
         self._clock = clock
         self._since: dict[Key, tuple[int, int]] = {}

@@ -46,9 +46,7 @@ def _proof(status: LiveStatus, strict: bool) -> Iterator[GateCondition]:
     # Since the switch both sides only differ in what was touched, which is compared key by key.
     compared = proof.pass_done or strict or status.authority == "target"
     yield _condition("compared", "" if compared else "not every record was compared yet")
-    yield _condition(
-        "divergence", "" if strict else _count(proof.open_divergences, "records differed without a reason")
-    )
+    yield _condition("divergence", "" if strict else _count(proof.diverged, "records differed without a reason"))
     taint = f"a write may have been missed: {status.tainted[0]}" if status.tainted and not strict else ""
     yield _condition("complete journal", taint)
     # Comparing everything does not settle these: a journal that takes no notes misses the next write, too.

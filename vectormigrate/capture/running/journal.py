@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,13 +16,9 @@ from vectormigrate.capture.journal.records import Position
 from vectormigrate.capture.journal.touched import TouchedKeys
 from vectormigrate.capture.keys import Side
 from vectormigrate.capture.phases import LivePhase
+from vectormigrate.model.clock import steady_milliseconds
 
 T = TypeVar("T")
-
-
-def steady() -> int:
-    """Milliseconds of the system's clock that is never set, which all processes of the machine share."""
-    return time.monotonic_ns() // 1_000_000
 
 
 class RunnerJournal:
@@ -51,7 +46,7 @@ class RunnerJournal:
 
     def keys(self, side: Side) -> TouchedKeys:
         """The touched keys of a side."""
-        return TouchedKeys(self.fast, side, steady)
+        return TouchedKeys(self.fast, side, steady_milliseconds)
 
     async def position(self) -> Position:
         """Phase and epoch now."""

@@ -24,7 +24,7 @@ from vectormigrate.capture.running.conversion import Back, Forward
 from vectormigrate.capture.running.direction import Direction, Prover, direction
 from vectormigrate.capture.running.following import Following
 from vectormigrate.capture.running.hook import run_hook
-from vectormigrate.capture.running.journal import RunnerJournal, steady
+from vectormigrate.capture.running.journal import RunnerJournal
 from vectormigrate.capture.running.look import look
 from vectormigrate.capture.running.orders import Orders
 from vectormigrate.capture.running.ownership import Ownership
@@ -37,7 +37,7 @@ from vectormigrate.engine.run import Run
 from vectormigrate.engine.task_group import task_group
 from vectormigrate.errors import AdapterError, InvalidTransition, MigrationFailed
 from vectormigrate.figures import duration
-from vectormigrate.model.clock import utc_text
+from vectormigrate.model.clock import steady_milliseconds, utc_text
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.live import LiveFigures, LiveStatus, Pace, Proof
 from vectormigrate.model.status import Phase
@@ -96,7 +96,7 @@ class LiveRun:
             await run.store.live.set_reverse(run.lease, back)
         self._locks = KeyLocks()
         self._quarantines = {
-            side: Quarantine(seconds, steady, everything=run.begun_before and now.phase is not P.PREFLIGHT)
+            side: Quarantine(seconds, steady_milliseconds, everything=run.begun_before and now.phase is not P.PREFLIGHT)
             for side, seconds in (
                 (Side.SOURCE, self._row.options.target_deadline),
                 (Side.TARGET, self._row.options.source_deadline),
@@ -214,7 +214,7 @@ class LiveRun:
         said = ""
         while not self.run.stopping():
             waiting = ""
-            if not await self.journal.call(lambda: alive(self.journal.fast, steady)):
+            if not await self.journal.call(lambda: alive(self.journal.fast, steady_milliseconds)):
                 waiting = "waiting for the gateway of this migration"
             elif not self._row.options.fenced:
                 waiting = "waiting for the word that every writer goes through the gateway"

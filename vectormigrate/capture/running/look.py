@@ -15,7 +15,7 @@ from vectormigrate.capture.keys import Side
 from vectormigrate.capture.phases import authority
 from vectormigrate.capture.proving.sides import still_rejected
 from vectormigrate.capture.running.gate import gate
-from vectormigrate.capture.running.journal import steady
+from vectormigrate.model.clock import steady_milliseconds
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.live import LiveFigures, LiveStatus
 from vectormigrate.state.live import LiveRow
@@ -49,7 +49,7 @@ def look(
     with connection.snapshot():
         now = position(connection)
     side = authority(now.phase)
-    keys = TouchedKeys(connection, side, steady)
+    keys = TouchedKeys(connection, side, steady_milliseconds)
     found = keys.figures()
     with connection.translated():
         (unverified,) = connection.row("count_unverified", side.value)
@@ -62,18 +62,18 @@ def look(
         epoch=now.epoch,
         authority=side.value,
         gateway=info,
-        gateway_alive=alive(connection, steady),
+        gateway_alive=alive(connection, steady_milliseconds),
         runner_alive=runner_alive,
         pace=row.pace,
         touched=found.touched,
         dirty=found.dirty,
-        lag=0.0 if found.oldest is None else max(0, steady() - found.oldest) / 1000,
+        lag=0.0 if found.oldest is None else max(0, steady_milliseconds() - found.oldest) / 1000,
         under_way=found.under_way,
         in_doubt=found.in_doubt,
         scopes=tuple(scope.reason for scope in found.scopes),
         parked=found.parked,
         parked_examples=tuple(f"{id_key(key.id)}: {reason}" for key, reason in parked),
-        rejected=len(still_rejected(TouchedKeys(connection, Side.SOURCE, steady), rejected)),
+        rejected=len(still_rejected(TouchedKeys(connection, Side.SOURCE, steady_milliseconds), rejected)),
         unverified=unverified,
         tainted=tuple(taints(connection)),
         unnoted=tuple(noted_taints(folder)),

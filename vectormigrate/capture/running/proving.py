@@ -18,9 +18,10 @@ from vectormigrate.capture.proving.sides import Sides, still_rejected
 from vectormigrate.capture.reconcile import SETTLE_SECONDS, Reconciled, Reconciler
 from vectormigrate.capture.running.conversion import Back, Forward, derives
 from vectormigrate.capture.running.direction import Direction
-from vectormigrate.capture.running.journal import RunnerJournal, steady
+from vectormigrate.capture.running.journal import RunnerJournal
 from vectormigrate.capture.running.rejects import rejected_records
 from vectormigrate.engine.run import Run
+from vectormigrate.model.clock import steady_milliseconds
 from vectormigrate.model.ids import RecordId
 from vectormigrate.model.live import Proof
 
@@ -34,7 +35,7 @@ class DirectionProver:
         self._direction = direction
         self._journal = journal
         self._run = run
-        self._keys = ComparedKeys(journal.fast, direction.side, steady)
+        self._keys = ComparedKeys(journal.fast, direction.side, steady_milliseconds)
         self._derived = Derived(journal.fast)
         self._rounds: VerifyRounds | None = None
         self._audit: Audit | None = None
@@ -90,7 +91,9 @@ class DirectionProver:
         if at_once or self._reconciler is None:
             touched = self._journal.keys(self._direction.side)
             settle = 0.0 if at_once else SETTLE_SECONDS
-            made = Reconciler(await self._sides(), touched, journalled=self._journal.call, clock=steady, settle=settle)
+            made = Reconciler(
+                await self._sides(), touched, journalled=self._journal.call, clock=steady_milliseconds, settle=settle
+            )
             if at_once:
                 return await made.round()
             self._reconciler = made

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vectormigrate.capture.journal.touched import TouchedKeys
 from vectormigrate.capture.keys import Key, Side
-from vectormigrate.capture.running.journal import RunnerJournal, steady
+from vectormigrate.capture.running.journal import RunnerJournal
+from vectormigrate.model.clock import steady_milliseconds
 from vectormigrate.model.ids import id_key
 from vectormigrate.state.records import Lease, RetryOutcome
 from vectormigrate.state.store import Store
@@ -29,7 +30,7 @@ async def hand_over_rejects(store: Store, lease: Lease, journal: RunnerJournal) 
     if not keys:
         return
     # On the disk first: what is forgotten here is nobody's.
-    await journal.call(lambda: TouchedKeys(journal.durable, Side.SOURCE, steady).mark(keys))
+    await journal.call(lambda: TouchedKeys(journal.durable, Side.SOURCE, steady_milliseconds).mark(keys))
     by_partition: dict[str, list[int]] = {}
     for row in rows:
         by_partition.setdefault(row.partition_id, []).append(row.number)

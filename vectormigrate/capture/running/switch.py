@@ -18,10 +18,11 @@ from vectormigrate.capture.journal.taints import clear_taints
 from vectormigrate.capture.phases import FROZEN, LivePhase, authority, thawed
 from vectormigrate.capture.proving.frozen import Verdict
 from vectormigrate.capture.running.following import Following
-from vectormigrate.capture.running.journal import RunnerJournal, steady
+from vectormigrate.capture.running.journal import RunnerJournal
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.errors import AdapterError, InvalidTransition
 from vectormigrate.figures import duration
+from vectormigrate.model.clock import steady_milliseconds
 from vectormigrate.model.live import GateCondition, LiveStatus, SwitchOptions
 
 LOOK_SECONDS = 0.01
@@ -184,7 +185,7 @@ class Switch:
         began = time.monotonic()
         ends = began + self._options.pause
         try:
-            until = steady() + round(self._options.pause * 1000)
+            until = steady_milliseconds() + round(self._options.pause * 1000)
             await self._enter(steps.start, steps.freezing, {"until": until, "order": self._order}, self._options.pause)
             failpoint("frozen")
             await self._until(ends, self._forwarded, "requests that were forwarded have not been answered")

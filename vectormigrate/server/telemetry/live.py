@@ -71,7 +71,7 @@ _GAUGES: Mapping[str, tuple[str, Callable[[LiveStatus], float | None]]] = {
     "unverified_keys": ("Applied records that were not compared since.", lambda live: live.unverified),
     "divergences": (
         "Records that differed without a reason and that nobody has acknowledged.",
-        lambda live: live.figures.proof.open_divergences,
+        lambda live: live.figures.proof.diverged,
     ),
     "tainted": ("1: a write may have been missed.", lambda live: int(bool(live.tainted or live.unnoted))),
     "gateway_running": ("1 while a gateway notes writes.", lambda live: int(live.gateway_alive)),

@@ -72,7 +72,7 @@ class MilvusSide:
         await self._client.upsert(COLLECTION, [row], **self._once)
 
     async def note(self, key: int, note: int) -> None:
-        raise NotImplementedError("Milvus 2.3 changes whole records only")
+        raise AssertionError("Milvus 2.3 changes whole records only, see `partial`")
 
     async def delete(self, key: int) -> None:
         await self._client.delete(COLLECTION, ids=[key], **self._once)
