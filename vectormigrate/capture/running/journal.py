@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from vectormigrate.capture.journal.connection import Connection, connect
+from vectormigrate.capture.journal.derived import Derived
 from vectormigrate.capture.journal.phase import move, position
 from vectormigrate.capture.journal.records import Position
 from vectormigrate.capture.journal.touched import TouchedKeys
@@ -22,23 +24,22 @@ T = TypeVar("T")
 
 
 class RunnerJournal:
-    """Both connections of a runner. `call` runs a function of the journal in a thread, one at a time."""
+    """The connections of a runner. `call` runs a function of the journal in a thread, one at a time."""
 
     def __init__(self, path: Path, migration_id: str) -> None:
         """Raises JournalError when it is not there, or another migration's."""
         self.path = path
-        self.fast = connect(path, migration_id, durable=False)
-        try:
-            self.durable = connect(path, migration_id, durable=True)
-        except BaseException:
-            self.fast.close()
-            raise
+        with ExitStack() as stack:
+            self.fast = stack.enter_context(closing(connect(path, migration_id, durable=False)))
+            self.durable = stack.enter_context(closing(connect(path, migration_id, durable=True)))
+            # Of its own: mapping a batch asks it wherever it runs, in the middle of what a thread does with the others.
+            self.derived = Derived(stack.enter_context(closing(connect(path, migration_id, durable=False))))
+            self._opened = stack.pop_all()
         self._one = anyio.CapacityLimiter(1)
 
     def close(self) -> None:
         """Let go of the file."""
-        self.fast.close()
-        self.durable.close()
+        self._opened.close()
 
     async def call(self, work: Callable[[], T]) -> T:
         """The result of `work`."""

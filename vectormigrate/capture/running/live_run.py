@@ -14,7 +14,6 @@ from anyio.abc import TaskGroup
 from vectormigrate.capture.applying.locks import KeyLocks
 from vectormigrate.capture.applying.quarantine import Quarantine
 from vectormigrate.capture.folder import LiveFolder
-from vectormigrate.capture.journal.derived import Derived
 from vectormigrate.capture.journal.intents import alive
 from vectormigrate.capture.journal.taints import add_taint
 from vectormigrate.capture.keys import Side
@@ -102,7 +101,7 @@ class LiveRun:
                 (Side.TARGET, self._row.options.source_deadline),
             )
         }
-        derived = Derived(self.journal.fast)
+        derived = self.journal.derived
         forward = Forward(run.plan.rules, derived, keeps=True)
         self._working = {Side.SOURCE: self._direction(Side.SOURCE, forward)}
         if back is not None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from vectormigrate.capture.folder import LiveFolder
 from vectormigrate.capture.journal.compared import ComparedKeys
-from vectormigrate.capture.journal.derived import Derived
 from vectormigrate.capture.keys import Key, Side
 from vectormigrate.capture.proving import frozen
 from vectormigrate.capture.proving.confirming import Confirmer
@@ -36,7 +35,7 @@ class DirectionProver:
         self._journal = journal
         self._run = run
         self._keys = ComparedKeys(journal.fast, direction.side, steady_milliseconds)
-        self._derived = Derived(journal.fast)
+        self._derived = journal.derived
         self._rounds: VerifyRounds | None = None
         self._audit: Audit | None = None
         self._reconciler: Reconciler | None = None
