@@ -18,7 +18,7 @@ from vectormigrate.capture.applying.fuse import LEAST, Fuse
 from vectormigrate.capture.applying.locks import KeyLocks
 from vectormigrate.capture.applying.quarantine import Quarantine
 from vectormigrate.capture.applying.witness import Witness
-from vectormigrate.capture.journal.records import Admitted, Intent, Outcome
+from vectormigrate.capture.journal.records import Admitted, Intent, Outcome, Scope
 from vectormigrate.capture.keys import Key, Side
 from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
 from vectormigrate.mapping.convert.mapper import Mapped
@@ -167,6 +167,52 @@ async def test_a_source_that_has_nothing_any_more_does_not_empty_the_target(worl
     fuse.reset()
     wrote(world, *keys, deletes=True)
     assert (await applier.round()).deleted == LEAST + 1
+
+
+def deleted_by_filter(world: World) -> int:
+    """A request that deletes what it does not name is under way."""
+    scope = Scope("", "filter", ids_only=True)
+    (admission,) = world.intents.admit([Intent(side=Side.SOURCE, scopes=[scope])])
+    assert isinstance(admission, Admitted)
+    return admission.seq
+
+
+def ended(world: World, seq: int) -> None:
+    world.intents.admit([], [Outcome(seq=seq, side=Side.SOURCE, definite=True)])
+
+
+@pytest.mark.parametrize("settled", [False, True])
+async def test_records_that_a_filter_deleted_after_they_were_written_do_not_blow_the_fuse(
+    world: World, settled: bool
+) -> None:
+    absent_is_believed(world)
+    keys = [Key("", number) for number in range(2 * LEAST)]
+    world.target.records.update(dict.fromkeys(keys, 1))
+    world.source.records[Key("", 3)] = 1
+    wrote(world, *keys)
+    seq = deleted_by_filter(world)
+    ended(world, seq)
+    if settled:
+        world.keys.end_scope(seq)
+    fuse = Fuse()
+    assert (await world.applier(fuse).round()).deleted == len(keys) - 1
+    assert not fuse.blown
+    later = [Key("", number) for number in range(1000, 1000 + LEAST + 2)]
+    world.source.records[later[0]] = 1
+    wrote(world, *later)
+    await world.applier(fuse).round()
+    assert fuse.blown is settled, "what was written after the filter was settled is not absent because of it"
+
+
+async def test_a_source_that_has_nothing_while_a_filter_deletes_does_not_empty_the_target(world: World) -> None:
+    absent_is_believed(world)
+    keys = [Key("", number) for number in range(LEAST + 1)]
+    world.target.records.update(dict.fromkeys(keys, 1))
+    wrote(world, *keys)
+    ended(world, deleted_by_filter(world))
+    fuse = Fuse()
+    assert (await world.applier(fuse).round()).deleted == 0
+    assert fuse.blown
 
 
 async def test_a_source_that_cannot_be_read_is_an_error_and_nothing_is_deleted(

@@ -211,7 +211,7 @@ class Applier:
         """Take the keys out whose read contradicts what touched them last. False when nothing is to be believed."""
         anywhere = {id_key(record_id) for read in reads for record_id in read.found.ids}
         believed: dict[DirtyKey, bool] = {}
-        absent = 0
+        absent = explained = 0
         for read in reads:
             here = read.present()
             for key, same in list(read.due.items()):
@@ -219,12 +219,14 @@ class Applier:
                 present = key in (anywhere if newest.key.namespace is None else here)
                 if newest not in believed:
                     believed[newest] = self.witness.believes(newest, present=present)
-                    absent += believed[newest] and not present and not newest.deleted
+                    odd = believed[newest] and not present and not newest.deleted
+                    absent += odd and not newest.explained
+                    explained += odd and newest.explained
                 if not believed[newest]:
                     del read.due[key]
                     applied.waiting += 1
             read.found = read.found.take([row for row, each in enumerate(read.found.ids) if id_key(each) in read.due])
-        return self._fuse.look(reads=sum(believed.values()), absent=absent)
+        return self._fuse.look(reads=sum(believed.values()), absent=absent, explained=explained, present=len(anywhere))
 
     async def _write(self, read: _Read, taken: set[tuple[str, str]], settled: _Settled, applied: Applied) -> None:
         """Write what the source has. `taken` gets the places of these records."""

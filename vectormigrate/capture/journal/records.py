@@ -66,13 +66,14 @@ Admission = Admitted | Held | Refused | Unnoted
 class DirtyKey:
     """A key whose record has to be read again. `covered`: a request that touches it is under way, so that what is read
     now may be written but not cleared. `since`: milliseconds of the steady clock. `deleted`: what touched it last
-    deletes it."""
+    deletes it. `explained`: that does, or a request that named no keys may have."""
 
     key: Key
     seq: int
     since: int
     covered: bool
     deleted: bool
+    explained: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

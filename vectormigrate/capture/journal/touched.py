@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -27,6 +27,21 @@ class Covered:
         return None in self.places or place in self.places or (place, id_key(record_id)) in self.keys
 
 
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """Where requests that named no keys may have deleted some. `open`: places of those that are not settled; `settled`:
+    by place, the last number when one was. None is the whole side."""
+
+    open: Collection[int | None] = ()
+    settled: Mapping[int | None, int] = field(default_factory=dict[int | None, int])
+
+    def explains(self, place: int, seq: int) -> bool:
+        """Whether a key that was touched last by `seq` may be absent because of one."""
+        if None in self.open or place in self.open:
+            return True
+        return seq <= max(self.settled.get(place, 0), self.settled.get(None, 0))
+
+
 class TouchedKeys:
     """The keys of one side. `connection` need not be durable: a settled key that is forgotten is copied once more."""
 
@@ -40,8 +55,9 @@ class TouchedKeys:
         after this call, and not before."""
         with self._connection.snapshot():
             covered = covered_by(self._connection, self._side)
+            unnamed = self._unnamed()
             rows = self._connection.rows("dirty_keys", self._side.value, most)
-            return [dirty_key(self._connection, row, covered) for row in rows]
+            return [dirty_key(self._connection, row, covered, unnamed) for row in rows]
 
     def clear(self, settled: Sequence[DirtyKey], *, verified: bool = False) -> int:
         """The other side holds what was read of these keys after `dirty` returned them, and has acknowledged it. A key
@@ -113,8 +129,12 @@ class TouchedKeys:
 
     def end_scope(self, seq: int) -> None:
         """A reconcile that began after the request `seq` had ended found and settled all that it touched."""
-        with self._connection.transaction():
-            self._connection.run("end_scope", seq)
+        connection = self._connection
+        with connection.transaction():
+            for number, scope, _ in self._scopes():
+                if number == seq:
+                    connection.run("note_reconciled", connection.place(self._side, scope.namespace))
+            connection.run("end_scope", seq)
 
     def figures(self) -> SideFigures:
         """Counts of one moment."""
@@ -140,6 +160,12 @@ class TouchedKeys:
             found.append((seq, Scope(namespace, reason, bool(ids_only)), bool(ended)))
         return found
 
+    def _unnamed(self) -> Unnamed:
+        connection = self._connection
+        settled: dict[int | None, int] = dict(connection.rows("reconciled", self._side.value))
+        settled[None] = settled.get(connection.known_place(self._side, None) or 0, 0)
+        return Unnamed(open={place for _, place, *_ in connection.rows("scopes", self._side.value)}, settled=settled)
+
     def _key(self, place: int, packed: Packed) -> Key:
         return key_of(self._connection, place, packed)
 
@@ -155,11 +181,14 @@ def covered_by(connection: Connection, side: Side) -> Covered:
     return Covered(keys, places)
 
 
-def dirty_key(connection: Connection, row: tuple[int, Packed, int, int, int], covered: Covered) -> DirtyKey:
+def dirty_key(
+    connection: Connection, row: tuple[int, Packed, int, int, int], covered: Covered, unnamed: Unnamed | None = None
+) -> DirtyKey:
     """A row of `touched`: place, id, last_seq, dirty_since, deleted."""
     place, packed, seq, since, deleted = row
     key = key_of(connection, place, packed)
-    return DirtyKey(key, seq, since, covered.has(place, key.id), bool(deleted))
+    explained = bool(deleted) or (unnamed is not None and unnamed.explains(place, seq))
+    return DirtyKey(key, seq, since, covered.has(place, key.id), bool(deleted), explained)
 
 
 def key_of(connection: Connection, place: int, packed: Packed) -> Key:

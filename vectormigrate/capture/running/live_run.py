@@ -199,12 +199,10 @@ class LiveRun:
             await run.enter(Phase.LIVE)
         if now is P.BACKFILL and not await self._enter_in_time(now, P.CATCH_UP, {}):
             return False
-        while not run.stopping():
-            now = (await journal.position()).phase
-            if now in ENDED:
-                return now is P.COMPLETED
+        # Other processes may end it, so its state is all there is to wait on; an order that does also ends the run.
+        while not run.stopping() and (await journal.position()).phase not in ENDED:  # noqa: ASYNC110
             await anyio.sleep(LOOK_SECONDS)
-        return False
+        return (await journal.position()).phase is P.COMPLETED
 
     async def _captured(self) -> bool:
         """Wait for the gateway and for the operator's word that nobody writes past it, then until what was sent before

@@ -133,6 +133,13 @@ WHERE scope.side = ? ORDER BY scope.seq;
 -- name: end_scope
 DELETE FROM scope WHERE seq = ?;
 
+-- name: note_reconciled
+INSERT INTO reconciled (place, seq) VALUES (?1, (SELECT seq FROM journal))
+ON CONFLICT (place) DO UPDATE SET seq = excluded.seq;
+
+-- name: reconciled
+SELECT place, reconciled.seq FROM reconciled JOIN place ON number = place WHERE side = ?;
+
 -- name: insert_transition
 INSERT INTO transition (at, phase, epoch, evidence) VALUES (?, ?, ?, ?);
 

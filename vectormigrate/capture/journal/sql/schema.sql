@@ -75,6 +75,13 @@ CREATE TABLE scope (
     ids_only INTEGER NOT NULL
 );
 
+-- The last number when a reconcile settled a request that named no keys, by namespace: what was touched before may be
+-- absent because of it.
+CREATE TABLE reconciled (
+    place INTEGER PRIMARY KEY,
+    seq INTEGER NOT NULL
+);
+
 CREATE TABLE transition (
     number INTEGER PRIMARY KEY,
     at TEXT NOT NULL,
