@@ -216,6 +216,12 @@ def test_only_the_state_package_and_the_journal_use_sqlite() -> None:
         assert path.is_relative_to(journal) or not pattern.search(path.read_text(encoding="utf-8")), path
 
 
+def test_what_is_live_reads_one_clock_which_a_simulation_can_move() -> None:
+    clocks = re.compile(r"\btime\.(monotonic|time|perf_counter)|\bloop\.time\(|^import time", re.MULTILINE)
+    for path in sorted((PACKAGE / "capture").rglob("*.py")):
+        assert not clocks.search(path.read_text()), path
+
+
 def test_no_module_is_longer_than_600_lines() -> None:
     for path in [*sources(), *(ROOT / "tests").rglob("*.py")]:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 600, path

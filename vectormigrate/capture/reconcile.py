@@ -5,7 +5,6 @@ It marks them and nothing more: one that is marked without need costs a read. Th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from vectormigrate.engine.events import Checking, Listener, ignore
 from vectormigrate.errors import AdapterError
 from vectormigrate.mapping.limits import ORIGIN
 from vectormigrate.model.batch import RecordBatch
+from vectormigrate.model.clock import steady_seconds
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.position import Page
 from vectormigrate.model.status import Difference, DifferenceKind
@@ -96,7 +96,7 @@ class Reconciler:
     async def round(self) -> Reconciled:
         """Settle all scopes whose requests have ended. A database that cannot be read leaves them open, and is a
         problem in the result."""
-        started, result = time.monotonic(), Reconciled()
+        started, result = steady_seconds(), Reconciled()
         every: list[tuple[int, Scope]] = await self._journalled(self._touched.scopes)
         ended: list[tuple[int, Scope]] = await self._journalled(self._touched.ended_scopes)
         due = self._due(ended)
@@ -111,7 +111,7 @@ class Reconciler:
             for seq in numbers:
                 await self._journalled(lambda seq=seq: self._touched.end_scope(seq))
             result.ended = len(numbers)
-        result.seconds = time.monotonic() - started
+        result.seconds = steady_seconds() - started
         return result
 
     def _due(self, ended: list[tuple[int, Scope]]) -> list[tuple[int, Scope]]:

@@ -6,7 +6,6 @@ nobody writes, as long as reading both sides takes.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +31,7 @@ from vectormigrate.engine.events import Listener, ignore
 from vectormigrate.errors import Interrupted, InvalidTransition
 from vectormigrate.mapping.convert.mapper import Mapper
 from vectormigrate.model.answers import SyncResult
-from vectormigrate.model.clock import steady_milliseconds
+from vectormigrate.model.clock import steady_milliseconds, steady_seconds
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.state.records import Lease, StoredMigration
 from vectormigrate.state.store import Store
@@ -94,7 +93,7 @@ class Sync:
             listener=self.listener,
         )
         found = await reconciler.round()
-        started, totals = time.monotonic(), _Totals()
+        started, totals = steady_seconds(), _Totals()
         problems = [*found.problems, *await self._apply(touched, totals)]
         for namespace, ids in totals.gone.items():
             await self.store.written_ids.forget(self.lease, namespace, ids)
@@ -108,7 +107,7 @@ class Sync:
         known = [key for key, _ in parked if (key.namespace or "", id_key(key.id)) in sides.rejected]
         refused = [f"{id_key(key.id)}: {reason}" for key, reason in parked if key not in known]
         left = figures.dirty - len(known)
-        return self._result(found, totals, problems, tuple(refused[:EXAMPLES]), left, time.monotonic() - started)
+        return self._result(found, totals, problems, tuple(refused[:EXAMPLES]), left, steady_seconds() - started)
 
     def _result(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
+from time import monotonic_ns
 
 
 def utc_text(moment: datetime | None = None) -> str:
@@ -14,4 +14,9 @@ def utc_text(moment: datetime | None = None) -> str:
 
 def steady_milliseconds() -> int:
     """Of a clock that is never set and that all processes of the machine share; it begins again with the machine."""
-    return time.monotonic_ns() // 10**6
+    return monotonic_ns() // 10**6
+
+
+def steady_seconds() -> float:
+    """As `steady_milliseconds`, in seconds."""
+    return monotonic_ns() / 10**9

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass, field
+
+from vectormigrate.model.clock import steady_seconds
 
 KEPT = 4096
 """Latest writes that percentiles are of."""
@@ -43,7 +44,7 @@ class Figures:
 
     def rate(self) -> float:
         """Admitted writes per second, over the last seconds in which this was called."""
-        now = time.monotonic()
+        now = steady_seconds()
         self._rates.append((now, self.admitted))
         while len(self._rates) > 2 and now - self._rates[0][0] > RATE_SECONDS:
             self._rates.popleft()

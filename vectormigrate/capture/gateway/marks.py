@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import time
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from vectormigrate.capture.journal.records import Intent, Outcome, Scope
 from vectormigrate.capture.keys import Key, Side
 from vectormigrate.errors import ConfigError
 from vectormigrate.figures import counted
+from vectormigrate.model.clock import steady_seconds
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.schema import Json
 
@@ -50,7 +50,7 @@ class Marks:
         decision = await self._admissions.admit(intent, wait)
         match decision:
             case Noted(seq):
-                self._ends[seq] = (time.monotonic() + life, intent.side)
+                self._ends[seq] = (steady_seconds() + life, intent.side)
                 return f"{intent.side.value}-{seq}-{self._signature(intent.side, seq)}"
             case Pass():
                 return None
@@ -72,7 +72,7 @@ class Marks:
 
     def sweep(self) -> None:
         """Those whose life is over are in doubt."""
-        now = time.monotonic()
+        now = steady_seconds()
         for seq in [seq for seq, (until, _) in self._ends.items() if until < now]:
             _, side = self._ends.pop(seq)
             self._journal.settle(Outcome(seq=seq, side=side, definite=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ from vectormigrate.capture.proving.sides import Found, Sides, found_in, known_na
 from vectormigrate.engine.events import Listener, ignore
 from vectormigrate.errors import AdapterError
 from vectormigrate.figures import counted, percent_above, plural
+from vectormigrate.model.clock import steady_seconds
 from vectormigrate.model.ids import RecordId, id_key
 from vectormigrate.model.position import Page
 from vectormigrate.validation.common import PAGE_ROWS, read_all, scope_of
@@ -93,7 +93,7 @@ class _Findings:
     compared: int = 0
     problems: list[str] = field(default_factory=list[str])
     said: list[str] = field(default_factory=list[str])
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=steady_seconds)
 
     def verdict(self) -> Verdict:
         return Verdict(
@@ -101,7 +101,7 @@ class _Findings:
             compared=self.compared,
             problems=tuple(self.problems[:EXAMPLES]),
             statement=" ".join(self.said),
-            seconds=time.monotonic() - self.started,
+            seconds=steady_seconds() - self.started,
         )
 
 

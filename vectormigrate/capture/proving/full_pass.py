@@ -4,7 +4,6 @@ locks, before it is believed."""
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from vectormigrate.capture.proving.sides import Found, Sides, known_namespaces, 
 from vectormigrate.engine.events import Listener, ignore
 from vectormigrate.errors import AdapterError
 from vectormigrate.figures import counted
+from vectormigrate.model.clock import steady_seconds
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.status import DiffCheck, Difference, DifferenceKind
 from vectormigrate.validation.common import PAGE_ROWS
@@ -78,7 +78,7 @@ async def run_pass(
 ) -> PassResult:
     """Compare all records, in both directions; resumes what `saved` holds. A database that cannot be read is an error
     in the result, and the pass resumes there next time; cancelling it keeps what it has done."""
-    started, sides = time.monotonic(), confirmer.sides
+    started, sides = steady_seconds(), confirmer.sides
     try:
         diff = await full_diff(
             source=sides.source,
@@ -98,9 +98,9 @@ async def run_pass(
         confirmed, lost = await _again(confirmer, diff)
     except AdapterError as error:
         text = f"Nothing was concluded: a side could not be read to the end ({error})."
-        return PassResult(errors=1, examples=(str(error),), statement=text, seconds=time.monotonic() - started)
+        return PassResult(errors=1, examples=(str(error),), statement=text, seconds=steady_seconds() - started)
     await saved.clear()
-    return _result(diff, confirmed, lost, time.monotonic() - started)
+    return _result(diff, confirmed, lost, steady_seconds() - started)
 
 
 async def _again(confirmer: Confirmer, diff: DiffCheck) -> tuple[Confirmed, list[Difference]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import anyio
 
 from vectormigrate.capture.applying.applier import Applied, Applier
 from vectormigrate.errors import AdapterError
+from vectormigrate.model.clock import steady_seconds
 from vectormigrate.model.live import Pace
 
 IDLE_SECONDS = 0.1
@@ -27,11 +27,11 @@ class Rate:
     def add(self, n: int) -> None:
         """So many now."""
         if n:
-            self._events.append((time.monotonic(), n))
+            self._events.append((steady_seconds(), n))
 
     def per_second(self) -> float:
         """Of the last RATE_SECONDS."""
-        since = time.monotonic() - RATE_SECONDS
+        since = steady_seconds() - RATE_SECONDS
         while self._events and self._events[0][0] < since:
             self._events.popleft()
         return sum(n for _, n in self._events) / RATE_SECONDS

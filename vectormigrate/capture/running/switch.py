@@ -6,7 +6,6 @@ After it there is no way but forward.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,7 +21,7 @@ from vectormigrate.capture.running.journal import RunnerJournal
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.errors import AdapterError, InvalidTransition
 from vectormigrate.figures import duration
-from vectormigrate.model.clock import steady_milliseconds
+from vectormigrate.model.clock import steady_milliseconds, steady_seconds
 from vectormigrate.model.live import GateCondition, LiveStatus, SwitchOptions
 
 LOOK_SECONDS = 0.01
@@ -182,24 +181,24 @@ class Switch:
         now = await journal.position()
         if now.phase is LivePhase.CATCH_UP and steps is FORWARD:
             await self._enter(now.phase, steps.start, {}, self._options.pause)
-        began = time.monotonic()
+        began = steady_seconds()
         ends = began + self._options.pause
         try:
             until = steady_milliseconds() + round(self._options.pause * 1000)
             await self._enter(steps.start, steps.freezing, {"until": until, "order": self._order}, self._options.pause)
             failpoint("frozen")
             await self._until(ends, self._forwarded, "requests that were forwarded have not been answered")
-            await self._enter(steps.freezing, steps.draining, {"until": until}, ends - time.monotonic())
+            await self._enter(steps.freezing, steps.draining, {"until": until}, ends - steady_seconds())
             await self._until(ends, self._drained, "changes were left to apply")
             failpoint("drained")
-            await self._enter(steps.draining, steps.verifying, {"until": until}, ends - time.monotonic())
+            await self._enter(steps.draining, steps.verifying, {"until": until}, ends - steady_seconds())
             await self._verify(ends)
             failpoint("verified")
             if self._options.rehearse:
                 await self._thaw()
                 return
             evidence: dict[str, object] = {"order": self._order, "verdict": self._verdict}
-            await self._enter(steps.verifying, steps.flipped, evidence, max(0.1, ends - time.monotonic()))
+            await self._enter(steps.verifying, steps.flipped, evidence, max(0.1, ends - steady_seconds()))
         except _GivenUp:
             await self._thaw()
             raise
@@ -207,7 +206,7 @@ class Switch:
             await self._thaw()
             raise _GivenUp(str(error)) from error
         finally:
-            self._held = time.monotonic() - began
+            self._held = steady_seconds() - began
 
     async def _enter(self, start: LivePhase, to: LivePhase, evidence: dict[str, object], seconds: float) -> None:
         try:
@@ -217,7 +216,7 @@ class Switch:
 
     async def _until(self, ends: float, reached: Callable[[], Awaitable[bool]], otherwise: str) -> None:
         while not await reached():
-            if time.monotonic() >= ends:
+            if steady_seconds() >= ends:
                 raise _GivenUp(f"writes were held for {duration(self._options.pause)} and {otherwise}")
             await anyio.sleep(LOOK_SECONDS)
 
@@ -249,7 +248,7 @@ class Switch:
 
     async def _verify(self, ends: float) -> None:
         verdict = None
-        with anyio.move_on_after(max(0.0, ends - time.monotonic())):
+        with anyio.move_on_after(max(0.0, ends - steady_seconds())):
             verdict = await self._context.prove(strict=self._options.strict)
         if verdict is None:
             raise _GivenUp(
