@@ -1,5 +1,10 @@
-"""What live capture costs. So far its journal: intents a second with 64 requests waiting, how long one waits, and bytes
-per key. Run with `python -m tests.benchmarks.live`; a figure is of this machine and this disk."""
+"""What a live migration costs: `python -m tests.benchmarks.live`. A figure is of this machine and this disk; ratios are
+of one run.
+
+The journal alone: intents a second with 1 to 512 requests waiting, how long one waits, bytes per key. Then real
+processes (live_gateway.py, live_following.py): the gateway next to the same client straight at the server, backfill and
+catching up next to a plain copy, the lag while an application writes, the pauses of both switches at two sizes.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,8 @@ import time
 from pathlib import Path
 from uuid import UUID
 
+from tests.benchmarks.live_following import measure, measure_switch
+from tests.benchmarks.live_stage import Servers
 from vectormigrate.capture.journal.connection import connect, make
 from vectormigrate.capture.journal.group_commit import GroupCommit
 from vectormigrate.capture.journal.intents import Intents
@@ -57,12 +64,28 @@ async def journal(folder: Path, intents: int, waiting: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("journal", "live", "switch"), help="default: all three")
     parser.add_argument("--intents", type=int, default=20_000)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        for waiting in (1, 8, 64, 512):
-            asyncio.run(journal(Path(folder), min(arguments.intents, waiting * 2_000), waiting))
+    parser.add_argument("--records", type=int, default=20_000, help="in the collection; the second size is a fifth")
+    parser.add_argument("--writes", type=float, default=200.0, help="a second")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of these writes, for lag and memory")
+    parser.add_argument("--source", default="", help="URL of a Milvus server; its collection `products` is replaced")
+    parser.add_argument("--target", default="", help="URL of a Qdrant server; `products` and `products_plain` likewise")
+    parser.add_argument("--target-option", default="", help="KEY=VALUE for the adapter of the target")
+    chosen = parser.parse_args()
+    servers = Servers(source=chosen.source, target=chosen.target, option=chosen.target_option)
+    live = (chosen.writes, chosen.seconds, servers)
+    if chosen.only in (None, "journal"):
+        with tempfile.TemporaryDirectory() as folder:
+            for waiting in (1, 8, 64, 512):
+                asyncio.run(journal(Path(folder), min(chosen.intents, waiting * 2_000), waiting))
+    if chosen.only in (None, "live"):
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(measure(Path(folder), chosen.records, *live))
+    if chosen.only in (None, "switch"):
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(measure_switch(Path(folder), chosen.records // 5, *live))
 
 
 if __name__ == "__main__":

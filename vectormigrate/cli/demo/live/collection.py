@@ -14,7 +14,7 @@ PLAIN = {"grpc.use_local_subchannel_pool": 1}
 """A connection of its own for each client."""
 
 
-def create_on_milvus(url: str, records: int) -> None:
+def create_on_milvus(url: str, records: int, dim: int = DIM) -> None:
     """The collection with records 0…`records`-1, each written by the operation of the same number."""
     pymilvus: Any = importlib.import_module("pymilvus")
     types = pymilvus.DataType
@@ -22,7 +22,7 @@ def create_on_milvus(url: str, records: int) -> None:
     try:
         schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field("id", types.INT64, is_primary=True)
-        schema.add_field("embedding", types.FLOAT_VECTOR, dim=DIM)
+        schema.add_field("embedding", types.FLOAT_VECTOR, dim=dim)
         for name in ("op", "note", "grp"):
             schema.add_field(name, types.INT64)
         schema.add_field("price", types.DOUBLE)
@@ -31,7 +31,7 @@ def create_on_milvus(url: str, records: int) -> None:
         index.add_index("embedding", index_type="FLAT", metric_type="IP")
         client.create_collection(COLLECTION, schema=schema, index_params=index, consistency_level="Strong")
         for start in range(0, records, PAGE):
-            client.upsert(COLLECTION, [row(key, key, key) for key in range(start, min(start + PAGE, records))])
+            client.upsert(COLLECTION, [row(key, key, key, dim) for key in range(start, min(start + PAGE, records))])
     finally:
         client.close()
 

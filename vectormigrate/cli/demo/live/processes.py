@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import anyio
 import anyio.to_thread
@@ -95,13 +95,13 @@ class Speaking:
 
     @classmethod
     async def start(cls, module: str, argument: str, log: IO[bytes]) -> Speaking:
-        """`python -m` this module of the demo with one argument."""
-        words = [sys.executable, "-m", f"{MODULE}.{module}", argument]
+        """`python -m` this module with one argument."""
+        words = [sys.executable, "-m", module, argument]
         pipe = subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             *words, stdin=pipe, stdout=pipe, stderr=log, start_new_session=True
         )
-        return cls(process, module)
+        return cls(process, module.rpartition(".")[2])
 
     async def line(self, seconds: float = 60) -> bytes:
         """The next line. Raises MigrationFailed when it ends, or takes longer."""
@@ -110,7 +110,7 @@ class Speaking:
             line = await self.process.stdout.readline()
             if line:
                 return line
-        raise MigrationFailed(f"the demo's {self._name} does not answer; its log is next to the others")
+        raise MigrationFailed(f"the {self._name} does not answer; its log is next to the others")
 
     async def ask(self, order: str, **values: object) -> dict[str, Any]:
         """Send an order and wait for its answer."""
@@ -144,7 +144,7 @@ class Stage:
         self._children: list[Child] = []
         self._traffic: Speaking | None = None
 
-    async def __aenter__(self) -> Stage:
+    async def __aenter__(self) -> Self:
         self._logs.mkdir()
         return self
 
@@ -158,10 +158,10 @@ class Stage:
     def _end_envoy(self) -> None:
         """The one that a killed gateway left to a next one, if there was none."""
         try:
-            process = psutil.Process(int((self.live / "envoy" / "envoy.pid").read_text()))
+            process = psutil.Process(orjson.loads((self.live / "envoy" / "envoy.pid").read_bytes())["pid"])
             if any(str(self.live) in word for word in process.cmdline()):
                 process.kill()
-        except (OSError, ValueError, psutil.Error):
+        except (OSError, ValueError, psutil.Error):  # no file, or a torn one
             return
 
     @property
@@ -206,7 +206,7 @@ class Stage:
 
     async def _speaking(self, module: str, argument: str) -> Speaking:
         log = self._stack.enter_context((self._logs / f"{module}.log").open("ab"))
-        found = await Speaking.start(module, argument, log)
+        found = await Speaking.start(module if "." in module else f"{MODULE}.{module}", argument, log)
         self._stack.push_async_callback(found.stop)
         return found
 

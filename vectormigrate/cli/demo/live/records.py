@@ -21,16 +21,16 @@ def group_of(key: int) -> int:
     return key % GROUPS
 
 
-def vector_of(op: int) -> list[float]:
-    """64 numbers of 4 bytes, different for every operation."""
-    return np.random.Generator(np.random.Philox(op)).standard_normal(DIM, dtype=np.float32).tolist()
+def vector_of(op: int, dim: int = DIM) -> list[float]:
+    """So many numbers of 4 bytes, different for every operation."""
+    return np.random.Generator(np.random.Philox(op)).standard_normal(dim, dtype=np.float32).tolist()
 
 
-def row(key: int, base: int, note: int) -> Row:
+def row(key: int, base: int, note: int, dim: int = DIM) -> Row:
     """The record that operation `base` wrote as a whole and `note` changed last, in one field."""
     return {
         "id": key,
-        "embedding": vector_of(base),
+        "embedding": vector_of(base, dim),
         "op": base,
         "note": note,
         "grp": group_of(key),
