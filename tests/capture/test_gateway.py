@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from tests.support.gateway import answer, gateway, server, until
+from vectormigrate.adapter.operations import CollectionFacts
 from vectormigrate.adapters.qdrant.operations import OPERATIONS
 from vectormigrate.capture.gateway.ports import Upstream
 from vectormigrate.capture.journal.records import Scope
@@ -116,6 +118,104 @@ async def test_a_delete_by_filter_is_a_scope_until_somebody_reconciles_it() -> N
         await front.settled()
         ((_, scope),) = front.keys.scopes()
         assert scope == Scope(None, "POST /collections/{collection}/points/delete (filter)", ids_only=True)
+
+
+FACTS = {"c": CollectionFacts()}
+DELETE = f"{POINTS}/delete?wait=true"
+FILTER = {"must": [{"key": "year", "match": {"value": 1.0}}]}
+
+
+def page(*ids: int, more: int | None = None) -> bytes:
+    """Of a scroll."""
+    result = {"points": [{"id": item} for item in ids], "next_page_offset": more}
+    return answer(200, orjson.dumps({"result": result}))
+
+
+async def test_the_server_is_asked_what_a_filter_chooses_and_the_delete_is_one_of_these_keys() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port), facts=FACTS) as front:
+        db.answers = [page(4, 2**64 - 1), answer(200, b"{}")]
+        headers = {"api-key": "secret", "accept-encoding": "gzip"}
+        assert status(await front.request("POST", DELETE, {"filter": FILTER}, headers=headers)) == 200
+        asked, sent = db.seen
+        assert asked.startswith(b"POST /collections/c/points/scroll HTTP/1.1\r\n")
+        assert b"api-key: secret" in asked
+        assert orjson.loads(asked.partition(b"\r\n\r\n")[2])["filter"] == FILTER
+        assert sent.startswith(b"POST /collections/c/points/delete?wait=true ")
+        await front.settled()
+        assert front.keys.scopes() == []
+        dirty = front.keys.dirty(10)
+        assert {(each.key, each.deleted, each.covered) for each in dirty} == {
+            (Key(None, 4), True, False),
+            (Key(None, 2**64 - 1), True, False),
+        }
+
+
+async def test_while_a_delete_by_filter_is_under_way_no_key_can_be_settled() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port), facts=FACTS) as front:
+        assert status(await front.request("PUT", POINTS, UPSERT)) == 200
+        await front.settled()
+        before = front.keys.dirty(10)
+        db.seen.clear()
+        db.answers, db.delay = [page(4), answer(200, b"{}")], 0.3
+        sent = asyncio.create_task(front.request("POST", DELETE, {"filter": FILTER}))
+        for seen in (1, 2):
+            await until(lambda seen=seen: len(db.seen) == seen)
+            assert all(each.covered for each in front.keys.dirty(10))
+            assert front.keys.clear(before) == 0
+        assert front.keys.scopes() == [], "its keys are known by now"
+        assert status(await sent) == 200
+        await front.settled()
+        assert front.keys.clear(before) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [page(4, more=5), answer(403), answer(500), answer(200, b"{}"), answer(200, b'{"result": {"points": [{}]}}'), b""],
+    ids=["more", "forbidden", "error", "nothing", "no ids", "closed"],
+)
+async def test_what_a_filter_chooses_is_found_by_comparing_where_the_server_does_not_list_it(reply: bytes) -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port), facts=FACTS) as front:
+        db.answers = [reply, answer(200, b"{}")]
+        assert status(await front.request("POST", DELETE, {"filter": FILTER})) == 200
+        await front.settled()
+        assert [scope.reason for _, scope in front.keys.scopes()] == [
+            "POST /collections/{collection}/points/delete (filter)"
+        ]
+        assert front.keys.dirty(10) == []
+
+
+@pytest.mark.parametrize("facts", [{"c": CollectionFacts(replicated=True)}, {"other": CollectionFacts()}])
+async def test_a_collection_whose_reads_may_differ_is_not_asked(facts: dict[str, CollectionFacts]) -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port), facts=facts) as front:
+        assert status(await front.request("POST", DELETE, {"filter": FILTER})) == 200
+        assert len(db.seen) == 1
+        assert len(front.keys.scopes()) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (f"{POINTS}/delete", {"filter": FILTER}),
+        (f"{POINTS}/batch?wait=true", {"operations": [{"delete": {"filter": FILTER}}]}),
+    ],
+    ids=["not waiting", "in steps"],
+)
+async def test_a_filter_whose_choice_may_still_change_is_not_asked_for(path: str, body: object) -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port), facts=FACTS) as front:
+        assert status(await front.request("POST", path, body)) == 200
+        assert len(db.seen) == 1
+        assert len(front.keys.scopes()) == 1
+
+
+async def test_a_client_that_goes_away_while_the_server_is_asked_has_sent_nothing() -> None:
+    async with server() as db, gateway(OPERATIONS, upstream(db.port), facts=FACTS) as front:
+        db.delay = 1.0
+        sent = asyncio.create_task(front.request("POST", DELETE, {"filter": FILTER}))
+        await until(lambda: bool(db.seen))
+        sent.cancel()
+        await until(lambda: front.keys.figures().under_way == 0)
+        assert front.keys.scopes() == []
+        assert len(db.seen) == 1
 
 
 async def test_a_change_of_the_collection_is_refused_with_the_reason() -> None:

@@ -385,6 +385,45 @@ def test_a_scope_can_be_reconciled_when_its_request_has_ended(journal: Journal) 
     assert [number for number, _ in journal.keys().ended_scopes()] == [seq, doubted]
 
 
+def named(journal: Journal, seq: int, *keys: Key) -> None:
+    """The keys behind the scopes of a request, before it is forwarded."""
+    intent = Intent(side=Side.SOURCE, keys=keys, deletes=True, names=seq)
+    assert journal.intents.admit([intent]) == [Admitted(seq)]
+
+
+def test_keys_that_are_known_before_a_request_is_forwarded_take_the_place_of_its_scope(journal: Journal) -> None:
+    settle(journal, KEY, OTHER)
+    seq = journal.admit(scopes=(Scope("tenant", "filter"),))
+    named(journal, seq, KEY)
+    assert journal.keys().scopes() == []
+    (dirty,) = journal.keys().dirty(10)
+    assert (dirty.key, dirty.deleted, dirty.covered) == (KEY, True, True)
+    journal.end(seq)
+    assert journal.keys().clear([dirty]) == 0, "it was read while the request was under way"
+    assert journal.keys().clear(journal.keys().dirty(10)) == 1
+
+
+def test_a_request_with_named_keys_covers_its_namespace_until_its_doubt_ends(journal: Journal) -> None:
+    seq = journal.admit(scopes=(Scope("tenant", "filter"),))
+    named(journal, seq, KEY)
+    journal.end(journal.admit(OTHER))
+    journal.intents.begin_session(fail_open=False)  # the gateway was killed after it was forwarded
+    assert [each.covered for each in journal.keys().dirty(10)] == [True, True]
+    journal.now += 5_000
+    journal.intents.end_doubts(5_000)
+    assert journal.keys().clear(journal.keys().dirty(10)) == 2
+
+
+def test_keys_are_named_while_writes_are_held_and_not_after_the_request_is_in_doubt(journal: Journal) -> None:
+    seq, lost = (journal.admit(scopes=(Scope("tenant", "filter"),)) for _ in range(2))
+    journal.end(lost, definite=False)
+    journal.go(*FREEZE)
+    named(journal, seq, KEY)
+    named(journal, lost, OTHER)
+    assert [number for number, _ in journal.keys().scopes()] == [lost]
+    assert [each.key for each in journal.keys().dirty(10)] == [KEY]
+
+
 def test_a_request_that_was_refused_leaves_no_scope(journal: Journal) -> None:
     refused, done = (journal.admit(scopes=(Scope("tenant", "filter"),)) for _ in range(2))
     journal.intents.admit([], [Outcome(seq=refused, side=Side.SOURCE, definite=True, no_effect=True)])

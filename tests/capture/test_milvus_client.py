@@ -48,7 +48,15 @@ class World:
         self._recording.taken()
         facts = anyio.run(self._facts, name)
         endpoint = Endpoint(type="milvus", url=self._server, collection=name)
-        return Following(name="milvus", recording=self._recording, endpoint=endpoint, address=name, facts={name: facts})
+        server = ("", self._server)
+        return Following(
+            name="milvus",
+            recording=self._recording,
+            endpoint=endpoint,
+            address=name,
+            facts={name: facts},
+            server=server,
+        )
 
     async def _facts(self, name: str) -> CollectionFacts:
         config = MilvusConfig(url=self._server, collection=name)

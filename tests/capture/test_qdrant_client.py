@@ -15,7 +15,7 @@ import pytest
 from tests.capture.following import Following, ids, named_exactly, scoped
 from tests.emulators.qdrant import emulator
 from tests.support.recording import Recording, recorded_grpc, recorded_rest
-from vectormigrate.adapter.operations import Chosen, Effect
+from vectormigrate.adapter.operations import Chosen, CollectionFacts, Effect
 from vectormigrate.config.settings import Endpoint
 
 qdrant: Any = pytest.importorskip("qdrant_client")
@@ -62,7 +62,14 @@ def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
         stack.callback(direct.close)
         direct.create_collection("c", vectors_config={"v": models.VectorParams(size=4, distance="Dot")})
         endpoint = Endpoint(type="qdrant", url=server.url, collection="c")
-        following = Following(name="qdrant", recording=recording, endpoint=endpoint, address="c")
+        following = Following(
+            name="qdrant",
+            recording=recording,
+            endpoint=endpoint,
+            address="c",
+            facts={"c": CollectionFacts()},
+            server=(server.url, f"127.0.0.1:{server.grpc_port}"),
+        )
         yield World(client, following)
 
 

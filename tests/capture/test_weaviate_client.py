@@ -15,7 +15,7 @@ from tests.capture.following import Following, ids, named_exactly, scoped
 from tests.emulators.weaviate import emulator
 from tests.support.recording import Recording, recorded_grpc, recorded_rest
 from tests.weaviate_client import weaviate, wvc
-from vectormigrate.adapter.operations import Chosen, Effect
+from vectormigrate.adapter.operations import Chosen, CollectionFacts, Effect
 from vectormigrate.config.settings import Endpoint
 
 IDS = [f"5d1f0c22-92aa-4d6b-8a3e-{n:012d}" for n in range(8)]
@@ -81,7 +81,14 @@ def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
         endpoint = Endpoint(
             type="weaviate", url=server.url, collection="Docs", options={"grpc_url": f"http://{server.grpc}"}
         )
-        following = Following(name="weaviate", recording=recording, endpoint=endpoint, address="Docs")
+        following = Following(
+            name="weaviate",
+            recording=recording,
+            endpoint=endpoint,
+            address="Docs",
+            facts={"Docs": CollectionFacts()},
+            server=(server.url, server.grpc),
+        )
         yield World(client, url, following, request.param)
 
 

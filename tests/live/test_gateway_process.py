@@ -91,6 +91,12 @@ def point(number: int) -> models.PointStruct:
     return models.PointStruct(id=number, vector=[number, 2, 2, 2], payload={"n": number})
 
 
+def numbered(number: int) -> models.FilterSelector:
+    """By the payload, which the server chooses points by."""
+    condition = models.FieldCondition(key="n", match=models.MatchValue(value=number))
+    return models.FilterSelector(filter=models.Filter(must=[condition]))
+
+
 def write(gateway: GatewayProcess, number: int, side: str = "source", name: str = "docs") -> httpx.Response:
     points = [{"id": number, "vector": [number, 2, 2, 2]}]
     url = f"http://{gateway.port(f'{side}-rest')}/collections/{name}/points?wait=true"
@@ -114,9 +120,12 @@ def test_what_clients_write_over_both_interfaces_is_in_the_journal_and_on_the_se
         rest.upsert("docs", [point(100), point(101)])
         grpc.upsert("docs", [point(102)])
         rest.delete("docs", [1])
+        rest.delete("docs", numbered(3))
+        grpc.delete("docs", numbered(4))
         assert len(grpc.query_points("docs", [1.0, 1, 1, 1], limit=3).points) == 3
         assert {point.id for point in rest.retrieve("docs", [100, 101, 102, 1, 2])} == {100, 101, 102, 2}
-        eventually(lambda: live.dirty() == {"100", "101", "102", "1"}, live.dirty())
+        eventually(lambda: live.dirty() == {"100", "101", "102", "1", "3", "4"}, live.dirty())
+        assert live.keys().scopes() == []
         eventually(lambda: not live.keys().figures().under_way)
         assert alive(live.journal, steady_milliseconds)
         info = gateway.event("started")
@@ -124,7 +133,7 @@ def test_what_clients_write_over_both_interfaces_is_in_the_journal_and_on_the_se
             f'  QdrantClient(url="http://{gateway.port("source-rest")}", '
             f"grpc_port={gateway.port('source-grpc').rpartition(':')[2]}, prefer_grpc=True)"
         )
-        eventually(lambda: metric(gateway, "admitted_writes_total") == 3)
+        eventually(lambda: metric(gateway, "admitted_writes_total") == 5)
         assert gateway.end() == 0
     assert not alive(live.journal, steady_milliseconds)
     assert live.envoy() is None
@@ -215,7 +224,11 @@ def test_writes_are_held_while_frozen_and_refused_on_the_source_after_the_flip(
         with pytest.raises(Exception, match="PERMISSION_DENIED"):
             client(gateway, prefer_grpc=True).upsert("docs", [point(103)])
         assert write(gateway, 104, "target", "copy").status_code == 200
-        eventually(lambda: live.dirty(Side.TARGET) == {"104"})
+        by_filter = {"filter": {"must": [{"key": "n", "match": {"value": 5}}]}}
+        url = f"http://{gateway.port('target-rest')}/collections/copy/points/delete?wait=true"
+        # It reads what the target is like a moment after the target exists.
+        eventually(lambda: request("POST", url, by_filter).is_success and "5" in live.dirty(Side.TARGET))
+        assert live.dirty(Side.TARGET) == {"104", "5"}
         assert "102" not in live.dirty()
 
 

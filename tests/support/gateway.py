@@ -18,9 +18,10 @@ from typing import Any
 import orjson
 import pytest
 
-from vectormigrate.adapter.operations import Operations
+from vectormigrate.adapter.operations import CollectionFacts, Operations
 from vectormigrate.capture.classify import reads, routes_of
 from vectormigrate.capture.gateway.admission import Admissions, Collection
+from vectormigrate.capture.gateway.asking import Asker
 from vectormigrate.capture.gateway.envoy_binary import find_envoy
 from vectormigrate.capture.gateway.envoy_config import Gateway, envoy_config
 from vectormigrate.capture.gateway.envoy_process import admin_page
@@ -190,13 +191,14 @@ async def gateway(
     names: frozenset[str | None] = frozenset({"c"}),
     change: Callable[[dict[str, Any]], None] = lambda config: None,
     certificate: tuple[Path, Path] | None = None,
+    facts: Mapping[str, CollectionFacts] | None = None,
     asked: Callable[[Path, Admissions, dict[str, Collection], str], Any] = serve_questions,
 ) -> AsyncGenerator[Fronted]:
     """A gateway before these ports of a server. `change`: edits Envoy's configuration, to see what a setting is for;
-    `asked`: serves its questions."""
+    `facts`: of the collection, with which the server is asked what filters choose; `asked`: serves its questions."""
     require_envoy()
-    with tempfile.TemporaryDirectory(prefix="vm") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="vm") as directory:
+        folder = Path(directory)
         ports = [
             Port(
                 name=f"source-{number}",
@@ -215,9 +217,13 @@ async def gateway(
         intents = Intents(durable, milliseconds)
         intents.begin_session(fail_open=False)
         group = GroupCommit(intents, lambda error: None)
-        collection = Collection(side=Side.SOURCE, operations=operations, names=names)
+        askers = {port.name: Asker(port.upstream) if facts else None for port in ports}
+        collections = {
+            name: Collection(side=Side.SOURCE, operations=operations, names=names, facts=facts or {}, asker=asker)
+            for name, asker in askers.items()
+        }
         wanted = Gateway(ports=ports, socket=folder / "ask.sock", admin=folder / "admin.sock", nonce=NONCE)
-        asking = asked(wanted.socket, Admissions(group), {port.name: collection for port in ports}, NONCE)
+        asking = asked(wanted.socket, Admissions(group), collections, NONCE)
         await asking.__aenter__()
         stopped = False
 
@@ -240,6 +246,9 @@ async def gateway(
             envoy.kill()
             envoy.wait()
             await stop_asking()
+            for asker in askers.values():
+                if asker is not None:
+                    await asker.close()
             await group.close()
             durable.close()
             runner.close()

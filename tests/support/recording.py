@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,17 +30,21 @@ class Exchange:
     answer_headers: dict[str, str] = field(default_factory=dict[str, str])
     ok: bool = True
     grpc: bool = False
+    kept: Any = None
+    """What `before` made of it."""
 
 
 class Recording:
-    """Exchanges, in the order in which they began."""
+    """Exchanges, in the order in which they began. `before` sees each before the server does."""
 
     def __init__(self) -> None:
+        self.before: Callable[[Exchange], Any] = lambda exchange: None
         self._lock = threading.Lock()
         self._exchanges: list[Exchange] = []
 
     def add(self, exchange: Exchange) -> Exchange:
         """Note one that begins."""
+        exchange.kept = self.before(exchange)
         with self._lock:
             self._exchanges.append(exchange)
         return exchange

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from vectormigrate.adapter import json_walker
+from vectormigrate.adapter.choosing import Question
 from vectormigrate.adapter.json_walker import Json, member
 from vectormigrate.adapter.wire_walker import BYTES, Unreadable, below, fields, parts, text
 from vectormigrate.model.ids import RecordId
@@ -73,12 +74,14 @@ class Division(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionFacts:
     """What must be known of a collection to read requests to it, because they do not hold it. `id_field`: name of the
-    field with the ids. `text_ids`: they are texts. `assigns_ids`: the server makes them."""
+    field with the ids. `text_ids`: they are texts. `assigns_ids`: the server makes them. `replicated`: it is kept more
+    than once, so that two reads may differ."""
 
     id_field: str = ""
     text_ids: bool = False
     assigns_ids: bool = False
     divided_by: Division | None = None
+    replicated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +176,11 @@ Rule = Callable[[Request, Found], None]
 
 AnswerRule = Callable[[Request, bytes, Found], None]
 """Reads the ids that the server made from its answer (JSON or one protobuf message) to this request."""
+
+
+Choose = Callable[[Request, int], Question | None]
+"""The question for up to so many ids that a filter chooses; None where the server would not choose the same records for
+it, so that the request's scope remains. Raises Unreadable as a rule does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,6 +375,7 @@ class Operation:
     of a gRPC method, `/qdrant.Points/Upsert`.
 
     `rule` reads requests; without one, what a change touches is unknown. `answer` reads the ids that the server made.
+    `choose` makes the question for the records that a request chooses by a filter, where the server answers one.
     `stream`: both sides send while the call is open, so its messages must be read one by one. `stepwise`: it holds
     several changes that take effect one by one, so that some may have when it is refused.
     """
@@ -377,6 +386,7 @@ class Operation:
     grpc: bool = False
     rule: Rule | None = None
     answer: AnswerRule | None = None
+    choose: Choose | None = None
     stream: bool = False
     stepwise: bool = False
 
@@ -408,11 +418,12 @@ def rest(
     *paths: str,
     rule: Rule | None = None,
     answer: AnswerRule | None = None,
+    choose: Choose | None = None,
     stepwise: bool = False,
 ) -> list[Operation]:
     """Rows of REST operations: `"PUT,POST /collections/{collection}/points"`."""
     return [
-        Operation(effect=effect, method=method, path=path, rule=rule, answer=answer, stepwise=stepwise)
+        Operation(effect=effect, method=method, path=path, rule=rule, answer=answer, choose=choose, stepwise=stepwise)
         for methods, _, path in (item.partition(" ") for item in paths)
         for method in methods.split(",")
     ]
@@ -424,6 +435,7 @@ def grpc(
     *methods: str,
     rule: Rule | None = None,
     answer: AnswerRule | None = None,
+    choose: Choose | None = None,
     stream: bool = False,
     stepwise: bool = False,
 ) -> list[Operation]:
@@ -436,6 +448,7 @@ def grpc(
             grpc=True,
             rule=rule,
             answer=answer,
+            choose=choose,
             stream=stream,
             stepwise=stepwise,
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
+from vectormigrate.adapter.choosing import Question
 from vectormigrate.adapter.operations import (
     Change,
     Chosen,
@@ -143,6 +144,26 @@ def touched_by_answer(
         operation.answer(_request(operations, parts, head, facts or {}, asked[0]), told[0], found)
 
     return _touch(operations, operation, parts, read)
+
+
+def question(
+    operations: Operations, head: Head, body: bytes, facts: Facts | None = None, *, most: int
+) -> Question | None:
+    """What to ask the server for the ids, at most so many, that this request chooses by a filter; None where there is
+    no such question. Never raises."""
+    matched = _match(operations, head)
+    if isinstance(matched, Touch) or matched[0].choose is None:
+        return None
+    operation, parts = matched
+    assert operation.choose is not None
+    try:
+        held = walker.messages(body, head.headers) if operation.grpc else _one(body, head.headers)
+        if len(held) != 1:
+            return None
+        return operation.choose(_request(operations, parts, head, facts or {}, held[0]), most)
+    except Exception:
+        # Also a mistake in a rule: the scope remains, which is more work and never wrong.
+        return None
 
 
 def reads(operations: Operations) -> list[Route]:

@@ -28,10 +28,13 @@ from vectormigrate.adapter.operations import (
     rest,
     unambiguous,
 )
-from vectormigrate.adapter.wire_walker import BYTES, VARINT, Unreadable, below, fields, int64s, signed, text
-from vectormigrate.adapters.milvus.config import DEFAULT_DATABASE, MilvusConfig
+from vectormigrate.adapter.wire_walker import BYTES, VARINT, Unreadable, below, fields, signed, text
+from vectormigrate.adapters.milvus.choosing import by_expression
+from vectormigrate.adapters.milvus.config import MilvusConfig
 from vectormigrate.adapters.milvus.errors import NAME
 from vectormigrate.adapters.milvus.pk_filters import chosen, id_of
+from vectormigrate.adapters.milvus.request_columns import column, ids_of
+from vectormigrate.adapters.milvus.request_places import address, database_of
 from vectormigrate.model.ids import IdKind, RecordId
 from vectormigrate.model.schema import CollectionSchema
 
@@ -41,19 +44,6 @@ PROXY = "milvus.proto.milvus.ProxyService"
 V1, V2 = "/v1/vector", "/v2/vectordb"
 
 PARTITION = "_default"
-
-
-def address(database: str, name: str) -> str:
-    """How a collection is named here. Injective: no name holds a slash."""
-    return name if database in ("", DEFAULT_DATABASE) else f"{database}/{name}"
-
-
-def database_of(request: Request, header: str) -> str:
-    """The database that a header names, where the request itself does not. Raises Unreadable for two of them."""
-    found = request.headers.get(header, "")
-    if "," in found:
-        raise Unreadable(f"the header {header!r} is there twice")
-    return found
 
 
 def facts(schema: CollectionSchema, config: MilvusConfig) -> CollectionFacts:
@@ -164,7 +154,7 @@ class Columns:
             elif number == 5:
                 if kind != BYTES:
                     raise Unreadable("a column of another type")
-                held = _column(data, first, last, place.facts)
+                held = column(data, first, last, place.facts)
                 if held is not None:
                     ids += held
                     complete = True
@@ -177,35 +167,10 @@ class Columns:
         if place is None:
             return
         try:
-            ids = [item for where in below(answer, 0, len(answer), (2,)) for item in _ids(answer, *where, 1, 2)]
+            ids = [item for where in below(answer, 0, len(answer), (2,)) for item in ids_of(answer, *where, 1, 2)]
             _made(found, place, ids)
         except Unreadable as error:
             found.unread(error, place.collection, place.namespace())
-
-
-def _column(data: bytes, start: int, end: int, known: CollectionFacts) -> list[RecordId] | None:
-    """The ids in FieldData {field_name (2), scalars (3) {long_data (3) | string_data (6)}}, None for another column."""
-    name = ""
-    scalars: list[tuple[int, int]] = []
-    for number, kind, first, last in fields(data, start, end):
-        if number == 2 and kind == BYTES:
-            name = text(data, first, last)
-        elif number == 3 and kind == BYTES:
-            scalars.append((first, last))
-    if name != known.id_field:
-        return None
-    return [item for place in scalars for item in _ids(data, *place, 3, 6)]
-
-
-def _ids(data: bytes, start: int, end: int, longs: int, strings: int) -> list[RecordId]:
-    """Of a LongArray or StringArray, both {data (1)}."""
-    found: list[RecordId] = []
-    for number, kind, first, last in fields(data, start, end):
-        if number == longs and kind == BYTES:
-            found += int64s(data, first, last, 1)
-        elif number == strings and kind == BYTES:
-            found += [text(data, *place) for place in below(data, first, last, (1,))]
-    return found
 
 
 def delete(request: Request, found: Found) -> None:
@@ -240,7 +205,7 @@ def _template(data: bytes, start: int, end: int) -> Json:
         elif number == 4 and kind == BYTES:
             found = text(data, first, last)
         else:
-            found = _ids(data, first, last, 2, 4) if number == 5 and kind == BYTES else None
+            found = ids_of(data, first, last, 2, 4) if number == 5 and kind == BYTES else None
     return found
 
 
@@ -399,7 +364,7 @@ OPERATIONS = Operations(
         *COMMON,
         *grpc(Effect.KEYS, SERVICE, "Insert", rule=INSERT, answer=INSERT.made),
         *grpc(Effect.KEYS, SERVICE, "Upsert", rule=UPSERT, answer=UPSERT.made),
-        *grpc(Effect.KEYS, SERVICE, "Delete", rule=delete),
+        *grpc(Effect.KEYS, SERVICE, "Delete", rule=delete, choose=by_expression),
         *grpc(
             Effect.READ,
             SERVICE,

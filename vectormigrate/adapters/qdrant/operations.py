@@ -7,8 +7,6 @@ server takes in any of their spellings and keeps in the canonical one.
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from vectormigrate.adapter.json_walker import Json, member
 from vectormigrate.adapter.operations import (
     COMMON,
@@ -29,44 +27,14 @@ from vectormigrate.adapter.operations import (
     whole,
 )
 from vectormigrate.adapter.wire_walker import BYTES, VARINT, Unreadable, fields, text
+from vectormigrate.adapters.qdrant.choosing import Selected, by_filter
 from vectormigrate.adapters.qdrant.config import DEFAULT_SHARD, QdrantConfig
 from vectormigrate.adapters.qdrant.errors import NAME
-from vectormigrate.model.ids import RecordId
+from vectormigrate.adapters.qdrant.request_ids import json_id, wire_id
 from vectormigrate.model.schema import CollectionSchema
 
 POINTS, COLLECTIONS, SNAPSHOTS = "qdrant.Points", "qdrant.Collections", "qdrant.Snapshots"
 AT = "/collections/{collection}"
-
-
-def json_id(value: Json) -> RecordId:
-    """A number in 0…2^64-1 or a UUID."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64:
-        return value
-    if isinstance(value, str):
-        return _uuid(value)
-    raise Unreadable("a point id is a number or a UUID")
-
-
-def wire_id(data: bytes, start: int, end: int) -> RecordId:
-    """A PointId: num (1) or uuid (2), of which the last one counts."""
-    found: RecordId | None = None
-    for number, kind, first, last in fields(data, start, end):
-        if number == 1 and kind == VARINT:
-            found = first
-        elif number == 2 and kind == BYTES:
-            found = _uuid(text(data, first, last))
-        elif number in (1, 2):
-            raise Unreadable("a point id of another type")
-    if found is None:
-        raise Unreadable("a point id that is neither a number nor a UUID")
-    return found
-
-
-def _uuid(value: str) -> UUID:
-    try:
-        return UUID(value)
-    except ValueError as error:
-        raise Unreadable("a text that is no UUID as a point id") from error
 
 
 def _namespace(request: Request, collection: str | None, key: str | int | None) -> str | None:
@@ -98,11 +66,12 @@ def wire_namespace(request: Request, collection: str | None, place: tuple[int, i
 
 
 def facts(schema: CollectionSchema, config: QdrantConfig) -> CollectionFacts:
-    """Whether requests name the namespace, which they do where the shard keys are the namespaces. Elsewhere the id
-    alone is the key."""
+    """Whether requests name the namespace, which they do where the shard keys are the namespaces (elsewhere the id
+    alone is the key), and whether it has replicas."""
     kept: Json = schema.extras.get(NAME) or {}
     by_shard = bool(kept.get("shard_keys")) and config.shard_key is None
-    return CollectionFacts(divided_by=Division.REQUEST if by_shard else None)
+    replicated = int(kept.get("replication_factor") or 1) > 1
+    return CollectionFacts(divided_by=Division.REQUEST if by_shard else None, replicated=replicated)
 
 
 FORMS = Forms(
@@ -207,7 +176,7 @@ OPERATIONS = Operations(
         *COMMON,
         *rest(Effect.KEYS, f"PUT {AT}/points", rule=UPSERT),
         *rest(Effect.KEYS, f"PUT {AT}/points/vectors", rule=VECTORS),
-        *rest(Effect.KEYS, f"POST {AT}/points/delete", rule=DELETE),
+        *rest(Effect.KEYS, f"POST {AT}/points/delete", rule=DELETE, choose=by_filter),
         *rest(
             Effect.KEYS,
             f"POST,PUT {AT}/points/payload",
@@ -215,6 +184,7 @@ OPERATIONS = Operations(
             f"POST {AT}/points/payload/clear",
             f"POST {AT}/points/vectors/delete",
             rule=CHANGE,
+            choose=by_filter,
         ),
         *rest(Effect.KEYS, f"POST {AT}/points/batch", rule=batch, stepwise=True),
         *rest(
@@ -279,14 +249,15 @@ OPERATIONS = Operations(
             "UpdateVectors",
             rule=Message(change=Change.PART, records=(3, 1), collection=1, namespace=5),
         ),
-        *grpc(Effect.KEYS, POINTS, "Delete", rule=_selected(Change.DELETE, 3, 5)),
-        *grpc(Effect.KEYS, POINTS, "ClearPayload", rule=_selected(Change.PART, 3, 5)),
-        *grpc(Effect.KEYS, POINTS, "DeleteVectors", rule=_selected(Change.PART, 3, 6)),
+        *grpc(Effect.KEYS, POINTS, "Delete", rule=_selected(Change.DELETE, 3, 5), choose=Selected(3, 5)),
+        *grpc(Effect.KEYS, POINTS, "ClearPayload", rule=_selected(Change.PART, 3, 5), choose=Selected(3, 5)),
+        *grpc(Effect.KEYS, POINTS, "DeleteVectors", rule=_selected(Change.PART, 3, 6), choose=Selected(3, 6)),
         *grpc(
             Effect.KEYS,
             POINTS,
             *("SetPayload", "OverwritePayload", "DeletePayload"),
             rule=_selected(Change.PART, 5, 7),
+            choose=Selected(5, 7),
         ),
         *grpc(Effect.KEYS, POINTS, "UpdateBatch", rule=wire_batch, stepwise=True),
         *grpc(

@@ -31,6 +31,10 @@ from vectormigrate.adapter.operations import (
     whole,
 )
 from vectormigrate.adapter.wire_walker import BYTES, VARINT, Unreadable, below, fields, parts, text
+from vectormigrate.adapters.weaviate.choosing import by_filter, wire_by_filter
+from vectormigrate.adapters.weaviate.errors import NAME
+from vectormigrate.adapters.weaviate.request_ids import collection_of, uuid_of
+from vectormigrate.model.schema import CollectionSchema
 
 SERVICE = "weaviate.v1.Weaviate"
 MIRROR = "/v1/grpc-web"
@@ -44,24 +48,9 @@ EQUAL, AND, OR, CONTAINS_ANY = 1, 7, 8, 12
 """Operators of gRPC filters."""
 
 
-def uuid_of(value: Json) -> UUID:
-    """An id. Raises Unreadable for what is no UUID, which the server refuses."""
-    if isinstance(value, str):
-        try:
-            return UUID(value)
-        except ValueError:
-            pass
-    raise Unreadable("an id that is no UUID")
-
-
 def wire_uuid(data: bytes, start: int, end: int) -> UUID:
     """As `uuid_of`."""
     return uuid_of(text(data, start, end))
-
-
-def collection_of(name: str) -> str:
-    """A collection as the server keeps its name."""
-    return name[:1].upper() + name[1:]
 
 
 def tenant_of(request: Request, collection: str | None, value: Json) -> str:
@@ -76,6 +65,13 @@ def tenant_of(request: Request, collection: str | None, value: Json) -> str:
 def wire_tenant(request: Request, collection: str | None, place: tuple[int, int] | None) -> str:
     """As `tenant_of`."""
     return "" if place is None else text(request.body, *place)
+
+
+def facts(schema: CollectionSchema, config: object) -> CollectionFacts:
+    """Whether it has replicas."""
+    del config
+    kept: Json = schema.extras.get(NAME) or {}
+    return CollectionFacts(replicated=int((kept.get("replicationConfig") or {}).get("factor") or 1) > 1)
 
 
 FORMS = Forms(
@@ -329,7 +325,7 @@ def _methods() -> tuple[Operation, ...]:
         *grpc(Effect.KEYS, SERVICE, "BatchObjects", rule=wire_objects),
         *grpc(Effect.KEYS, SERVICE, "BatchReferences", rule=wire_references),
         *grpc(Effect.KEYS, SERVICE, "BatchStream", rule=stream, stream=True),
-        *grpc(Effect.KEYS, SERVICE, "BatchDelete", rule=wire_delete),
+        *grpc(Effect.KEYS, SERVICE, "BatchDelete", rule=wire_delete, choose=wire_by_filter),
         *grpc(Effect.READ, SERVICE, "Search", "Aggregate", "TenantsGet"),
     )
 
@@ -338,15 +334,15 @@ PER_PROPERTY = f"{SCHEMA}/{{collection}}/properties/{{property}}"
 
 OPERATIONS = Operations(
     forms=FORMS,
-    facts=lambda schema, config: CollectionFacts(),
+    facts=facts,
     address=lambda config, name: collection_of(name),
     rows=(
         *COMMON,
         *_methods(),
-        *(replace(row, path=MIRROR + row.path) for row in _methods()),
+        *(replace(row, path=MIRROR + row.path, choose=None) for row in _methods()),
         *rest(Effect.KEYS, f"POST {AT}", rule=one_object, answer=made_object),
         *rest(Effect.KEYS, "POST /v1/batch/objects", rule=objects, answer=made_object),
-        *rest(Effect.KEYS, "DELETE /v1/batch/objects", rule=delete_objects),
+        *rest(Effect.KEYS, "DELETE /v1/batch/objects", rule=delete_objects, choose=by_filter),
         *rest(Effect.KEYS, "POST /v1/batch/references", rule=references),
         *(
             row

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import anyio
 
 from vectormigrate.adapter.operations import Change, Chosen, CollectionFacts, Effect, Operations
-from vectormigrate.capture.classify import Head, Touch, classify, touched_by_answer
+from vectormigrate.capture.classify import Head, Touch, classify, question, touched_by_answer
+from vectormigrate.capture.gateway.asking import MOST, Asker
 from vectormigrate.capture.gateway.figures import Figures
 from vectormigrate.capture.gateway.messages import Refusal
 from vectormigrate.capture.journal.group_commit import GroupCommit
@@ -38,12 +39,14 @@ _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
     """The collection behind a port. `names`: every name that requests may use for it, aliases included; None in them:
-    requests to this port name none. `facts` by these names."""
+    requests to this port name none. `facts` by these names. `asker`: asks the server behind the port what a request
+    chooses by a filter; without one, that is found later by comparing both sides."""
 
     side: Side
     operations: Operations
     names: frozenset[str | None]
     facts: Mapping[str, CollectionFacts] = field(default_factory=dict[str, CollectionFacts])
+    asker: Asker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,33 @@ class Admissions:
         held for too long."""
         began = anyio.current_time()
         touch = classify(collection.operations, head, body, collection.facts)
-        return await self.decide_touch(collection, touch, head, patient=patient, began=began)
+        decision = await self.decide_touch(collection, touch, head, patient=patient, began=began)
+        if isinstance(decision, Noted) and collection.asker is not None and _chooses(touch):
+            try:
+                await self._name(collection, collection.asker, head, body, touch, decision)
+            except BaseException as error:
+                if isinstance(error, JournalError) and self._fail_open:
+                    return decision  # its scope is on the disk, and enough
+                # Nothing is forwarded, and nobody else knows of the intent.
+                self._journal.settle(Outcome(seq=decision.seq, side=collection.side, definite=True, no_effect=True))
+                raise
+        return decision
+
+    async def _name(
+        self, collection: Collection, asker: Asker, head: Head, body: bytes, touch: Touch, noted: Noted
+    ) -> None:
+        """Put the keys that the request chooses in the place of its scope, if the server lists all of them."""
+        asked = question(collection.operations, head, body, collection.facts, most=MOST)
+        listed = None if asked is None else await asker.ask(asked, head.headers)
+        if listed is not None and listed.complete:
+            (scope,) = touch.scopes
+            intent = Intent(
+                side=collection.side,
+                keys=[Key(scope.namespace, record_id) for record_id in listed.ids],
+                deletes=scope.change is Change.DELETE,
+                names=noted.seq,
+            )
+            await self._journal.admit(intent)
 
     async def decide_touch(
         self, collection: Collection, touch: Touch, head: Head, *, patient: bool = False, began: float | None = None
@@ -210,6 +239,11 @@ def _intent(collection: Collection, touch: Touch) -> tuple[Intent, bool]:
                 scopes.append(Scope(scope.namespace, reason, ids_only=scope.change is Change.DELETE))
     deletes = not scopes and not assigned and all(each.change is Change.DELETE for each in touch.keys)
     return Intent(side=collection.side, keys=keys, scopes=scopes, deletes=deletes, assigns=assigned), assigned
+
+
+def _chooses(touch: Touch) -> bool:
+    """Whether one filter is all that makes the request unclear. One of several steps may choose what another made."""
+    return [scope.chosen for scope in touch.scopes] == [Chosen.FILTER] and not touch.stepwise
 
 
 def _ended(phase: LivePhase, side: Side) -> bool:

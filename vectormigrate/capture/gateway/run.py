@@ -21,6 +21,7 @@ from vectormigrate.adapter.operations import operations_of
 from vectormigrate.adapter.server_access import is_local
 from vectormigrate.capture.gateway import files
 from vectormigrate.capture.gateway.admission import Admissions, Collection
+from vectormigrate.capture.gateway.asking import Asker
 from vectormigrate.capture.gateway.envoy_binary import find_envoy
 from vectormigrate.capture.gateway.envoy_process import Envoy, envoy_running
 from vectormigrate.capture.gateway.keeping import Keeper, keep
@@ -65,6 +66,7 @@ class Gateway:
         self._target_embedded = False
         self._collections: dict[str, Collection] = {}
         self._ports: list[Port] = []
+        self._askers: list[Asker] = []
         self._envoy: Envoy | None = None
         self._http = ""
         self._tainted = False
@@ -171,6 +173,7 @@ class Gateway:
         self, stack: AsyncExitStack, binary: Path, listening: Mapping[str, Place], admissions: Admissions
     ) -> None:
         """Envoy, and who answers it. Envoy ends last: what is under way gets its answer."""
+        stack.push_async_callback(self._stop_asking)
         for found in self._served.values():
             self._open_ports(found, listening)
         self._folder.envoy.mkdir(mode=0o700, exist_ok=True)
@@ -265,7 +268,13 @@ class Gateway:
         numbers = {name: (place.host, place.number) for name, place in listening.items()}
         for port in gateway_ports(found, numbers):
             self._ports.append(replace(port, certificate=self._options.certificate))
-            self._collections[port.name] = found.collection
+            asker = Asker(port.upstream)
+            self._askers.append(asker)
+            self._collections[port.name] = replace(found.collection, asker=asker)
+
+    async def _stop_asking(self) -> None:
+        for asker in self._askers:
+            await asker.close()
 
     async def _follow_target(self) -> None:
         """Until the target exists: what its requests touch can be read from then on, and one that got its address only
@@ -280,7 +289,9 @@ class Gateway:
     async def _take(self, found: Serving) -> None:
         self._served[Side.TARGET] = found
         for port in self._of_target():
-            self._collections[port.name] = found.collection
+            before = self._collections.get(port.name)
+            asker = before.asker if before is not None else None
+            self._collections[port.name] = replace(found.collection, asker=asker)
         if self._envoy is not None and not self._of_target():
             self._open_ports(found, self._places())
             await anyio.to_thread.run_sync(self._envoy.set_late, self._of_target())

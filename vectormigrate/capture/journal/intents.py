@@ -92,12 +92,15 @@ class Intents:
         with self._connection.transaction():
             self._settle(outcomes)
             now = position(self._connection)
-            admissions: list[Admission] = [_admission(now, intent.side) for intent in intents]
-            admitted = [row for row, admission in enumerate(admissions) if isinstance(admission, Admitted)]
+            admissions: list[Admission] = [_admission(now, intent) for intent in intents]
+            admitted = [row for row, admission in enumerate(admissions) if admission == Admitted(0)]
             first = self._numbers(len(admitted))
             for seq, row in enumerate(admitted, first):
                 admissions[row] = Admitted(seq)
             self._note([(seq, intents[row]) for seq, row in enumerate(admitted, first)])
+            for intent in intents:
+                if intent.names is not None:
+                    self._name(intent.names, intent)
         return admissions
 
     def end_doubts(self, quarantine: int, side: Side | None = None) -> int:
@@ -138,6 +141,16 @@ class Intents:
         connection.run_many("insert_intent", rows)
         connection.run_many("touch", touched)
 
+    def _name(self, request: int, intent: Intent) -> None:
+        """Keys in the place of a request's scopes. Until it ends it covers all that its scopes do: what comes to the
+        keys behind them meanwhile has an intent of its own, or was seen when they were asked for."""
+        connection, now = self._connection, self._clock()
+        if connection.rows("is_open", request):
+            seq = self._numbers(1)
+            touched = self._touched(intent.side, intent.keys, seq, now, deleted=intent.deletes)
+            connection.run_many("touch", touched)
+            connection.run("end_scope", request)
+
     def _settle(self, outcomes: Iterable[Outcome]) -> None:
         """Close what was answered, doubt what was not. Keys that an answer named get a number of their own: what was
         read before it is of no use for them."""
@@ -154,8 +167,10 @@ class Intents:
             else:
                 connection.run("doubt_intent", now, outcome.seq)
 
-    def _touched(self, side: Side, keys: Sequence[Key], seq: int, now: int) -> list[tuple[object, ...]]:
-        return [(self._connection.place(side, key.namespace), pack_id(key.id), seq, now, False) for key in keys]
+    def _touched(
+        self, side: Side, keys: Sequence[Key], seq: int, now: int, *, deleted: bool = False
+    ) -> list[tuple[object, ...]]:
+        return [(self._connection.place(side, key.namespace), pack_id(key.id), seq, now, deleted) for key in keys]
 
     def _note_scopes(self, seq: int, side: Side, scopes: Sequence[Scope]) -> None:
         rows: list[tuple[object, ...]] = [
@@ -167,7 +182,10 @@ class Intents:
         return None if scope.namespace is None else self._connection.place(side, scope.namespace)
 
 
-def _admission(now: Position, side: Side) -> Admission:
+def _admission(now: Position, intent: Intent) -> Admission:
+    side = intent.side
+    if intent.names is not None:
+        return Admitted(intent.names)
     if now.phase in ENDED and authority(now.phase) is side:
         return Unnoted()
     admitted = admits(now.phase)

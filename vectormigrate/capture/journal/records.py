@@ -30,6 +30,8 @@ class Intent:
     """The request deletes all of these keys."""
     assigns: bool = False
     """The server makes ids, which only its answer names."""
+    names: int | None = None
+    """The number of an admitted request that is still to be forwarded: these are the keys behind its scopes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,9 @@ DELETE FROM intent WHERE doubt_since <= ?1 AND coalesce(?2, side) = side;
 -- name: open_intents
 SELECT seq, side, keys, scopes, doubt_since FROM intent;
 
+-- name: is_open
+SELECT 1 FROM intent WHERE seq = ? AND doubt_since IS NULL;
+
 -- name: count_intents
 SELECT count(*), count(doubt_since), min(doubt_since) FROM intent WHERE side = ?;
 
