@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from tests.live.databases import NAMESPACES, Database, Faults
+from tests.live.faults import fault
 from tests.live.world import Unchanged, World
 from vectormigrate.adapter import Reject
 from vectormigrate.capture.applying.fuse import LEAST, Fuse
@@ -57,6 +58,7 @@ class Strict(Database):
         return [Reject(record_id, batch.namespace, "odd", "it is odd") for record_id in odd]
 
 
+@fault(24)
 @pytest.mark.parametrize("whole", [False, True])
 async def test_a_record_that_the_target_refuses_is_parked_with_the_reason_and_the_others_go(
     world: World, whole: bool
@@ -89,6 +91,7 @@ async def test_a_record_that_was_deleted_is_read_until_it_is_gone(world: World) 
     assert (await applier.round()).deleted == 1
 
 
+@fault(11)
 async def test_a_record_that_was_written_is_not_deleted_because_a_read_misses_it(world: World) -> None:
     key = Key("", 1)
     world.target.records[key] = 1
@@ -154,6 +157,7 @@ async def test_records_that_are_in_one_namespace_of_many_do_not_blow_the_fuse(wo
     assert not fuse.blown
 
 
+@fault(12)
 async def test_a_source_that_has_nothing_any_more_does_not_empty_the_target(world: World) -> None:
     absent_is_believed(world)
     keys = [Key("", number) for number in range(LEAST + 1)]
@@ -230,6 +234,7 @@ async def test_a_source_that_cannot_be_read_is_an_error_and_nothing_is_deleted(
     assert world.keys.figures().dirty == 1
 
 
+@fault(21)
 async def test_a_key_whose_write_has_an_unknown_outcome_waits_for_its_quarantine(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

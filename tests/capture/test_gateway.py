@@ -7,6 +7,7 @@ import asyncio
 import orjson
 import pytest
 
+from tests.live.faults import fault
 from tests.support.gateway import answer, gateway, server, until
 from vectormigrate.adapter.operations import CollectionFacts
 from vectormigrate.adapters.qdrant.operations import OPERATIONS
@@ -45,6 +46,7 @@ async def test_a_write_is_forwarded_byte_by_byte_and_noted() -> None:
         assert (dirty.key, dirty.covered) == (Key(None, 7), False)
 
 
+@fault(19)
 @pytest.mark.parametrize("path", ["/collections/c//points", "/collections/c/../c/points", "/collections%2Fc/points"])
 async def test_a_path_is_not_tidied_up_and_an_odd_one_is_a_write_of_unknown_scope(path: str) -> None:
     async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
@@ -80,6 +82,7 @@ async def test_the_intent_is_in_the_journal_before_the_server_sees_the_request()
         assert status(await sent) == 200
 
 
+@fault(3, 5)
 @pytest.mark.parametrize(
     ("reply", "doubted"),
     [(200, False), (404, False), (409, False), (500, True), (503, True), (0, True)],
@@ -248,6 +251,7 @@ async def test_a_held_write_is_refused_before_its_client_gives_up_and_says_when_
         assert front.keys.figures().touched == 0
 
 
+@fault(34)
 async def test_after_the_flip_the_source_takes_no_write_any_more() -> None:
     async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
         front.go(*FREEZE, LivePhase.DRAINING, LivePhase.VERIFYING, LivePhase.FLIPPED)

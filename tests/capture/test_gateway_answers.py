@@ -12,6 +12,7 @@ import grpc
 import orjson
 import pytest
 
+from tests.live.faults import fault
 from tests.support.gateway import answer, gateway, server, until
 from vectormigrate.adapters.weaviate.operations import OPERATIONS
 from vectormigrate.capture.gateway.ports import Upstream
@@ -29,6 +30,7 @@ def upstream(port: int) -> Upstream:
     return Upstream(host="127.0.0.1", port=port)
 
 
+@fault(18)
 @pytest.mark.parametrize(
     ("reply", "keys", "scopes"),
     [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.faults import fault
 from vectormigrate.capture.journal.connection import Connection, connect, make
 from vectormigrate.capture.journal.group_commit import GroupCommit
 from vectormigrate.capture.journal.intents import Intents
@@ -79,6 +80,7 @@ async def test_a_request_that_is_given_up_while_it_waits_is_not_under_way_for_ev
     assert figures.dirty == 1
 
 
+@fault(27)
 async def test_the_first_error_is_final_for_all_who_wait_and_all_who_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.live.faults import fault
 from vectormigrate.capture.journal.compared import ComparedKeys
 from vectormigrate.capture.journal.connection import Connection, connect, make
 from vectormigrate.capture.journal.intents import Intents, alive
@@ -202,6 +203,7 @@ def test_what_a_process_left_under_way_is_in_doubt_for_a_whole_quarantine_from_t
     assert journal.intents.end_doubts(60_000) == 2
 
 
+@fault(40)
 def test_a_clock_that_started_again_with_the_machine_ends_no_quarantine_early(journal: Journal) -> None:
     journal.now = 1_000_000
     journal.admit(KEY)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.faults import fault
 from vectormigrate.capture.journal.connection import connect, make
 from vectormigrate.capture.journal.intents import Intents
 from vectormigrate.capture.journal.records import Admitted, Intent
@@ -53,6 +54,7 @@ def survivors(crashed: Path, log: bytes, target: Path) -> set[int]:
         connection.close()
 
 
+@fault(29)
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "zeros", "noise"])
 def test_a_damaged_end_of_the_log_costs_only_what_was_not_flushed(tmp_path: Path, damage: str) -> None:

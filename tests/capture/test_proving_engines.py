@@ -11,6 +11,7 @@ import pytest
 from tests.capture.live_pair import live
 from tests.capture.test_reconcile import reconciler
 from tests.harness.base import Harness, all_harnesses
+from tests.live.faults import fault
 from tests.validation.test_engines import ROWS, copied, record_ids
 from vectormigrate.capture.journal.records import Scope
 from vectormigrate.capture.keys import Key
@@ -32,6 +33,7 @@ def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield chosen
 
 
+@fault(30)
 async def test_what_was_written_through_and_past_the_gateway_is_told_apart(harness: Harness, tmp_path: Path) -> None:
     ids = record_ids(harness)
     async with copied(harness) as both, live(both, tmp_path) as made:

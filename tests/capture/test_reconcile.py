@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.capture.live_pair import Live, Wrapped, live
+from tests.live.faults import fault
 from tests.live.world import inline
 from tests.validation.support import batch_of, id_of, pair, rules_of
 from vectormigrate.capture.journal.records import Outcome, Scope
@@ -88,6 +89,7 @@ async def test_deletes_are_found_without_reading_a_vector(moved: Live) -> None:
     assert (await reconciler(moved).round()).marked == 1
 
 
+@fault(16)
 @pytest.mark.parametrize("strategy", ["native", "uuid5"])
 async def test_what_a_filter_changed_is_found_by_content_and_nothing_else_is_marked(
     tmp_path: Path, strategy: str
@@ -102,6 +104,7 @@ async def test_what_a_filter_changed_is_found_by_content_and_nothing_else_is_mar
         assert result.read == 2 * ROWS
 
 
+@fault(18)
 async def test_records_whose_ids_only_the_lost_answer_held_are_found(moved: Live) -> None:
     seq = moved.begin()
     assert not await moved.both.source.upsert(replace(batch_of([1], "b"), ids=["assigned"]))
@@ -206,6 +209,7 @@ async def test_rejects_of_the_copy_are_not_taken_for_missing_unless_they_were_ch
     assert moved.dirty() >= {key(1)}, "it may be writable now"
 
 
+@fault(15, 16)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     deleted=st.sets(st.integers(0, 19), max_size=6),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.capture import tables
+from tests.live.faults import fault
 from vectormigrate.adapter.operations import Effect, Message
 from vectormigrate.capture.classify import Head, classify, reads, routes_of
 
@@ -79,6 +80,7 @@ def test_a_field_that_a_row_reads_has_that_number_in_the_vendor_s_message(name: 
             assert (rule.database, rule.collection) == (numbers["db_name"], numbers["collection_name"]), row.name
 
 
+@fault(19)
 @database
 def test_an_operation_in_no_row_may_change_every_record(name: str) -> None:
     operations = tables.operations(name)

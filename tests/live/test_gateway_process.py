@@ -23,6 +23,7 @@ import vectormigrate
 from tests.emulators import pinecone as pinecone_emulator
 from tests.emulators.qdrant import Emulator, emulator
 from tests.harness.pinecone import key_in_environment
+from tests.live.faults import fault
 from tests.support.gateway import require_envoy
 from tests.support.gateway_process import (
     CAPTURING,
@@ -190,6 +191,7 @@ def scroll(url: str) -> list[dict[str, Any]]:
     return request("POST", f"{url}/collections/docs/points/scroll", body).json()["result"]["points"]
 
 
+@fault(34)
 def test_writes_are_held_while_frozen_and_refused_on_the_source_after_the_flip(
     live: LiveMigration, target: Emulator
 ) -> None:
@@ -242,6 +244,7 @@ def authority(gateway: GatewayProcess) -> dict[str, Any]:
     return request("GET", f"{gateway.http}/authority").json()
 
 
+@fault(32)
 def test_a_freeze_that_its_runner_left_is_thawed(live: LiveMigration) -> None:
     live.go(*CAPTURING)
     with live.gateway() as gateway:
@@ -283,6 +286,7 @@ def break_journal(live: LiveMigration) -> None:
         live.journal._db.execute("ALTER TABLE intent RENAME TO lost")
 
 
+@fault(27)
 def test_a_journal_that_fails_ends_the_gateway_while_reads_go_on_and_writes_are_refused(live: LiveMigration) -> None:
     live.go(*CAPTURING)
     with live.gateway() as gateway:
@@ -296,6 +300,7 @@ def test_a_journal_that_fails_ends_the_gateway_while_reads_go_on_and_writes_are_
         assert read(gateway, 101).json()["result"] == []
 
 
+@fault(28)
 def test_fail_open_forwards_without_a_journal_and_the_next_gateway_knows_of_it(live: LiveMigration) -> None:
     live.go(*CAPTURING)
     with live.gateway("--fail-open") as gateway:
@@ -313,6 +318,7 @@ def test_fail_open_forwards_without_a_journal_and_the_next_gateway_knows_of_it(l
             assert not (live.folder.path / "taint").exists()
 
 
+@fault(37)
 def test_a_journal_that_was_restored_from_an_old_copy_is_a_taint(live: LiveMigration) -> None:
     live.go(*CAPTURING)
     with live.gateway() as gateway:
@@ -333,6 +339,7 @@ def test_a_journal_that_was_restored_from_an_old_copy_is_a_taint(live: LiveMigra
         assert any("old copy" in reason for reason in live.taints())
 
 
+@fault(37)
 def test_only_one_gateway_has_a_journal(live: LiveMigration) -> None:
     with live.gateway() as gateway:
         gateway.event("started")

@@ -13,6 +13,7 @@ import anyio.to_thread
 import orjson
 import pytest
 
+from tests.live.faults import fault
 from tests.support.gateway import require_envoy
 from vectormigrate.capture.journal.connection import connect
 from vectormigrate.capture.journal.phase import position
@@ -168,6 +169,7 @@ async def play(folder: Path) -> None:
         await killing.compare()
 
 
+@fault(1, 2, 33)
 def test_nothing_is_lost_when_the_runner_dies_at_each_place_of_a_run_and_the_gateway_at_random(tmp_path: Path) -> None:
     require_envoy()
     anyio.run(play, tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.faults import fault
 from tests.live.playing import QUICK, batch, gateway, playing, running
 from vectormigrate import RunOptions, Status
 from vectormigrate.adapters.memory.capabilities import CAPABILITIES
@@ -174,6 +175,7 @@ async def test_rehearsing_and_postponing_hold_and_switch_nothing_for_good(tmp_pa
         assert (await play.service.rollback("m")).dropped_collection
 
 
+@fault(24)
 async def test_records_that_the_target_refuses_are_in_the_way_until_they_are_followed(tmp_path: Path) -> None:
     register_profile("small", CAPABILITIES.changed(metadata={"max_bytes": 60}))
     large = batch([9], 0)
@@ -214,6 +216,7 @@ async def test_what_is_lost_on_the_target_is_not_to_come_back_to_the_source(tmp_
             await play.service.migrate(play.request, live=QUICK)
 
 
+@fault(35)
 async def test_the_authority_goes_there_and_back_while_the_application_writes(tmp_path: Path) -> None:
     heard: list[Event] = []
     async with (

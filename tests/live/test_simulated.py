@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.databases import Faults
+from tests.live.faults import fault
 from tests.live.virtual import run
 from tests.live.world import World, play
 from vectormigrate.capture.applying.quarantine import Quarantine
@@ -45,12 +46,14 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@fault(2, 4, 21)
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(3))
 def test_source_and_target_end_equal_whatever_happened(folder: Path, part: int) -> None:
     assert [seed for seed in range(part, SEEDS, 3) if differs(folder, seed)] == []
 
 
+@fault(10)
 @pytest.mark.slow
 def test_reads_that_do_not_know_yet_what_came_or_went_lose_and_revive_nothing(folder: Path) -> None:
     assert [seed for seed in range(SEEDS // 2) if differs(folder, seed, stale=0.5)] == []
