@@ -319,6 +319,20 @@ async def test_counts_that_take_too_long_are_left_out_and_said_so(moved: Live) -
     assert "The counts were not compared" in verdict.statement
 
 
+@fault(26)
+async def test_a_record_that_every_scan_leaves_out_fails_a_strict_check(moved: Live) -> None:
+    await lose(moved, 7)
+
+    async def scan(*args: Any, **options: Any) -> AsyncGenerator[Any]:
+        async for page in moved.both.source.scan(*args, **options):
+            rows = [row for row, record_id in enumerate(page.batch.ids) if record_id != id_of(7)]
+            yield replace(page, batch=page.batch.take(rows))
+
+    moved.changes["source"] = Wrapped(moved.both.source, scan=scan)
+    verdict = await strict(moved.sides, moved.touched, count_seconds=60)
+    assert (verdict.passed, verdict.unrepaired) == (False, True)
+
+
 @fault(38)
 @pytest.mark.parametrize("side", ["source", "target"])
 async def test_an_error_never_passes_a_frozen_check(moved: Live, side: str) -> None:

@@ -67,6 +67,22 @@ async def test_a_switch_of_another_process_than_made_the_pass_compares_a_sample_
         assert "200 records that no request touched" in result.statement
 
 
+async def test_what_a_last_check_of_every_record_finds_is_repaired_for_the_next_one(tmp_path: Path) -> None:
+    async with (
+        playing(tmp_path, "repaired", list(range(200)), IdKind.INT64) as play,
+        running(play.service.migrate(play.request, live=QUICK)),
+        gateway(play),
+    ):
+        await play.until(lambda live: live.phase == "ready")
+        await play.target.delete([7], "")  # somebody who should not
+        with pytest.raises(NotSwitched, match="the comparison failed"):
+            await play.service.cut_over("m", SwitchOptions(strict=True, budget=0.1))
+        await play.until(lambda live: live.figures.proof.diverged == 1 and not live.dirty)
+        await play.service.acknowledge("m")
+        assert (await play.service.cut_over("m", SwitchOptions(strict=True))).switched
+        assert await play.records(play.target) == dict.fromkeys(range(200), 0)
+
+
 async def test_a_paused_runner_copies_nothing_and_goes_on_where_it_was(tmp_path: Path) -> None:
     async with (
         playing(tmp_path, "paused", list(range(300)), IdKind.INT64) as play,

@@ -37,13 +37,14 @@ LISTED = 50_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether both sides hold the same: how many records were compared, what is wrong, and what exactly was shown. An
-    error is a problem."""
+    error is a problem. `unrepaired`: records differ that nobody has marked for the applier."""
 
     passed: bool
     compared: int
     problems: tuple[str, ...] = ()
     statement: str = ""
     seconds: float = 0.0
+    unrepaired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,7 @@ class _Findings:
     """What a check has found so far."""
 
     compared: int = 0
+    unrepaired: bool = False
     problems: list[str] = field(default_factory=list[str])
     said: list[str] = field(default_factory=list[str])
     started: float = field(default_factory=steady_seconds)
@@ -102,12 +104,17 @@ class _Findings:
             problems=tuple(self.problems[:EXAMPLES]),
             statement=" ".join(self.said),
             seconds=steady_seconds() - self.started,
+            unrepaired=self.unrepaired,
         )
 
 
-async def strict(sides: Sides, touched: TouchedKeys, *, listener: Listener = ignore) -> Verdict:
-    """Compare every record of both sides, in both directions. Relies on nothing that captured or copied: only on the
-    fence, on reads that are fresh, and on the mapping. Takes as long as both sides take to be read."""
+async def strict(
+    sides: Sides, touched: TouchedKeys, *, listener: Listener = ignore, count_seconds: float = COUNT_SECONDS
+) -> Verdict:
+    """Compare every record of both sides, in both directions, and the counts, since a scan that leaves a record out
+    while it is copied may do so again. Relies on nothing that captured or copied: only on the fence, on reads that are
+    fresh, and on the mapping. Takes as long as both sides take to be read; the counts are given up after
+    `count_seconds`."""
     found = _Findings()
     try:
         diff = await full_diff(
@@ -134,6 +141,7 @@ async def strict(sides: Sides, touched: TouchedKeys, *, listener: Listener = ign
             if key is not None and _is_parked(key, parked):
                 excused += 1
             else:
+                found.unrepaired = True
                 at = Key(item.namespace, item.target_id)
                 found.problems.append(named(at, f"{item.kind} {' '.join(item.fields)}".strip()))
         unlisted = diff.missing + diff.extra + diff.different - len(diff.differences)
@@ -144,6 +152,7 @@ async def strict(sides: Sides, touched: TouchedKeys, *, listener: Listener = ign
         found.said.append(diff.statement)
         if excused:
             found.said.append(f"{plural(excused, 'difference')} of parked records are not counted.")
+        await _counted(sides, len(parked), found, count_seconds)
     except AdapterError as error:
         found.problems.append(f"a side could not be read: {error}")
     return found.verdict()
@@ -161,8 +170,9 @@ async def fast(
     `count_seconds`. Relies on the gateway having seen every write, which the sample tests at its rate."""
     found = _Findings()
     await _touched(confirmer, touched, found)
+    figures: SideFigures = await confirmer.journalled(touched.figures)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_counted, confirmer, touched, found, count_seconds)
+        tasks.start_soon(_counted, confirmer.sides, figures.parked, found, count_seconds)
         tasks.start_soon(_sampled, confirmer, touched, audit, found)
     return found.verdict()
 
@@ -189,11 +199,8 @@ async def _touched(confirmer: Confirmer, touched: TouchedKeys, found: _Findings)
         found.said.append(f"{plural(figures.parked, 'parked record')} were not compared.")
 
 
-async def _counted(confirmer: Confirmer, touched: TouchedKeys, found: _Findings, seconds: float) -> None:
+async def _counted(sides: Sides, parked: int, found: _Findings, seconds: float) -> None:
     """Equal counts prove no content; unequal ones prove that something is wrong."""
-    sides = confirmer.sides
-    figures: SideFigures = await confirmer.journalled(touched.figures)
-    parked = figures.parked
     try:
         with anyio.move_on_after(seconds) as scope:
             counts = await count_check(
@@ -208,6 +215,7 @@ async def _counted(confirmer: Confirmer, touched: TouchedKeys, found: _Findings,
             for each in counts:
                 # A parked record may be on the target, in an older form, or not.
                 if abs(each.source - each.rejected - each.target) > parked:
+                    found.unrepaired = True
                     theirs = f"the other {counted(each.target)}"
                     found.problems.append(
                         f"{each.namespace or 'the default namespace'}: one side has {counted(each.source)} records, of"

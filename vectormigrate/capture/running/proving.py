@@ -149,8 +149,13 @@ class DirectionProver:
         touched = self._journal.keys(self._direction.side)
         confirmer = await self._confirmer(settle=0.5)
         if strict:
-            return await frozen.strict(confirmer.sides, touched, listener=self._run.listener)
-        return await frozen.fast(confirmer, touched, self._audit or Audit())
+            verdict = await frozen.strict(confirmer.sides, touched, listener=self._run.listener)
+        else:
+            verdict = await frozen.fast(confirmer, touched, self._audit or Audit())
+        if verdict.unrepaired:
+            # What differs is found again, and repaired, while the application writes.
+            self.proof = replace(self.proof, pass_done=False)
+        return verdict
 
     async def acknowledge(self) -> None:
         """A person has seen the divergences."""
