@@ -60,8 +60,9 @@ class App:
         async with self.one:
             return await asyncio.to_thread(self.intents.admit, *arguments)
 
-    async def write(self, ids: list[Any], *, deletes: bool = False) -> None:
-        """One request, held while the journal holds it, sent again to the other side when it is refused."""
+    async def write(self, ids: list[Any], *, deletes: bool = False, content: RecordBatch | None = None) -> None:
+        """One request, held while the journal holds it, sent again to the other side when it is refused. `content`:
+        these records, else some that hold the number of the request."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         intent = partial(Intent, keys=[Key("", item) for item in ids], deletes=deletes)
@@ -81,7 +82,7 @@ class App:
         if deletes:
             await there.delete(ids, "")
         else:
-            await there.upsert(batch(ids, value))
+            await there.upsert(content or batch(ids, value))
         self.history |= dict.fromkeys(ids, None if deletes else value)
         if isinstance(admission, Admitted):
             outcome = Outcome(seq=admission.seq, side=self.side, definite=True)
@@ -135,12 +136,19 @@ class Play:
 
 @asynccontextmanager
 async def playing(
-    folder: Path, name: str, ids: list[Any], kind: IdKind, *, profile: str | None = None
+    folder: Path,
+    name: str,
+    ids: list[Any],
+    kind: IdKind = IdKind.INT64,
+    *,
+    profile: str | None = None,
+    source_profile: str | None = None,
 ) -> AsyncGenerator[Play]:
-    """A source with these ids, a target that is not made yet, with the limits of this profile."""
+    """A source with these ids, a target that is not made yet, with the limits of these profiles."""
     ends = [Endpoint(type="memory", url=f"memory://{name}-{side}", collection="c") for side in ("source", "target")]
-    if profile is not None:
-        ends[1] = replace(ends[1], options={"profile": profile})
+    for number, limits in enumerate((source_profile, profile)):
+        if limits is not None:
+            ends[number] = replace(ends[number], options={"profile": limits})
     request = MigrationRequest(id="m", source=ends[0], target=ends[1])
     state = folder / "state.db"
     async with (

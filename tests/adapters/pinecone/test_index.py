@@ -23,6 +23,7 @@ from tests.adapters.pinecone.support import (
 )
 from tests.conformance.data import read_all, rows_of, scan
 from tests.emulators.pinecone import Emulator, Fault
+from tests.live.faults import fault
 from tests.support.connected import connected
 from vectormigrate.adapter import Eventual
 from vectormigrate.adapters.pinecone import SPEC, PineconeConfig
@@ -172,6 +173,7 @@ async def test_a_fetch_that_fails_is_no_missing_record(emulator: Emulator) -> No
             await scan(index, partition)
 
 
+@fault(25)
 @pytest.mark.parametrize("kind", ["vector", "document"])
 async def test_a_scan_goes_on_by_the_last_id_when_its_token_is_refused(emulator: Emulator, kind: Any) -> None:
     async with fresh(emulator, schema(dense()), index_kind=kind) as (index, _):
