@@ -88,12 +88,23 @@ class App:
             outcome = Outcome(seq=admission.seq, side=self.side, definite=True)
             await self.admit([], [outcome])
 
-    async def traffic(self, make_id: Callable[[int], RecordId], among: int) -> None:
-        """Writes without end, to few keys."""
-        while True:
-            ids = [make_id(n) for n in self.chance.sample(range(among), self.chance.randint(1, 5))]
-            await self.write(ids, deletes=self.chance.random() < 0.3)
-            await asyncio.sleep(0.002)
+    @asynccontextmanager
+    async def traffic(self, make_id: Callable[[int], RecordId], among: int) -> AsyncGenerator[None]:
+        """Writes to few keys next to the block; the last one is ended, since half a one is under way for ever."""
+        over = False
+
+        async def writing() -> None:
+            while not over:
+                ids = [make_id(n) for n in self.chance.sample(range(among), self.chance.randint(1, 5))]
+                await self.write(ids, deletes=self.chance.random() < 0.3)
+                await asyncio.sleep(0.002)
+
+        task = asyncio.create_task(writing())
+        try:
+            yield
+        finally:
+            over = True
+            await task
 
 
 @dataclass(slots=True, kw_only=True)

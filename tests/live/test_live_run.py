@@ -240,7 +240,7 @@ async def test_the_authority_goes_there_and_back_while_the_application_writes(tm
         running(play.service.migrate(play.request, live=QUICK, listener=heard.append)) as run,
         gateway(play) as app,
     ):
-        async with running(app.traffic(lambda n: n, 1200)):
+        async with app.traffic(lambda n: n, 1200):
             await play.until(lambda live: live.phase == "ready" or run.done())
             assert not run.done(), run.result()
             result = await play.service.cut_over("m")
