@@ -86,7 +86,14 @@ class Warned:
     message: str
 
 
-Event = Connecting | PhaseChanged | Profiled | Planned | PageCommitted | Indexing | Retrying | Checking | Warned
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Something that happened as it should, for those who watch."""
+
+    message: str
+
+
+Event = Connecting | PhaseChanged | Profiled | Planned | PageCommitted | Indexing | Retrying | Checking | Warned | Noted
 Listener = Callable[[Event], None]
 
 

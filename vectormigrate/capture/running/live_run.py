@@ -31,7 +31,7 @@ from vectormigrate.capture.running.rejects import hand_over_rejects, rejected_re
 from vectormigrate.capture.running.switch import thaw
 from vectormigrate.capture.running.way_back import plan_back
 from vectormigrate.engine.connect import Ends
-from vectormigrate.engine.events import Warned
+from vectormigrate.engine.events import Noted
 from vectormigrate.engine.run import Run
 from vectormigrate.engine.task_group import task_group
 from vectormigrate.errors import AdapterError, InvalidTransition, MigrationFailed
@@ -227,7 +227,7 @@ class LiveRun:
             if waiting and waiting != said:
                 said = waiting
                 self._notices = (waiting,)
-                self.run.listener(Warned(message=waiting))
+                self.run.listener(Noted(message=waiting))
             await anyio.sleep(LOOK_SECONDS)
             await self._reload()
         return False
@@ -330,7 +330,7 @@ class LiveRun:
             await run_hook(self._row.options.hook, self.migration_id, start, to, seconds)
         await self.journal.move(start, to, evidence)
         self._over = to in ENDED
-        self.run.listener(Warned(message=f"live: {to.value}"))
+        self.run.listener(Noted(message=f"live: {to.value}"))
 
     async def _enter_in_time(self, start: LivePhase, to: LivePhase, evidence: dict[str, Any]) -> bool:
         """Go to a phase when the hook agrees; it is asked again and again. False when a stop or an end comes first."""
@@ -350,7 +350,7 @@ class LiveRun:
     async def settle(self, start: LivePhase, to: LivePhase) -> None:
         """After a switch there is no way but forward: the hook hears of it, and cannot refuse."""
         await self.journal.move(start, to)
-        self.run.listener(Warned(message=f"live: {to.value}"))
+        self.run.listener(Noted(message=f"live: {to.value}"))
         if self._row.options.hook:
             try:
                 await run_hook(self._row.options.hook, self.migration_id, start, to, HOOK_SECONDS)

@@ -175,7 +175,7 @@ def _text(result: Switched) -> str:
     if result.switched:
         return f"switched; {held}"
     if result.rehearsed:
-        return f"rehearsed without switching; {held}; {result.verdict}"
+        return f"rehearsed without switching; {held}"
     if result.postponed:
         return "everything is ready; ask again to switch"
     return f"not switched: {result.reason}"

@@ -17,6 +17,7 @@ from vectormigrate.engine.events import (
     Connecting,
     Event,
     Indexing,
+    Noted,
     PageCommitted,
     PhaseChanged,
     Planned,
@@ -100,6 +101,8 @@ class Bars:
                 self._set(STAGES.get(event.stage, (event.stage, event.stage)), event.total or None, event.done)
             case Warned():
                 self.say(f"warning: {event.message}")
+            case Noted():
+                self.say(event.message)
             case _:
                 assert_never(event)
 

@@ -16,6 +16,7 @@ from vectormigrate.engine.events import (
     Connecting,
     Event,
     Indexing,
+    Noted,
     PageCommitted,
     PhaseChanged,
     Planned,
@@ -93,6 +94,8 @@ class Lines:
                 self.say(f"{event.operation}: {event.reason}; try {event.attempt + 1} in {duration(event.delay)}")
             case Warned():
                 self.say(f"warning: {event.message}")
+            case Noted():
+                self.say(event.message)
             case Connecting() | Profiled() | Checking():
                 pass
             case _:
