@@ -171,6 +171,7 @@ async def test_while_a_delete_by_filter_is_under_way_no_key_can_be_settled() -> 
         assert front.keys.clear(before) == 2
 
 
+@fault(17)
 @pytest.mark.parametrize(
     "reply",
     [page(4, more=5), answer(403), answer(500), answer(200, b"{}"), answer(200, b'{"result": {"points": [{}]}}'), b""],

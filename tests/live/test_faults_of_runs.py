@@ -21,7 +21,7 @@ from vectormigrate.capture.folder import live_folder
 from vectormigrate.capture.journal.connection import connect
 from vectormigrate.capture.journal.records import Admitted, Intent, Outcome, Scope
 from vectormigrate.capture.journal.taints import add_taint
-from vectormigrate.capture.keys import Side
+from vectormigrate.capture.keys import Key, Side
 from vectormigrate.errors import NotSwitched, Unavailable
 from vectormigrate.model.live import LiveStatus, SwitchOptions
 from vectormigrate.model.position import Page
@@ -171,28 +171,30 @@ async def test_a_record_that_no_scan_ever_returns_lets_no_switch_pass(
             assert (await play.live()).authority == "source"
 
 
-@fault(18)
-async def test_ids_that_only_a_lost_answer_held_keep_it_from_being_ready_until_they_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@fault(17, 18)
+@pytest.mark.parametrize("reason", ["filter", "its answer was lost"])
+async def test_records_that_no_request_named_keep_it_from_being_ready_until_they_are_found(
+    tmp_path: Path, reason: str
 ) -> None:
+    lost = Scope(None, reason, ids_only=reason != "filter")
+    changed = [7, 8] if reason == "filter" else [900]
     async with (
-        playing(tmp_path, "assigned", list(range(40))) as play,
+        playing(tmp_path, f"unnamed-{len(changed)}", list(range(40))) as play,
         running(play.service.migrate(play.request, live=QUICK)),
         gateway(play) as app,
     ):
         await settled(play)
-        (admission,) = await app.admit([Intent(side=Side.SOURCE, assigns=True)])
+        (admission,) = await app.admit([Intent(side=Side.SOURCE, scopes=[lost])])
         assert isinstance(admission, Admitted)
-        await play.source.upsert(batch([900], 9))
-        lost = Scope(None, "its answer was lost", ids_only=True)
+        await play.source.upsert(batch(list(changed), 9))
         seen = await play.live()
-        await app.admit([], [Outcome(seq=admission.seq, side=Side.SOURCE, definite=False, scopes=[lost])])
-        seen = await play.live()
-        assert (seen.ready, seen.scopes) == (False, ("its answer was lost",))
-        with pytest.raises(NotSwitched, match="scopes"):
+        assert (seen.ready, seen.scopes) == (False, (reason,))
+        with pytest.raises(NotSwitched, match=f"scopes: 1 parts must be compared first: {reason}"):
             await play.service.cut_over("m", SwitchOptions(budget=0))
+        await app.admit([], [Outcome(seq=admission.seq, side=Side.SOURCE, definite=True)])
         await play.until(lambda live: live.phase == "ready" and not live.scopes and not live.dirty)
-        assert (await play.records(play.target))[900] == 9
+        held = await play.records(play.target)
+        assert [held[item] for item in changed] == [9] * len(changed)
 
 
 @fault(28)
@@ -315,3 +317,33 @@ async def test_a_write_that_the_source_cannot_hold_blocks_the_way_back_from_then
         await app.write([900])
         await play.until(lambda live: not live.parked and not live.dirty)
         assert (await play.service.reverse("m")).switched
+
+
+@fault(39)
+@pytest.mark.parametrize("apart", [{"ids": {"per_namespace": False}}, {"namespaces": {"supported": False}}])
+async def test_ids_that_would_meet_in_a_namespace_that_came_after_the_plan_are_refused_by_name(
+    tmp_path: Path, apart: dict[str, dict[str, bool]]
+) -> None:
+    (name,) = apart
+    register_profile(f"together-{name}", CAPABILITIES.changed(**apart))
+    async with (
+        playing(tmp_path, f"meet-{name}", [1, 2], profile=f"together-{name}") as play,
+        running(play.service.migrate(play.request, live=QUICK)),
+        gateway(play) as app,
+    ):
+        await settled(play)
+        (admission,) = await app.admit([Intent(side=Side.SOURCE, keys=[Key("later", 1)])])
+        assert isinstance(admission, Admitted)
+        await play.source.upsert(replace(batch([1], 9), namespace="later"))
+        await app.admit([], [Outcome(seq=admission.seq, side=Side.SOURCE, definite=True)])
+        parked = await play.until(lambda live: live.parked == 1)
+        assert "namespace 'later' was not there when this was planned" in parked.parked_examples[0]
+        assert await play.records(play.target) == {1: 0, 2: 0}
+        with pytest.raises(NotSwitched, match="parked: 1 changed records"):
+            await play.service.cut_over("m", SwitchOptions(budget=0))
+        (admission,) = await app.admit([Intent(side=Side.SOURCE, keys=[Key("later", 1)], deletes=True)])
+        assert isinstance(admission, Admitted)
+        await play.source.delete([1], "later")
+        await app.admit([], [Outcome(seq=admission.seq, side=Side.SOURCE, definite=True)])
+        await settled(play)
+        assert await play.records(play.target) == {1: 0, 2: 0}

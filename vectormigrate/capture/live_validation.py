@@ -18,7 +18,7 @@ from vectormigrate.capture.keys import Side
 from vectormigrate.capture.phases import LivePhase, authority
 from vectormigrate.capture.proving.moving import MovingComparison
 from vectormigrate.capture.proving.sides import Sides, still_rejected
-from vectormigrate.capture.running.conversion import Back, Forward
+from vectormigrate.capture.running.conversion import Back, Forward, apart
 from vectormigrate.capture.running.rejects import rejected_records
 from vectormigrate.engine.connect import Ends
 from vectormigrate.engine.events import Listener
@@ -97,7 +97,8 @@ async def _sides(
             which_written=which_written,  # pyright: ignore[reportArgumentType]
         )
     rejected = await rejected_records(store, stored.id)
-    mapper = Forward(stored.plan.rules, Derived(connection))
+    namespaces = apart(stored.plan, source.capabilities, ends.target.capabilities)
+    mapper = Forward(stored.plan.rules, Derived(connection), namespaces=namespaces)
     return Sides(
         source=source,
         target=ends.target,

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from uuid import UUID
+from uuid import UUID, uuid5
 
+from vectormigrate.adapter import Capabilities, Reject
 from vectormigrate.capture.journal.derived import Derived
 from vectormigrate.capture.keys import Key
 from vectormigrate.mapping.convert.mapper import Mapped, Mapper
 from vectormigrate.mapping.limits import Limits
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key, kind_fits
-from vectormigrate.model.plan import MappingRules
+from vectormigrate.model.plan import MappingRules, MigrationPlan
 
 NATIVE = "native"
+_NOWHERE = UUID("6f1d3c0e-7f0b-4d0e-9f55-0d1a4c1b5a11")
 
 Place = tuple[str, RecordId]
 Known = Callable[[str, RecordId], Place | None]
@@ -28,6 +30,13 @@ Known = Callable[[str, RecordId], Place | None]
 def derives(rules: MappingRules) -> bool:
     """Whether ids of the target are made from those of the source."""
     return rules.id_strategy != NATIVE
+
+
+def _met(namespace: str) -> str:
+    return (
+        f"the namespace {namespace!r} was not there when this was planned, and its ids may be those of other records "
+        "on the target, which does not keep the ids of namespaces apart"
+    )
 
 
 def _at_known_places(namespace: str, part: Mapped, known: Known) -> Mapped:
@@ -39,18 +48,41 @@ def _at_known_places(namespace: str, part: Mapped, known: Known) -> Mapped:
     return replace(part, batch=replace(part.batch, ids=ids))
 
 
+def apart(plan: MigrationPlan, source: Capabilities, target: Capabilities) -> frozenset[str] | None:
+    """The namespaces of the source whose ids are known not to meet on the target, None: all. One that is made later may
+    hold an id that another namespace has, and the plan keeps such ids apart only if it knows of several namespaces."""
+    if not (source.namespaces.supported and source.ids.per_namespace) or "uuid5" in plan.rules.id_strategy:
+        return None
+    divided = Limits.from_json(plan.rules.target_limits).namespaces.supported
+    return None if target.ids.per_namespace and divided else frozenset(plan.namespaces or {""})
+
+
 class Forward(Mapper):
     """From the source to the target. `keeps`: what is converted is about to be written, so what its ids become is kept
-    before."""
+    before. `namespaces`: those whose records can be written, None: all."""
 
-    def __init__(self, rules: MappingRules, derived: Derived, *, keeps: bool = False) -> None:
+    def __init__(
+        self,
+        rules: MappingRules,
+        derived: Derived,
+        *,
+        keeps: bool = False,
+        namespaces: frozenset[str] | None = None,
+    ) -> None:
         super().__init__(rules)
         self._derived = derived
         self._keeps = keeps
+        self._namespaces = namespaces
         self.derives = derives(rules)
 
     def convert(self, batch: RecordBatch) -> list[Mapped]:
-        """As every mapper, but that a record which the application made on the target keeps its id there."""
+        """As every mapper, but that a record which the application made on the target keeps its id there, and that a
+        record which might meet another there is refused."""
+        if self._refuses(batch.namespace):
+            refused = [
+                Reject(record_id, batch.namespace, "namespace", _met(batch.namespace)) for record_id in batch.ids
+            ]
+            return [replace(part, rejects=refused) for part in super().convert(batch.take([]))]
         parts = super().convert(batch)
         if not self.derives:
             return parts
@@ -59,6 +91,9 @@ class Forward(Mapper):
             for part in parts:
                 self.remember(batch.namespace, part.source_ids, part.batch.namespace, part.batch.ids)
         return parts
+
+    def _refuses(self, namespace: str) -> bool:
+        return self._namespaces is not None and namespace not in self._namespaces
 
     def remember(
         self, namespace: str, ids: Sequence[RecordId], target_namespace: str, target_ids: Sequence[RecordId]
@@ -69,7 +104,10 @@ class Forward(Mapper):
         )
 
     def target_key(self, namespace: str, record_id: RecordId) -> Place:
-        """Where a record goes."""
+        """Where a record goes. One that is refused has a place of its own, in which nothing is: its delete, too, must
+        not meet another record."""
+        if self._refuses(namespace):
+            return super().target_key(namespace, record_id)[0], uuid5(_NOWHERE, f"{namespace}\0{id_key(record_id)}")
         known = self._derived.adopted(namespace, record_id) if self.derives else None
         return known or super().target_key(namespace, record_id)
 

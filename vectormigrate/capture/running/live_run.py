@@ -19,7 +19,7 @@ from vectormigrate.capture.journal.taints import add_taint
 from vectormigrate.capture.keys import Side
 from vectormigrate.capture.phases import ENDED, LivePhase, authority
 from vectormigrate.capture.proving.frozen import Verdict
-from vectormigrate.capture.running.conversion import Back, Forward
+from vectormigrate.capture.running.conversion import Back, Forward, apart
 from vectormigrate.capture.running.direction import Direction, Prover, direction
 from vectormigrate.capture.running.following import Following
 from vectormigrate.capture.running.hook import run_hook
@@ -102,7 +102,8 @@ class LiveRun:
             )
         }
         derived = self.journal.derived
-        forward = Forward(run.plan.rules, derived, keeps=True)
+        namespaces = apart(run.plan, run.source.capabilities, run.target.capabilities)
+        forward = Forward(run.plan.rules, derived, keeps=True, namespaces=namespaces)
         self._working = {Side.SOURCE: self._direction(Side.SOURCE, forward)}
         if back is not None:
             mapper = Back(back.rules, derived, run.plan.rules, keeps=True)

@@ -15,7 +15,7 @@ from vectormigrate.capture.proving.full_pass import SavedPass, named, run_pass
 from vectormigrate.capture.proving.rounds import VerifyRounds
 from vectormigrate.capture.proving.sides import Sides, still_rejected
 from vectormigrate.capture.reconcile import SETTLE_SECONDS, Reconciled, Reconciler
-from vectormigrate.capture.running.conversion import Back, Forward, derives
+from vectormigrate.capture.running.conversion import Back, Forward, apart, derives
 from vectormigrate.capture.running.direction import Direction
 from vectormigrate.capture.running.journal import RunnerJournal
 from vectormigrate.capture.running.rejects import rejected_records
@@ -57,8 +57,9 @@ class DirectionProver:
             found = await journal.call(lambda: self._derived.find(namespace, record_id))
             return None if found is None else Key(*found)
 
+        namespaces = apart(run.plan, run.source.capabilities, run.target.capabilities)
         mapper = (
-            Forward(run.plan.rules, self._derived)
+            Forward(run.plan.rules, self._derived, namespaces=namespaces)
             if forward
             else Back(direction.plan.rules, self._derived, run.plan.rules)
         )
