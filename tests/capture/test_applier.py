@@ -15,13 +15,14 @@ from tests.live.databases import NAMESPACES, Database, Faults
 from tests.live.faults import fault
 from tests.live.world import Unchanged, World
 from vectormigrate.adapter import Reject
+from vectormigrate.capture.applying import applier as applying
 from vectormigrate.capture.applying.fuse import LEAST, Fuse
 from vectormigrate.capture.applying.locks import KeyLocks
 from vectormigrate.capture.applying.quarantine import Quarantine
 from vectormigrate.capture.applying.witness import Witness
 from vectormigrate.capture.journal.records import Admitted, Intent, Outcome, Scope
 from vectormigrate.capture.keys import Key, Side
-from vectormigrate.errors import InvalidRequest, TimedOut, Unavailable
+from vectormigrate.errors import AuthFailed, InvalidRequest, TimedOut, Unavailable
 from vectormigrate.mapping.convert.mapper import Mapped
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
@@ -232,6 +233,53 @@ async def test_a_source_that_cannot_be_read_is_an_error_and_nothing_is_deleted(
         await world.applier().round()
     assert world.target.records == {Key("", 1): 1}
     assert world.keys.figures().dirty == 1
+
+
+class Meeting(Database):
+    """Its writes wait for other calls."""
+
+    async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
+        self.began("read")
+        return await super().fetch(ids, namespace, vectors=vectors)
+
+    async def upsert(self, batch: RecordBatch) -> list[Reject]:
+        self.began("write")
+        with anyio.fail_after(5):
+            await self.enough.wait()
+        if 0 in batch.ids:
+            raise AuthFailed("not you", adapter="simulated", operation="upsert")
+        return await super().upsert(batch)
+
+    def until(self, kind: str, times: int) -> None:
+        """Writes take until so many calls of this kind have begun."""
+        self.enough, self._kind, self._left = anyio.Event(), kind, times
+
+    def began(self, kind: str) -> None:
+        self._left -= kind == self._kind
+        if not self._left:
+            self.enough.set()
+
+
+def meeting(world: World, keys: Sequence[Key], kind: str, times: int) -> None:
+    """Both sides are one database, whose writes take until so many such calls have begun."""
+    database = Meeting(random.Random(1), QUIET, 15)
+    database.until(kind, times)
+    database.records.update(dict.fromkeys(keys, 1))
+    world.source = world.target = database
+    wrote(world, *keys)
+
+
+async def test_some_records_are_written_while_the_next_are_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying, "AT_ONCE", 2)
+    meeting(world, [Key("", 1), Key("", 2), Key("", 3)], "read", 2)
+    assert (await world.applier().round()).cleared == 3
+
+
+async def test_batches_are_written_side_by_side_and_when_one_fails_the_others_still_end(world: World) -> None:
+    meeting(world, [Key("", number) for number in range(6)], "write", 3)
+    with pytest.raises(AuthFailed):
+        await world.applier().round()
+    assert {each.key.id for each in world.keys.dirty(10)} == {0, 1}
 
 
 @fault(21)

@@ -7,9 +7,12 @@ that touched it ended, and the other side gets exactly that. Until its acknowled
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
+
+import anyio
 
 from vectormigrate.capture.applying.fuse import Fuse
 from vectormigrate.capture.applying.locks import KeyLocks
@@ -19,7 +22,8 @@ from vectormigrate.capture.journal.records import DirtyKey
 from vectormigrate.capture.journal.touched import TouchedKeys
 from vectormigrate.engine.batching import split
 from vectormigrate.engine.retry import RetryingSource, RetryingTarget
-from vectormigrate.errors import InvalidRequest, RateLimited, RecordsRejected, TransientError
+from vectormigrate.engine.task_group import task_group
+from vectormigrate.errors import AdapterError, InvalidRequest, RateLimited, RecordsRejected, TransientError
 from vectormigrate.mapping.convert.mapper import Mapped
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId, id_key, kind_fits
@@ -27,7 +31,10 @@ from vectormigrate.model.ids import RecordId, id_key, kind_fits
 T = TypeVar("T")
 
 AT_ONCE = 500
-"""Keys of one round."""
+"""Keys that are read together."""
+
+ROUND = 4 * AT_ONCE
+"""Keys of one round: some are written while the next are read."""
 
 
 class Conversion(Protocol):
@@ -75,10 +82,11 @@ class Applied:
 
 @dataclass(slots=True)
 class _Settled:
-    """Keys of a round by what became of them."""
+    """Keys of a round by what became of them. `errors`: of the databases; the round ends with the first."""
 
     done: list[DirtyKey] = field(default_factory=list[DirtyKey])
     parked: list[tuple[DirtyKey, str]] = field(default_factory=list[tuple[DirtyKey, str]])
+    errors: list[AdapterError] = field(default_factory=list[AdapterError])
 
     def park(self, same: list[DirtyKey], reason: str) -> None:
         """The other side refuses the record of these keys."""
@@ -125,26 +133,28 @@ class Applier:
         self._quarantine = quarantine
         self._fuse = fuse
         self._journalled = journalled
+        self._reading = anyio.Lock()
         self._before_write = before_write
         self._after_delete = after_delete
         self.witness = witness or Witness()
 
-    async def round(self, most: int = AT_ONCE) -> Applied:
+    async def round(self, most: int = ROUND) -> Applied:
         """Settle up to so many dirty keys, the oldest first. Raises what the source raises: a key that could not be
         read is not absent. A write with an unknown outcome is not an error: its keys stay dirty and wait."""
-        applied = Applied()
+        applied, settled = Applied(), _Settled()
         dirty: list[DirtyKey] = await self._journalled(lambda: self._keys.dirty(most))
         groups = await self._by_namespace(dirty)
-        settled = _Settled()
         # A key of whichever namespace is decided over all of them at once: absent here, it may be present there.
         together = any(each.key.namespace is None for each in dirty)
-        for some in [groups] if together else [{name: keys} for name, keys in groups.items()]:
-            await self._apply(some, settled, applied)
+        parts = [groups] if together else _parts(groups)
+        await _to_their_ends((partial(self._apply, some, settled, applied) for some in parts), settled.errors)
         # A key of whichever namespace is settled when it is so in every one.
         left = Counter(each for keys in groups.values() for each in keys)
         left.subtract(settled.done)
         done = [each for each, times in left.items() if not times]
         await self._note(done, settled.parked, applied)
+        if settled.errors:
+            raise settled.errors[0]
         return applied
 
     async def _note(self, done: list[DirtyKey], parked: list[tuple[DirtyKey, str]], applied: Applied) -> None:
@@ -185,7 +195,12 @@ class Applier:
         if not due:
             return
         async with self._locks.hold(ids.values()):
-            reads = [_Read(some, await self._read(name, some)) for name, some in due.items()]
+            # One part at a time, so that it is written while the next is read. Who waits here holds ids that no part
+            # before it wants.
+            async with self._reading:
+                if settled.errors:
+                    return
+                reads = [_Read(some, await self._read(name, some)) for name, some in due.items()]
             if self._believe(reads, applied):
                 taken: set[tuple[str, str]] = set()
                 for read in reads:
@@ -235,10 +250,15 @@ class Applier:
             taken.update((part.batch.namespace, id_key(record_id)) for record_id in part.batch.ids)
             for reject in part.rejects:
                 settled.park(due[id_key(reject.id)], reject.reason)
-            for rows in split(part.batch, self._ends.batch_rows, self._ends.batch_bytes):
-                keys = [due[id_key(part.source_ids[row])] for row in rows]
-                batch, keys = self._followable(found.namespace, part.batch.take(rows), keys, settled)
-                await self._send(batch, keys, settled, applied)
+            keys = [due[id_key(record_id)] for record_id in part.source_ids]
+            batch, keys = self._followable(found.namespace, part.batch, keys, settled)
+            if self._before_write is not None and keys:
+                await self._before_write(batch.namespace, batch.ids)
+            sends = (
+                partial(self._send, batch.take(rows), [keys[row] for row in rows], settled, applied)
+                for rows in split(batch, self._ends.batch_rows, self._ends.batch_bytes)
+            )
+            await _to_their_ends(sends, settled.errors)
 
     def _followable(
         self, namespace: str, batch: RecordBatch, keys: list[list[DirtyKey]], settled: _Settled
@@ -256,10 +276,6 @@ class Applier:
     async def _send(self, batch: RecordBatch, keys: list[list[DirtyKey]], settled: _Settled, applied: Applied) -> None:
         """Write records, `keys` row by row; a batch that is refused as a whole is halved until the bad ones are
         alone."""
-        if not keys:
-            return
-        if self._before_write is not None:
-            await self._before_write(batch.namespace, batch.ids)
         try:
             rejects = await self._ends.target.upsert(batch)
         except RateLimited:
@@ -315,3 +331,25 @@ class Applier:
     def _doubt(self, ids: Sequence[RecordId], applied: Applied) -> None:
         self._quarantine.add(ids)
         applied.unknown += len(ids)
+
+
+def _parts(groups: Mapping[str, list[DirtyKey]]) -> list[dict[str, list[DirtyKey]]]:
+    """Keys of one namespace each, as many as are read together."""
+    return [
+        {name: keys[start : start + AT_ONCE]} for name, keys in groups.items() for start in range(0, len(keys), AT_ONCE)
+    ]
+
+
+async def _to_their_ends(calls: Iterable[Callable[[], Awaitable[None]]], errors: list[AdapterError]) -> None:
+    """Make the calls side by side; what databases raise is put into `errors`, and the others end all the same: a write
+    that is cut off because another one failed would have an unknown outcome."""
+
+    async def one(call: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await call()
+        except AdapterError as error:
+            errors.append(error)
+
+    async with task_group() as tasks:
+        for call in calls:
+            tasks.start_soon(one, call)
