@@ -11,6 +11,7 @@ from tests.live.faults import fault
 from tests.support.gateway import answer, gateway, server, until
 from vectormigrate.adapter.operations import CollectionFacts
 from vectormigrate.adapters.qdrant.operations import OPERATIONS
+from vectormigrate.capture.gateway import admission
 from vectormigrate.capture.gateway.ports import Upstream
 from vectormigrate.capture.journal.records import Scope
 from vectormigrate.capture.keys import Key
@@ -95,6 +96,31 @@ async def test_only_an_answer_of_the_server_itself_ends_the_doubt(reply: int, do
         figures = front.keys.figures()
         assert (figures.dirty, figures.in_doubt) == (2, int(doubted))
         assert len(db.seen) == 1, "a write is never sent twice"
+
+
+@fault(13)
+@pytest.mark.parametrize(
+    ("query", "early"), [("?wait=true", False), ("?wait=false", True), ("", True), ("?wait=1", True)]
+)
+@pytest.mark.parametrize("seconds", [0.0, 1e6])
+async def test_a_write_that_is_acknowledged_before_it_takes_effect_is_under_way_for_some_time_more(
+    monkeypatch: pytest.MonkeyPatch, query: str, early: bool, seconds: float
+) -> None:
+    monkeypatch.setattr(admission, "EARLY_SECONDS", seconds)
+    async with server() as db, gateway(OPERATIONS, upstream(db.port)) as front:
+        assert status(await front.request("PUT", POINTS + query, UPSERT)) == 200
+        if early and seconds:
+            # What ends later than the write has ended by then.
+            assert (
+                status(await front.request("PUT", f"{POINTS}?wait=true", {"points": [{"id": 1, "vector": [1]}]})) == 200
+            )
+            await until(lambda: front.keys.figures().under_way == 1)
+            assert {dirty.key for dirty in front.keys.dirty(10) if dirty.covered} == KEYS
+        else:
+            await front.settled()
+        db.answers = [answer(400)]
+        await front.request("PUT", POINTS + query, {"points": [{"id": 1, "vector": [1]}]})
+        await until(lambda: front.keys.figures().under_way == (early and seconds > 0))
 
 
 async def test_a_client_that_goes_away_leaves_its_request_in_doubt() -> None:

@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 
+from tests.capture import tables
 from tests.capture.requests import grpc, rest, said
 from vectormigrate.adapter.operations import CollectionFacts, Division, Effect
 from vectormigrate.adapters.qdrant import QdrantConfig
-from vectormigrate.adapters.qdrant.operations import facts
+from vectormigrate.adapters.qdrant.operations import WAIT, facts
 from vectormigrate.adapters.qdrant.proto import coll, common, pb
 from vectormigrate.model.ids import IdKind
 from vectormigrate.model.schema import CollectionSchema
@@ -229,3 +231,26 @@ def test_changes_of_the_schema_name_their_collection() -> None:
     assert (touch.effect, said(touch)) == (Effect.WHOLE, ["all part c/*"])
     touch = rest("qdrant", "POST", "/collections/aliases", {"actions": []})
     assert (touch.effect, said(touch)) == (Effect.SCHEMA, ["unknown part */*"])
+
+
+def test_a_change_may_be_answered_early_unless_it_waits_until_it_is_applied() -> None:
+    body = {"points": [{"id": 1, "vector": [1]}]}
+    found = [
+        rest("qdrant", "PUT", f"/collections/c/points{query}", body).early for query in ("", "?wait=true", "?wait=0")
+    ]
+    assert found == [True, False, True]
+    assert rest("qdrant", "PUT", "/collections/c/points?wait=true&wait=false", body).early
+
+
+def test_every_message_that_changes_points_has_its_wait_where_it_is_read() -> None:
+    methods = tables.stub_methods("qdrant")
+    changing = [row.path for row in tables.operations("qdrant").rows if row.grpc and row.effect is Effect.KEYS]
+    assert len(changing) > 5
+    for path in changing:
+        message = methods[path].input_type
+        made = GetMessageClass(message)
+        assert message.fields_by_name["wait"].number == WAIT, path
+        assert [grpc("qdrant", path, made(collection_name="c", wait=wait)).early for wait in (True, False)] == [
+            False,
+            True,
+        ]

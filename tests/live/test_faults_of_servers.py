@@ -20,6 +20,7 @@ from tests.live.world import PATIENCE, World
 from vectormigrate.adapter import Reject
 from vectormigrate.capture.applying.fuse import Fuse
 from vectormigrate.capture.applying.quarantine import Quarantine
+from vectormigrate.capture.gateway.admission import EARLY_SECONDS
 from vectormigrate.capture.journal.intents import alive
 from vectormigrate.capture.journal.records import Admitted, Intent, Outcome
 from vectormigrate.capture.keys import Key, Side
@@ -229,6 +230,14 @@ def test_half_a_minute_of_nothing_at_all_does_not_empty_the_target_and_passes(wo
 
     run(play())
     assert world.target.records == dict.fromkeys(keys, 2)
+
+
+@fault(13)
+def test_a_write_that_takes_effect_some_time_after_its_answer_is_read_when_it_has(world: World) -> None:
+    hold(world, [KEY])
+    # As the gateway has it: the answer alone does not end it.
+    assert after(world, request(world, [KEY], puts(world, 7), after=1.9, answered=EARLY_SECONDS)) == {}
+    assert world.target.records == {KEY: 7}
 
 
 @fault(14)

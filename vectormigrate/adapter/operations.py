@@ -108,7 +108,7 @@ class Scope:
 @dataclass(slots=True)
 class Found:
     """What a rule has found in a request so far. `reads`: a message turned out to change nothing. `reason`: why a scope
-    is unknown, for people."""
+    is unknown, for people. `early`: it may be answered before it takes effect."""
 
     keys: dict[tuple[str | None, str | None, Change], list[RecordId]] = field(
         default_factory=dict[tuple[str | None, str | None, Change], list[RecordId]]
@@ -116,6 +116,7 @@ class Found:
     scopes: dict[Scope, None] = field(default_factory=dict[Scope, None])
     reads: bool = False
     reason: str = ""
+    early: bool = False
 
     def add(self, collection: str | None, namespace: str | None, change: Change, ids: Sequence[RecordId]) -> None:
         """These records are changed."""
@@ -404,12 +405,14 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 class Operations:
     """A database's table. `facts`: what must be known of a collection with this schema, opened with this config (of
     the adapter's own class). `address`: the name that requests to it have (`Keys.collection`); with another name (an
-    alias) in place of the config's. None: requests name no collection, because each has a port of its own."""
+    alias) in place of the config's. None: requests name no collection, because each has a port of its own. `early`:
+    whether a change may be answered before reads see it, where the request decides that."""
 
     rows: tuple[Operation, ...]
     forms: Forms
     facts: Callable[[CollectionSchema, Any], CollectionFacts]
     address: Callable[[Any, str], str | None]
+    early: Callable[[Request], bool] | None = None
     reading: frozenset[str] = READING
 
 

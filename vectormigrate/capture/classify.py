@@ -58,7 +58,8 @@ class Head:
 class Touch:
     """What a request, or its answer, touches. `keys` and `scopes` are of an effect KEYS or SCOPE; for SCHEMA and WHOLE
     `scopes` has the collections. `operation`: the row's name, empty for none. `stream`: its messages must be read one
-    by one (`touched_by_message`). `reason`: why the scope is unknown. `stepwise`: as the row's."""
+    by one (`touched_by_message`). `reason`: why the scope is unknown. `stepwise`: as the row's. `early`: it may
+    be answered before it takes effect."""
 
     effect: Effect
     operation: str = ""
@@ -67,6 +68,7 @@ class Touch:
     stream: bool = False
     reason: str = ""
     stepwise: bool = False
+    early: bool = False
 
     @property
     def assigned(self) -> bool:
@@ -282,7 +284,11 @@ def _apply(
 ) -> None:
     if operation.rule is None:
         raise Unreadable("what the operation touches is not in the request")
-    operation.rule(_request(operations, parts, head, facts, message), found)
+    request = _request(operations, parts, head, facts, message)
+    if operations.early is not None:
+        found.early = True  # Unless it is read otherwise.
+        found.early = operations.early(request)
+    operation.rule(request, found)
 
 
 def _touch(
@@ -296,7 +302,8 @@ def _touch(
         reason = str(error) if isinstance(error, Unreadable) else f"{type(error).__name__} while it was read"
         name = parts.get("collection")
         whose = None if name is None else operations.forms.collection(name)
-        return replace(_unknown(operation.name, reason, operation.effect, whose), stepwise=operation.stepwise)
+        unknown = _unknown(operation.name, reason, operation.effect, whose)
+        return replace(unknown, stepwise=operation.stepwise, early=found.early)
     if found.reads and not found.keys and not found.scopes:
         return Touch(effect=Effect.READ, operation=operation.name)
     effect = operation.effect
@@ -313,6 +320,7 @@ def _touch(
         scopes=tuple(found.scopes),
         reason=found.reason,
         stepwise=operation.stepwise,
+        early=found.early,
     )
 
 

@@ -74,6 +74,19 @@ def facts(schema: CollectionSchema, config: QdrantConfig) -> CollectionFacts:
     return CollectionFacts(divided_by=Division.REQUEST if by_shard else None, replicated=replicated)
 
 
+WAIT = 2
+"""The number of `wait` in every message that changes points."""
+
+
+def early(request: Request) -> bool:
+    """An update is acknowledged when it is in the server's log, unless the request waits for it to be applied."""
+    if request.headers.get("content-type", "").startswith("application/grpc"):
+        data = request.body
+        waits = [first for number, kind, first, _ in fields(data, 0, len(data)) if (number, kind) == (WAIT, VARINT)]
+        return not (waits and waits[-1])
+    return request.parameter("wait") != "true"
+
+
 FORMS = Forms(
     json_id=json_id,
     wire_id=wire_id,
@@ -172,6 +185,7 @@ OPERATIONS = Operations(
     forms=FORMS,
     facts=facts,
     address=lambda config, name: name,
+    early=early,
     rows=(
         *COMMON,
         *rest(Effect.KEYS, f"PUT {AT}/points", rule=UPSERT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,9 @@ from vectormigrate.errors import JournalError
 
 HOLD_SECONDS = 4.0
 """How long a request is held while no write is admitted. The shortest deadline of the vendors' clients is 5 s."""
+
+EARLY_SECONDS = 2.0
+"""How long a request counts as under way after its answer where that only says that it will take effect."""
 
 MARGIN_SECONDS = 0.5
 """A request with a deadline of its own is answered this long before it."""
@@ -57,12 +61,13 @@ class Pass:
 @dataclass(frozen=True, slots=True)
 class Noted:
     """Forward it; `seq` is to be settled with how it ended. `assigned`: the ids are in the answer. `known`: what the
-    operation does is; `stepwise`: as the touch's."""
+    operation does is; `stepwise`, `early`: as the touch's."""
 
     seq: int
     assigned: bool
     known: bool = True
     stepwise: bool = False
+    early: bool = False
 
 
 Decision = Pass | Noted | Refusal
@@ -139,7 +144,7 @@ class Admissions:
             self._tainted(str(error))
             return Pass()
         if isinstance(decision, Noted):
-            return replace(decision, known=bool(touch.operation), stepwise=touch.stepwise)
+            return replace(decision, known=bool(touch.operation), stepwise=touch.stepwise, early=touch.early)
         return decision
 
     async def admit(
@@ -209,7 +214,11 @@ class Admissions:
         outcome = Outcome(
             seq=noted.seq, side=collection.side, definite=definite, keys=keys, scopes=scopes, no_effect=no_effect
         )
-        self._journal.settle(outcome)
+        if noted.early and definite and not refused:
+            # Its keys must not be settled by what is read now. If this process ends before that, it is in doubt.
+            asyncio.get_running_loop().call_later(EARLY_SECONDS, self._journal.settle, outcome)
+        else:
+            self._journal.settle(outcome)
 
 
 def answer_touch(
