@@ -48,6 +48,8 @@ async def test_requests_at_once_share_transactions_and_all_have_their_own_number
         admissions = await asyncio.gather(*(group.admit(intent(number)) for number in range(500)))
         assert len({each.seq for each in admissions if isinstance(each, Admitted)}) == 500
         assert group.transactions <= 10
+        assert len(group.took) == group.transactions
+        assert all(seconds > 0 for seconds in group.took)
 
 
 async def test_an_admitted_intent_is_in_the_file_when_the_answer_comes(tmp_path: Path) -> None:

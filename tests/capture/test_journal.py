@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from tests.live.faults import fault
+from vectormigrate.capture.journal import compared as compared_module
 from vectormigrate.capture.journal.compared import ComparedKeys
 from vectormigrate.capture.journal.connection import Connection, connect, make
 from vectormigrate.capture.journal.intents import Intents, alive
@@ -348,6 +349,22 @@ def test_a_difference_of_a_settled_key_is_noted_and_makes_it_dirty(journal: Jour
     assert (compared.acknowledge(), compared.unacknowledged()) == (2, 0)
     compared.diverged([(each, "differs") for each in compared.standing([KEY])])
     assert [(each.what, each.times) for each in compared.divergences(10)] == [("differs", 2)]
+
+
+def test_a_difference_is_as_old_as_its_first_sight_since_somebody_acknowledged_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = journal.compared()
+
+    def seen(at: str) -> list[str]:
+        monkeypatch.setattr(compared_module, "utc_text", lambda: at)
+        settle(journal, KEY)
+        compared.diverged([(each, "differs") for each in compared.standing([KEY])])
+        return [each.at for each in compared.divergences(10)]
+
+    assert (seen("1"), seen("2")) == (["1"], ["1"])
+    compared.acknowledge()
+    assert seen("3") == ["3"]
 
 
 @pytest.mark.parametrize("namespace", ["tenant", None])

@@ -140,11 +140,13 @@ async def test_a_record_that_the_copy_was_not_given_is_found_and_in_the_way_unti
             found = await play.until(lambda live: live.figures.proof.pass_done and not live.dirty)
             assert [item.name for item in found.gate if not item.met] == ["divergence"]
             assert (found.figures.proof.diverged, found.figures.proof.examples) == (1, ("i:7: missing",))
-            with pytest.raises(NotSwitched, match="1 records differed"):
+            older = await play.until(lambda live: live.longest_mismatch > found.longest_mismatch)
+            assert 0 < found.longest_mismatch < older.longest_mismatch < 600
+            with pytest.raises(NotSwitched, match="divergence: "):
                 await play.service.cut_over("m", SwitchOptions(budget=0.1))
             await equal(play, dict.fromkeys(range(40), 0))
             await play.service.acknowledge("m")
-            await settled(play)
+            assert (await settled(play)).longest_mismatch == 0
 
 
 @fault(26)
@@ -189,7 +191,7 @@ async def test_records_that_no_request_named_keep_it_from_being_ready_until_they
         await play.source.upsert(batch(list(changed), 9))
         seen = await play.live()
         assert (seen.ready, seen.scopes) == (False, (reason,))
-        with pytest.raises(NotSwitched, match=f"scopes: 1 parts must be compared first: {reason}"):
+        with pytest.raises(NotSwitched, match=rf"scopes: .*{reason}"):
             await play.service.cut_over("m", SwitchOptions(budget=0))
         await app.admit([], [Outcome(seq=admission.seq, side=Side.SOURCE, definite=True)])
         await play.until(lambda live: live.phase == "ready" and not live.scopes and not live.dirty)
@@ -310,7 +312,7 @@ async def test_a_write_that_the_source_cannot_hold_blocks_the_way_back_from_then
         await app.write([900], content=large)
         blocked = await play.until(lambda live: live.parked == 1 and live.dirty == 1)
         assert "bytes" in blocked.rollback_blocked
-        with pytest.raises(NotSwitched, match="refused by the other side: i:900"):
+        with pytest.raises(NotSwitched, match=r"parked: .*i:900"):
             await play.service.reverse("m", SwitchOptions(budget=0.1))
         held = await play.records(play.source)
         assert (held[1], held[2], 900 in held) == (app.history[1], app.history[2], False)
@@ -339,7 +341,7 @@ async def test_ids_that_would_meet_in_a_namespace_that_came_after_the_plan_are_r
         parked = await play.until(lambda live: live.parked == 1)
         assert "namespace 'later' was not there when this was planned" in parked.parked_examples[0]
         assert await play.records(play.target) == {1: 0, 2: 0}
-        with pytest.raises(NotSwitched, match="parked: 1 changed records"):
+        with pytest.raises(NotSwitched, match="parked: 1 changed record"):
             await play.service.cut_over("m", SwitchOptions(budget=0))
         (admission,) = await app.admit([Intent(side=Side.SOURCE, keys=[Key("later", 1)], deletes=True)])
         assert isinstance(admission, Admitted)

@@ -209,6 +209,10 @@ def test_writes_are_held_while_frozen_and_refused_on_the_source_after_the_flip(
         held.join()
         assert answer[0].status_code == 200
         eventually(lambda: metric(gateway, "gateway_held_longest_ms"))
+        eventually(lambda: metric(gateway, "journal_fsync_ms_p99"))
+        info = read_info(live.folder)
+        assert info is not None
+        assert (info.journal_ms_p99 or 0) > 0
 
         fill(target.url, "copy")
         eventually(lambda: target_known(gateway, live))

@@ -125,7 +125,8 @@ async def test_a_live_migration_is_seen_with_its_lag_its_gate_and_a_journal_that
             found = await scrape(url)
             assert value(found, "live_gate_blocked", migration="docs") == 0
             assert value(found, "live_gateway_running", migration="docs") == 1
-            for name in ("dirty_keys", "oldest_dirty_age_seconds", "in_doubt_requests", "divergences", "tainted"):
+            zero = ("dirty_keys", "oldest_dirty_age_seconds", "in_doubt_requests", "divergences", "tainted")
+            for name in (*zero, "longest_mismatch_seconds"):
                 assert value(found, f"live_{name}", migration="docs") == 0, name
             await call(client, "cutover_migration", migration_id="docs", confirm_target="docs")
             found = await scrape(url)

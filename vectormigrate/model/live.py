@@ -130,6 +130,7 @@ class GatewayInfo:
     writes_per_second: float = 0.0
     added_ms_p50: float | None = None
     added_ms_p99: float | None = None
+    journal_ms_p99: float | None = None
     held_longest_ms: float = 0.0
 
     def to_json(self) -> dict[str, Json]:
@@ -236,6 +237,8 @@ class LiveStatus:
     rejected: int = 0
     """Records that the target refused while they were copied, and that nobody has touched since."""
     unverified: int = 0
+    longest_mismatch: float = 0.0
+    """Age of the oldest difference without a reason that nobody has acknowledged, in seconds."""
     tainted: tuple[str, ...] = ()
     unnoted: tuple[str, ...] = ()
     drain_eta: float | None = None

@@ -12,7 +12,7 @@ import anyio
 from vectormigrate.adapter.operations import Change, Chosen, CollectionFacts, Effect, Operations
 from vectormigrate.capture.classify import Head, Touch, classify, question, touched_by_answer
 from vectormigrate.capture.gateway.asking import MOST, Asker
-from vectormigrate.capture.gateway.figures import Figures
+from vectormigrate.capture.gateway.figures import Figures, percentile
 from vectormigrate.capture.gateway.messages import Refusal
 from vectormigrate.capture.journal.group_commit import GroupCommit
 from vectormigrate.capture.journal.records import Admitted, Held, Intent, Outcome, Refused, Scope, Unnoted
@@ -85,6 +85,11 @@ class Admissions:
         self._journal = journal
         self._fail_open = fail_open
         self._tainted = tainted
+
+    def journal_ms(self, share: float) -> float | None:
+        """How many milliseconds this share of the journal's latest transactions took at most, its flush included."""
+        seconds = percentile(self._journal.took, share)
+        return None if seconds is None else seconds * 1e3
 
     async def decide(self, collection: Collection, head: Head, body: bytes, *, patient: bool = False) -> Decision:
         """Over a whole request. Returns when its intent is on the disk. `patient`: it is never refused because it was

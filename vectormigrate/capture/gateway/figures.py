@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vectormigrate.model.clock import steady_seconds
@@ -11,6 +12,12 @@ KEPT = 4096
 """Latest writes that percentiles are of."""
 
 RATE_SECONDS = 10.0
+
+
+def percentile(values: Iterable[float], share: float) -> float | None:
+    """The value below which this share of them is; None of nothing."""
+    found = sorted(values)
+    return found[min(len(found) - 1, int(len(found) * share))] if found else None
 
 
 @dataclass(slots=True)
@@ -39,8 +46,7 @@ class Figures:
 
     def percentile(self, share: float) -> float | None:
         """Of the time that was added to the latest writes that were not held; None before the first."""
-        values = sorted(self._added)
-        return values[min(len(values) - 1, int(len(values) * share))] if values else None
+        return percentile(self._added, share)
 
     def rate(self) -> float:
         """Admitted writes per second, over the last seconds in which this was called."""

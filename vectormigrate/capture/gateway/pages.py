@@ -160,6 +160,7 @@ def metrics(info: GatewayInfo, authority: Authority, holding: int) -> bytes:
         "write_rate": ("Noted writes per second.", info.writes_per_second),
         "gateway_added_ms_p50": ("Milliseconds that this process adds to a write, median.", info.added_ms_p50),
         "gateway_added_ms_p99": ("Milliseconds that this process adds to a write, 99th percentile.", info.added_ms_p99),
+        "journal_fsync_ms_p99": ("Milliseconds of a transaction of the journal, 99th percentile.", info.journal_ms_p99),
         "gateway_held_longest_ms": ("Longest time that a write was held.", info.held_longest_ms),
         "held_writes": ("Writes that are held now.", holding),
         "authority_epoch": ("Grows with every switch.", authority.epoch),

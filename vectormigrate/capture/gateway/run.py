@@ -245,6 +245,7 @@ class Gateway:
             writes_per_second=round(figures.rate(), 1),
             added_ms_p50=figures.percentile(0.5),
             added_ms_p99=figures.percentile(0.99),
+            journal_ms_p99=admissions.journal_ms(0.99),
             held_longest_ms=figures.held_longest_ms,
         )
 

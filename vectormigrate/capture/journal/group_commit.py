@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,10 @@ from functools import partial
 from vectormigrate.capture.journal.intents import Intents
 from vectormigrate.capture.journal.records import Admission, Admitted, Intent, Outcome
 from vectormigrate.errors import JournalError
+from vectormigrate.model.clock import steady_seconds
+
+KEPT = 4096
+"""Latest transactions whose times are kept."""
 
 GROUP = 256
 """Most intents of one transaction."""
@@ -53,6 +58,8 @@ class GroupCommit:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
         self.transactions = 0
+        self.took: deque[float] = deque(maxlen=KEPT)
+        """Seconds of the latest transactions, each on the disk at its end."""
         self._thread.start()
 
     async def admit(self, intent: Intent) -> Admission:
@@ -110,15 +117,17 @@ class GroupCommit:
         return waiting, outcomes
 
     def _commit(self, waiting: list[_Waiting], outcomes: list[Outcome]) -> None:
+        began = steady_seconds()
         try:
             admissions = self._intents.admit([each.intent for each in waiting], outcomes)
         except JournalError as error:
             self._hand_over(partial(_refuse, waiting, error))
             raise
         self.transactions += 1
-        self._hand_over(partial(self._resolve, waiting, admissions))
+        self._hand_over(partial(self._resolve, waiting, admissions, steady_seconds() - began))
 
-    def _resolve(self, waiting: Sequence[_Waiting], admissions: Sequence[Admission]) -> None:
+    def _resolve(self, waiting: Sequence[_Waiting], admissions: Sequence[Admission], seconds: float) -> None:
+        self.took.append(seconds)
         for each, admission in zip(waiting, admissions, strict=True):
             if not each.done.done():
                 each.done.set_result(admission)

@@ -15,7 +15,7 @@ from vectormigrate.capture.keys import Side
 from vectormigrate.capture.phases import authority
 from vectormigrate.capture.proving.sides import still_rejected
 from vectormigrate.capture.running.gate import gate
-from vectormigrate.model.clock import steady_milliseconds
+from vectormigrate.model.clock import age, steady_milliseconds
 from vectormigrate.model.ids import id_key
 from vectormigrate.model.live import LiveFigures, LiveStatus
 from vectormigrate.state.live import LiveRow
@@ -53,6 +53,7 @@ def look(
     found = keys.figures()
     with connection.translated():
         (unverified,) = connection.row("count_unverified", side.value)
+        (diverged_at,) = connection.row("oldest_divergence", side.value)
     folder = LiveFolder(row.folder)
     info = read_info(folder)
     new = 0.0 if info is None else info.writes_per_second
@@ -75,6 +76,7 @@ def look(
         parked_examples=tuple(f"{id_key(key.id)}: {reason}" for key, reason in parked),
         rejected=len(still_rejected(TouchedKeys(connection, Side.SOURCE, steady_milliseconds), rejected)),
         unverified=unverified,
+        longest_mismatch=0.0 if diverged_at is None else age(diverged_at),
         tainted=tuple(taints(connection)),
         unnoted=tuple(noted_taints(folder)),
         drain_eta=_drain(found.dirty, figures.applied - new),

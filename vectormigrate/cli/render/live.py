@@ -37,7 +37,10 @@ def _gateway(live: LiveStatus) -> str:
     if info is None or info.added_ms_p50 is None:
         return "runs"
     p99 = info.added_ms_p50 if info.added_ms_p99 is None else info.added_ms_p99
-    return f"runs; adds {milliseconds(info.added_ms_p50)} to a write (p99 {milliseconds(p99)})"
+    line = f"runs; adds {milliseconds(info.added_ms_p50)} to a write (p99 {milliseconds(p99)})"
+    return (
+        line if info.journal_ms_p99 is None else f"{line}, its journal takes {milliseconds(info.journal_ms_p99)} (p99)"
+    )
 
 
 def _lag(live: LiveStatus) -> str:
@@ -56,6 +59,8 @@ def _proof(live: LiveStatus) -> str:
     proof = live.figures.proof
     line = f"{counted(proof.verified)} verified, {counted(proof.pending)} pending, {counted(proof.hot)} hot"
     line += f", {counted(proof.diverged)} diverged, {counted(proof.errors)} not read"
+    if live.longest_mismatch:
+        line += f"; the oldest difference was found {duration(live.longest_mismatch)} ago"
     # After the switch only what is touched is compared: the rest was equal then.
     return line if proof.pass_done or live.authority == "target" else f"{line}; not all yet"
 

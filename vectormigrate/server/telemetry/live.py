@@ -42,11 +42,11 @@ def _writes(live: LiveStatus) -> float:
     return live.gateway.writes_per_second if live.gateway is not None and live.gateway_alive else 0.0
 
 
-def _added(percentile: str) -> Callable[[LiveStatus], float | None]:
+def _gateway_ms(name: str) -> Callable[[LiveStatus], float | None]:
     """In seconds; None where nothing was measured, or the gateway has ended."""
 
     def value(live: LiveStatus) -> float | None:
-        found = getattr(live.gateway, f"added_ms_{percentile}") if live.gateway_alive and live.gateway else None
+        found = getattr(live.gateway, name) if live.gateway_alive and live.gateway else None
         return None if found is None else found / 1000
 
     return value
@@ -73,10 +73,18 @@ _GAUGES: Mapping[str, tuple[str, Callable[[LiveStatus], float | None]]] = {
         "Records that differed without a reason and that nobody has acknowledged.",
         lambda live: live.figures.proof.diverged,
     ),
+    "longest_mismatch_seconds": (
+        "Age of the oldest of these records.",
+        lambda live: live.longest_mismatch,
+    ),
+    "journal_fsync_p99_seconds": (
+        "A transaction of the journal, flushed, 99th percentile.",
+        _gateway_ms("journal_ms_p99"),
+    ),
     "tainted": ("1: a write may have been missed.", lambda live: int(bool(live.tainted or live.unnoted))),
     "gateway_running": ("1 while a gateway notes writes.", lambda live: int(live.gateway_alive)),
-    "gateway_added_p50_seconds": ("What the gateway adds to a write, median.", _added("p50")),
-    "gateway_added_p99_seconds": ("What the gateway adds to a write, 99th percentile.", _added("p99")),
+    "gateway_added_p50_seconds": ("What the gateway adds to a write, median.", _gateway_ms("added_ms_p50")),
+    "gateway_added_p99_seconds": ("What the gateway adds to a write, 99th percentile.", _gateway_ms("added_ms_p99")),
     "longest_pause_seconds": (
         "For how long a switch held writes at most.",
         lambda live: live.figures.longest_pause_ms / 1000,

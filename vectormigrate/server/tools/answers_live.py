@@ -30,6 +30,7 @@ class PortLine(Answer):
         "parked": "Changed records that the other side refuses.",
         "tainted": "Why a write may have been missed.",
         "drain_eta": "Seconds until all changes are applied; null while their number grows.",
+        "longest_mismatch": "Age in seconds of the oldest of the diverged records.",
         "rollback_blocked": "Why the source cannot take a change of the target; empty: it can.",
     },
 )
@@ -45,6 +46,9 @@ class LiveAnswer(Answer):
     apply_rate: float = Field(description="Changes applied per second.")
     added_ms_p50: float | None = Field(description="What the gateway adds to a write, in milliseconds.")
     added_ms_p99: float | None
+    journal_ms_p99: float | None = Field(
+        description="A transaction of the gateway's journal, flushed, in milliseconds."
+    )
     diverged: int = Field(description="Records that differed without a reason and that nobody has acknowledged.")
     longest_pause_ms: float = Field(description="For how long a switch held writes at most.")
     notices: list[str]

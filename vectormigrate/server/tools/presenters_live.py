@@ -25,6 +25,7 @@ def live_answer(live: LiveStatus) -> answers.LiveAnswer:
         apply_rate=figures.applied,
         added_ms_p50=None if gateway is None else gateway.added_ms_p50,
         added_ms_p99=None if gateway is None else gateway.added_ms_p99,
+        journal_ms_p99=None if gateway is None else gateway.journal_ms_p99,
         diverged=figures.proof.diverged,
         longest_pause_ms=figures.longest_pause_ms,
         notices=[_shown(text) for text in figures.notices],

@@ -116,7 +116,8 @@ SELECT last_seq, dirty_since IS NOT NULL, parked IS NOT NULL FROM touched WHERE 
 
 -- name: insert_divergence
 INSERT INTO divergence (place, id, at, what) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET at = excluded.at, what = excluded.what, times = times + 1, acknowledged_at = NULL;
+ON CONFLICT DO UPDATE
+SET at = CASE WHEN acknowledged_at IS NULL THEN at ELSE excluded.at END, what = excluded.what, times = times + 1, acknowledged_at = NULL;
 
 -- name: divergences
 SELECT place, id, at, what, times FROM divergence JOIN place ON number = place
@@ -124,6 +125,9 @@ WHERE side = ? AND acknowledged_at IS NULL ORDER BY at, place, id LIMIT ?;
 
 -- name: count_divergences
 SELECT count(*) FROM divergence JOIN place ON number = place WHERE side = ? AND acknowledged_at IS NULL;
+
+-- name: oldest_divergence
+SELECT min(at) FROM divergence JOIN place ON number = place WHERE side = ? AND acknowledged_at IS NULL;
 
 -- name: acknowledge
 UPDATE divergence SET acknowledged_at = ?2
