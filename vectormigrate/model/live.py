@@ -116,7 +116,8 @@ class GatewayPort:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayInfo:
     """The gateway process, as it writes it to its file each second. Times in milliseconds but `at` and `started`, which
-    are UTC texts; `added_…`: what our process adds to a write. `unserved`: sides whose server has no port here yet."""
+    are UTC texts; `added_…`: what our process adds to a write, `journal_…`: how long a transaction of the journal
+    takes. `unserved`: sides whose server has no port here yet."""
 
     pid: int
     started: str
