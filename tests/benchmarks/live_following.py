@@ -83,7 +83,7 @@ async def catch_up(live: LiveMigration, records: int, plain: float) -> None:
     points: list[tuple[float, int]] = []
     while not points or points[-1][1] > first // 20:
         points.append((time.monotonic(), (await live.status()).dirty))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     under = next(at for at, left in points if left < first)
     rate = (first - points[-1][1]) / (points[-1][0] - max(at for at, _ in points if at < under))
     line("catch-up", f"{rate:,.0f} records/s of {first:,} dirty keys, a plain copy {plain:,.0f} ({rate / plain:.2f}x)")

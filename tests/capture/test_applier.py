@@ -13,6 +13,7 @@ import pytest
 
 from tests.live.databases import NAMESPACES, Database, Faults
 from tests.live.faults import fault
+from tests.live.virtual import run
 from tests.live.world import Unchanged, World
 from vectormigrate.adapter import Reject
 from vectormigrate.capture.applying import applier as applying
@@ -22,10 +23,12 @@ from vectormigrate.capture.applying.quarantine import Quarantine
 from vectormigrate.capture.applying.witness import Witness
 from vectormigrate.capture.journal.records import Admitted, Intent, Outcome, Scope
 from vectormigrate.capture.keys import Key, Side
+from vectormigrate.capture.running.following import Following
 from vectormigrate.errors import AuthFailed, InvalidRequest, TimedOut, Unavailable
 from vectormigrate.mapping.convert.mapper import Mapped
 from vectormigrate.model.batch import RecordBatch
 from vectormigrate.model.ids import RecordId
+from vectormigrate.model.live import Pace
 
 pytestmark = pytest.mark.anyio
 
@@ -273,6 +276,26 @@ async def test_some_records_are_written_while_the_next_are_read(world: World, mo
     monkeypatch.setattr(applying, "AT_ONCE", 2)
     meeting(world, [Key("", 1), Key("", 2), Key("", 3)], "read", 2)
     assert (await world.applier().round()).cleared == 3
+
+
+def test_what_can_wait_knows_when_there_is_more_to_apply_than_a_round_takes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "ROUND", 4)
+    keys = [Key("", number) for number in range(5)]
+    world.source.records.update(dict.fromkeys(keys, 1))
+    behind: list[bool] = []
+
+    async def play() -> None:
+        wrote(world, *keys)
+        following = Following(world.applier(), lambda: Pace.FULL)
+        for _ in range(2):
+            await following.turn()
+            behind.append(following.behind)
+
+    run(play())
+    assert behind == [True, False]
+    assert world.difference() == {}
 
 
 async def test_batches_are_written_side_by_side_and_when_one_fails_the_others_still_end(world: World) -> None:

@@ -93,7 +93,7 @@ def classify(operations: Operations, head: Head, body: bytes, facts: Facts | Non
     operation, parts = matched
     if operation.effect in (Effect.READ, Effect.NONE):
         return Touch(effect=operation.effect, operation=operation.name)
-    if operation.stream and operation.effect is Effect.KEYS:
+    if is_stream(operations, head):
         return Touch(effect=Effect.KEYS, operation=operation.name, stream=True)
 
     def read(found: Found) -> None:
@@ -105,6 +105,12 @@ def classify(operations: Operations, head: Head, body: bytes, facts: Facts | Non
             _apply(operations, operation, parts, head, facts or {}, message, found)
 
     return _touch(operations, operation, parts, read)
+
+
+def is_stream(operations: Operations, head: Head) -> bool:
+    """Whether the messages of this request must be read one by one: `Touch.stream`, known before its body is."""
+    matched = _match(operations, head)
+    return not isinstance(matched, Touch) and matched[0].stream and matched[0].effect is Effect.KEYS
 
 
 def touched_by_message(operations: Operations, head: Head, message: bytes, facts: Facts | None = None) -> Touch:

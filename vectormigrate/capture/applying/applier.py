@@ -78,6 +78,8 @@ class Applied:
     waiting: int = 0
     """Dirty keys that were left because their target id is in quarantine, a request on them is under way, or what was
     read of them is not believed yet."""
+    full: bool = False
+    """The round took as many keys as it may; there can be more."""
 
 
 @dataclass(slots=True)
@@ -138,11 +140,13 @@ class Applier:
         self._after_delete = after_delete
         self.witness = witness or Witness()
 
-    async def round(self, most: int = ROUND) -> Applied:
-        """Settle up to so many dirty keys, the oldest first. Raises what the source raises: a key that could not be
-        read is not absent. A write with an unknown outcome is not an error: its keys stay dirty and wait."""
-        applied, settled = Applied(), _Settled()
+    async def round(self, most: int | None = None) -> Applied:
+        """Settle up to so many dirty keys (default ROUND), the oldest first. Raises what the source raises: a key that
+        could not be read is not absent. A write with an unknown outcome is not an error: its keys stay dirty and
+        wait."""
+        applied, settled, most = Applied(), _Settled(), most or ROUND
         dirty: list[DirtyKey] = await self._journalled(lambda: self._keys.dirty(most))
+        applied.full = len(dirty) == most
         groups = await self._by_namespace(dirty)
         # A key of whichever namespace is decided over all of them at once: absent here, it may be present there.
         together = any(each.key.namespace is None for each in dirty)

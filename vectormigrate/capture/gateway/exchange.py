@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vectormigrate.adapter.wire_walker import Unreadable
-from vectormigrate.capture.classify import Head, Touch, classify, touched_by_message
+from vectormigrate.capture.classify import Head, Touch, classify, is_stream, touched_by_message
 from vectormigrate.capture.gateway.admission import Admissions, Collection, Decision, Noted, answer_touch
 from vectormigrate.capture.gateway.messages import (
     CONTINUE_REQUEST_BODY,
@@ -48,14 +48,17 @@ class Exchange:
     answer_headers: dict[str, str] = field(default_factory=dict[str, str])
     definite: bool = False
     streaming: bool = False
+    over: bool = False
 
     async def run(self, messages: Messages) -> AsyncGenerator[bytes]:
-        """The answers to Envoy's messages, one each."""
+        """The answers to Envoy's messages, one each, until how the request ended is known."""
         try:
             async for answer in self._request(messages):
                 yield answer
             async for message in messages:
                 yield self._response(message)
+                if self.over:
+                    return
         finally:
             self._settle(None)
 
@@ -69,8 +72,7 @@ class Exchange:
         if first.request_headers.end_of_stream:
             yield self._answer(await self._decide(b""), self.passes.headers)
             return
-        operation = classify(self.collection.operations, self.head, b"", self.collection.facts)
-        if operation.stream:
+        if is_stream(self.collection.operations, self.head):
             self.streaming = True
             async for answer in self._stream(messages):
                 yield answer
@@ -143,6 +145,7 @@ class Exchange:
                 )
                 if ended or not (self.streaming or self._is_named_by_answer()):
                     self._settle(None)
+                    self.over = True
                 return CONTINUE_RESPONSE_HEADERS
             case "response_body":
                 touch = None

@@ -39,7 +39,8 @@ class Rate:
 
 class Following:
     """Rounds of the applier, one at a time whoever asks for one. `trouble`: why the last round failed, empty when it
-    did not; the changes stay noted, so a database that is away costs nothing but time."""
+    did not; the changes stay noted, so a database that is away costs nothing but time. `behind`: there is more to apply
+    than one round takes, so that what can wait should leave the databases to it."""
 
     def __init__(self, applier: Applier, pace: Callable[[], Pace]) -> None:
         self._applier = applier
@@ -48,11 +49,14 @@ class Following:
         self.applied = Rate()
         self.reread = Rate()
         self.trouble = ""
+        self.behind = False
 
     async def round(self) -> Applied:
         """One round. Raises errors of the databases."""
         async with self._one:
             applied = await self._applier.round()
+        # Keys that all have to wait are no reason for others to do so.
+        self.behind = applied.full and applied.cleared > 0
         self.applied.add(applied.cleared)
         self.reread.add(applied.written + applied.deleted + applied.parked)
         return applied

@@ -268,16 +268,19 @@ class LiveRun:
             working = await self.active()
             if working is None or now not in (P.CATCH_UP, P.READY, P.SOAK) or self._row.pace is not Pace.FULL:
                 continue
+            following = working.direction.following
             try:
                 found = await working.prover.reconcile()
-                working.direction.following.trouble = found.problems[0] if found.problems else ""
-                while await working.prover.round():
+                following.trouble = found.problems[0] if found.problems else ""
+                while not following.behind and await working.prover.round():
                     await anyio.lowlevel.checkpoint()
+                if following.behind:
+                    continue
                 # Of the way back never: what nobody touched is not to be repaired by what the other side holds.
                 if working.direction.side is Side.SOURCE and not working.prover.proof.pass_done:
                     await working.prover.whole_pass()
             except AdapterError as error:
-                working.direction.following.trouble = str(error)
+                following.trouble = str(error)
                 await anyio.sleep(2)
 
     async def _measure(self) -> None:
