@@ -112,6 +112,26 @@ async def test_a_key_that_is_written_while_it_is_compared_is_hot_and_no_divergen
     assert moved.compared.unacknowledged() == 0
 
 
+@fault(10)
+async def test_an_older_value_that_was_read_of_the_source_is_found_and_repaired(moved: Live) -> None:
+    old = await moved.both.source.fetch([id_of(1)], "a")
+
+    async def fetch(ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
+        return old
+
+    await moved.upsert(changed(1))
+    moved.changes["source"] = Wrapped(moved.both.source, fetch=fetch)
+    await moved.apply()
+    moved.changes.clear()
+    assert moved.dirty() == set(), "no read contradicts a write by an older value"
+    result = await moved.rounds.round()
+    assert (set(result.diverged), result.verified, moved.dirty()) == ({K[1]}, 0, {K[1]})
+    await moved.apply()
+    assert (await moved.rounds.round()).verified == 1
+    assert (await strict(moved.sides, moved.touched)).passed
+    assert moved.compared.unacknowledged() == 1
+
+
 async def test_a_read_that_was_a_moment_old_is_no_divergence(moved: Live) -> None:
     await moved.upsert(changed(1))
     await moved.apply()
