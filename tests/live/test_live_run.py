@@ -168,7 +168,8 @@ async def test_an_order_whose_runner_ended_is_not_carried_out_by_the_next_one(tm
                 answer = orders[number].answer
         assert answer is not None
         assert not answer["ok"]
-        assert (await play.live()).phase == "ready"
+        # A runner that has just begun waits for what the one before it may have sent, so it may not be ready again.
+        assert (await play.live()).phase in ("ready", "catch_up")
 
 
 async def test_rehearsing_and_postponing_hold_and_switch_nothing_for_good(tmp_path: Path) -> None:
