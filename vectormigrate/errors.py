@@ -239,6 +239,13 @@ class LeaseHeld(LookupFailed):
     """Another live process runs this migration."""
 
 
+class StillRunning(LeaseHeld):
+    """Another live process runs the migration that was asked for, and did not end in time. The same call later finds it
+    further, or completed."""
+
+    exit_code = 75
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """Whose error it is: one end of a migration, as the operator named it. It holds no credential.

@@ -56,6 +56,17 @@ def count(folder: Path, name: str = "docs") -> int:
     return anyio.run(ask)
 
 
+def lose(folder: Path, record_id: int, name: str = "docs") -> None:
+    """Delete a record past everything."""
+
+    async def delete() -> None:
+        spec = registry.load(ENGINE)
+        async with spec.open(spec.config(url=str(folder), collection=name)) as collection:
+            await collection.delete([record_id], "")
+
+    anyio.run(delete)
+
+
 def wait_for(shell: Shell, migration_id: str, **wanted: object) -> Mapping[str, Any]:
     """The status document, as soon as it says this. The timeout of the test is the limit."""
     while True:

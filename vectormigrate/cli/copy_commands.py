@@ -10,7 +10,7 @@ import typer
 
 from vectormigrate.cli import options as opt
 from vectormigrate.cli.errors import Failure, print_failure
-from vectormigrate.cli.inputs import Common, LiveFlags, Pace, Place, What, renames_of
+from vectormigrate.cli.inputs import Common, Job, LiveFlags, Pace, Place, What, comparison_of, renames_of
 from vectormigrate.cli.run import run_verb
 
 
@@ -57,6 +57,8 @@ def migrate(
     rate_limit: opt.RateLimit = None,
     max_rejects: opt.MaxRejects = None,
     no_wait: opt.NoWait = False,
+    wait: opt.Wait = 0.0,
+    then_validate: opt.ThenValidate = None,
     state: opt.State = None,
     config: opt.Config = None,
     as_json: opt.AsJson = False,
@@ -64,9 +66,10 @@ def migrate(
     """Copy a collection to another database.
 
     The plan comes first: a loss that nobody accepted stops it before anything is written.
-    Ctrl-C stops after the batch in flight; `resume` continues exactly there.
+    Ctrl-C stops after the batch in flight; `resume` continues exactly there, and so does the same command again.
     """
     common = Common(state=state, config=config, as_json=as_json)
+    job = Job(wait=wait, validate=comparison_of(then_validate))
     if detach and not dry_run:
         return _detach(common, migration_id)
     from vectormigrate.cli import verbs_run
@@ -126,6 +129,7 @@ def migrate(
             lag_limit=lag_limit,
             hook=hook,
         ),
+        job,
         dry_run=dry_run,
     )
     return run_verb(verb)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vectormigrate.errors import ConfigError
+
 
 def program() -> list[str]:
     """How a person can call this program again from here: by name where the shell finds it, else by path."""
@@ -94,6 +96,38 @@ class LiveFlags:
             "hook": self.hook,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """How `migrate` behaves as a step of a job. `wait`: seconds for another process that runs the migration.
+    `validate`: what to compare afterwards, None for nothing."""
+
+    wait: float = 0.0
+    validate: Comparison | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Every record, or a random sample; None is the usual size."""
+
+    full: bool = False
+    sample_size: int | None = None
+
+
+def comparison_of(text: str | None) -> Comparison | None:
+    """`sample`, `full` or a number of records. Raises ConfigError for another word."""
+    match text:
+        case None:
+            return None
+        case "sample":
+            return Comparison()
+        case "full":
+            return Comparison(full=True)
+        case _ if text.isdecimal() and int(text) > 0:
+            return Comparison(sample_size=int(text))
+        case _:
+            raise ConfigError(f"--then-validate is 'sample', 'full' or a number of records, not {text!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

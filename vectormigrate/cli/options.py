@@ -340,6 +340,25 @@ NoWait = Annotated[
         help="Return when all records are written, can be read and are counted; the target keeps building its index.",
     ),
 ]
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        min=0,
+        metavar="SECONDS",
+        rich_help_panel=RUN,
+        help="Wait this long for another process that runs this migration, before it is left to that one (exit 75).",
+    ),
+]
+ThenValidate = Annotated[
+    str | None,
+    typer.Option(
+        "--then-validate",
+        metavar="WHAT",
+        rich_help_panel=RUN,
+        help="Compare afterwards: sample, full, or a number of records; exit 3 when the sides differ.",
+    ),
+]
 RetryRejects = Annotated[
     bool, typer.Option("--retry-rejects", rich_help_panel=RUN, help="Try the refused records again.")
 ]

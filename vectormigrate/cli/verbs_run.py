@@ -12,12 +12,13 @@ from rich.text import Text
 
 from vectormigrate.cli.common import request_of, settings_of
 from vectormigrate.cli.detach import is_detached, report_started
-from vectormigrate.cli.inputs import Common, LiveFlags, Pace, Place, What
+from vectormigrate.cli.inputs import Common, Comparison, Job, LiveFlags, Pace, Place, What
 from vectormigrate.cli.next_command import next_commands, show_next
 from vectormigrate.cli.render.console import document, notice, show
 from vectormigrate.cli.render.documents import plan_document, status_document
 from vectormigrate.cli.render.plan import show_plan, show_short_plan
 from vectormigrate.cli.render.progress import display
+from vectormigrate.cli.render.report import show_report
 from vectormigrate.cli.render.status import done, status_view
 from vectormigrate.cli.signals import stop_on_signal
 from vectormigrate.config.redaction import keep_secret
@@ -37,10 +38,11 @@ async def migrate(
     what: What,
     pace: Pace,
     flags: LiveFlags,
+    job: Job,
     *,
     dry_run: bool,
 ) -> int:
-    """Plan and copy, or with `dry_run` plan only."""
+    """Plan and copy, and compare if that is asked for; or with `dry_run` plan only."""
     settings = settings_of(common)
     request = request_of(settings, migration_id, source, target, what)
     if not flags.live and (flags.changes() or flags.journal):
@@ -59,8 +61,39 @@ async def migrate(
         on_plan = _ignore_plan if common.as_json else show_short_plan
         typed = _typed_flags(source, target)
         with _running(common, service, migration_id, typed, on_plan=on_plan) as listen:
-            status = await service.migrate(request, options, listen, live=live, folder=flags.journal)
-        return await _ended(common, service, status, typed)
+            status = await service.migrate(request, options, listen, live=live, folder=flags.journal, wait=job.wait)
+        if job.validate is None or status.status is not Status.COMPLETED:
+            return await _ended(common, service, status, typed)
+        return await _compared(common, service, status, job.validate, (source.key, target.key))
+
+
+async def _compared(
+    common: Common,
+    service: Service,
+    status: MigrationStatus,
+    asked: Comparison,
+    keys: tuple[str | None, str | None],
+) -> int:
+    """Compare a completed migration, and print how it ended with the verdict. 3 when the sides differ."""
+    source_key, target_key = keys
+    with display(log=is_detached(), as_json=common.as_json) as shown:
+        verdict = await service.validate(
+            status.id,
+            full=asked.full,
+            sample_size=asked.sample_size,
+            listener=shown.listen,
+            source_key=source_key,
+            target_key=target_key,
+        )
+    status = await service.status(status.id)
+    codes = await service.reject_counts(status.id)
+    if common.as_json:
+        document(status_document(status, codes, verdict))
+    else:
+        show(status_view(status, codes))
+        show_report(verdict, (await service.stored_plan(status.id)).losses, details=False)
+        show_next(next_commands(common, status, validation=verdict))
+    return 0 if verdict.passed else 3
 
 
 async def resume(common: Common, migration_id: str, pace: Pace, source_key: str | None, target_key: str | None) -> int:

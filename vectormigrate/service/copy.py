@@ -18,7 +18,7 @@ from vectormigrate.config.settings import (
     endpoint_from_ref,
 )
 from vectormigrate.engine.connect import Ends, open_ends
-from vectormigrate.engine.events import Listener, Planned, Warned, ignore
+from vectormigrate.engine.events import Event, Listener, Noted, Planned, Warned, ignore
 from vectormigrate.engine.failpoints import failpoint
 from vectormigrate.engine.lifecycle import Verb, next_state
 from vectormigrate.engine.planning import make_plan
@@ -28,10 +28,13 @@ from vectormigrate.engine.run import Run
 from vectormigrate.engine.runner import require_same_source, run_migration
 from vectormigrate.errors import (
     Interrupted,
+    LeaseHeld,
     LossNotAccepted,
     MigrationNotFound,
     PlanError,
+    StillRunning,
     TargetNotEmpty,
+    VectorMigrateError,
     option,
     remedy,
 )
@@ -88,32 +91,70 @@ class CopyVerbs(Base):
         *,
         live: LiveOptions | None = None,
         folder: Path | None = None,
+        wait: float = 0.0,
     ) -> MigrationStatus:
-        """Plan, store the plan, copy, finalize. A migration of this id that was interrupted continues from its
-        checkpoints, provided that the request is the same.
+        """Plan, store the plan, copy, finalize. The same request can be made again and again: a migration of this id
+        that was interrupted continues from its checkpoints, one that is completed is returned as it is, and one that
+        another process runs is waited for, for up to `wait` seconds.
 
         With `live`, the source may be written to meanwhile through the gateway: changes are followed until the
         migration is completed, aborted or stopped. `folder`: where its journal is kept, default next to the state file.
 
         Returns the status, STOPPED when another process asked for that. Raises Interrupted after `stop_now`,
-        LossNotAccepted, LeaseHeld, InvalidTransition, MigrationFailed, or an error of the databases::
+        LossNotAccepted, StillRunning, PlanError for another request than the first, InvalidTransition,
+        MigrationFailed, or an error of the databases::
 
             status = await service.migrate(request, RunOptions(batch_size=200, max_rejects=10))
             assert status.status is Status.COMPLETED
         """
-        options = options or RunOptions()
         self._stop_now = False
+        until = anyio.current_time() + wait
+        ours = False
+
+        def listen(event: Event) -> None:
+            nonlocal ours
+            ours = ours or isinstance(event, Planned)
+            listener(event)
+
+        while True:
+            known = await self._is_stored(request.id)
+            try:
+                return await self._migrate(request, options or RunOptions(), listen, live, folder)
+            except VectorMigrateError as error:
+                # Another process that was asked the same had its plan first: what it has made is in the way.
+                overtaken = not known and not ours and await self._is_stored(request.id)
+                if not isinstance(error, LeaseHeld) and not overtaken:
+                    raise
+                if self._stop_now or anyio.current_time() >= until:
+                    raise StillRunning(str(error)) from None
+            await anyio.sleep(STOP_POLL_SECONDS)
+
+    async def _is_stored(self, migration_id: str) -> bool:
+        async with self._store(read_only=True) as store:
+            return await _load_or_none(store, migration_id) is not None
+
+    async def _migrate(
+        self,
+        request: MigrationRequest,
+        options: RunOptions,
+        listener: Listener,
+        live: LiveOptions | None,
+        folder: Path | None,
+    ) -> MigrationStatus:
+        """Raises LeaseHeld while another process plans or runs it."""
         spec, source, target = self._spec(request)
         # Read only until there is a plan: a refusal leaves nothing behind, not even an empty state file.
         async with self._store(read_only=True) as store:
             stored = await _load_or_none(store, spec.id)
-            if stored is None:
-                await _refuse_planning(store, spec.id)
-            notes = [await store.origin.find(end.location) for end in (spec.source, spec.target)]
             if stored is not None:
                 _same_request(stored, spec)
                 await _same_kind(store, spec.id, live)
+            with suppress(MigrationNotFound):
                 await refuse_running(store, spec.id)
+            if stored is not None and stored.status is Status.COMPLETED:
+                listener(Noted(message="it is completed already; nothing is copied"))
+                return await store.migrations.status(spec.id)
+            notes = [await store.origin.find(end.location) for end in (spec.source, spec.target)]
         async with open_ends(source, target, options, listener, self._stopping) as ends:
             if stored is not None:
                 await require_same_source(ends.source, stored.plan)
@@ -264,11 +305,6 @@ async def _load_or_none(store: Store, migration_id: str) -> StoredMigration | No
     return None if status.phase is Phase.PLANNING else await store.migrations.load(migration_id)
 
 
-async def _refuse_planning(store: Store, migration_id: str) -> None:
-    with suppress(MigrationNotFound):
-        await refuse_running(store, migration_id)
-
-
 async def _stop_planning(store: Store, status: MigrationStatus, timeout: float) -> MigrationStatus:
     """Have the planning given up; its row goes with it, and nothing else was written."""
     await store.migrations.request_stop(status.id)
@@ -308,7 +344,7 @@ async def _same_kind(store: Store, migration_id: str, live: LiveOptions | None) 
 
 def _same_request(stored: StoredMigration, spec: MigrationSpec) -> None:
     """A second `migrate` of an id may only take up what the first one was asked for."""
-    if stored.status in (Status.COMPLETED, Status.ROLLED_BACK):
+    if stored.status is Status.ROLLED_BACK:
         next_state(Verb.MIGRATE, stored.id, stored.status, stored.phase)
     before, now = stored.plan.spec.to_json(), spec.to_json()
     changed = sorted(name for name in before if before[name] != now[name])
