@@ -6,47 +6,21 @@ A seed repeats its run exactly: `VECTORMIGRATE_TEST_SEED=17` plays that one. `VE
 from __future__ import annotations
 
 import gc
-import logging
 import os
-import tempfile
-from collections.abc import Generator
-from pathlib import Path
 
-import anyio
 import pytest
 
-from tests.live.simulated.template import Template, make_template
+from tests.live.simulated.template import Template
 from tests.live.simulated.world import World, simulate
-from vectormigrate.capture.running import following
-from vectormigrate.engine import run as engine_run
 
-SEEDS = 50_000 if os.environ.get("VECTORMIGRATE_TEST_LONG") else 160
+SEEDS = 50_000 if os.environ.get("VECTORMIGRATE_TEST_LONG") else 40
 PARTS = 4
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(0 if os.environ.get("VECTORMIGRATE_TEST_LONG") else 300)]
-
-
-@pytest.fixture(scope="module")
-def template() -> Generator[Template]:
-    """In memory where the system has that: a flush then takes no time, and what it is for is tested elsewhere."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="vm", dir=memory if memory.is_dir() else None) as folder:
-        yield anyio.run(make_template, Path(folder))
-
-
-@pytest.fixture(autouse=True)
-def simulated(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """Pages of a batch, fewer looks while there is nothing to do, and no collector that runs in the middle."""
-    monkeypatch.setattr(engine_run, "PAGE_BYTES", 1)
-    monkeypatch.setattr(following, "IDLE_SECONDS", 0.3)
-    logging.disable(logging.CRITICAL)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    yield
-    gc.enable()
-    gc.unfreeze()
-    logging.disable(logging.NOTSET)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("simulated"),
+    pytest.mark.timeout(0 if os.environ.get("VECTORMIGRATE_TEST_LONG") else 300),
+]
 
 
 def seeds(part: int) -> range | list[int]:

@@ -35,8 +35,17 @@ LIFE = 2.0
 STALE = 0.4
 """Seconds by which a replica lags at most."""
 
-LATENCY = 0.04
+LATENCY = 0.1
 """Seconds that a message is under way at most."""
+
+
+CYCLE = 7.0
+"""Seconds in which there are first many writes and faults, then few: else nothing would ever be settled."""
+
+BUSY = 3.0
+
+CALM = 0.1
+"""Share of the faults that there are then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +56,8 @@ class Faults:
     """Requests that take effect and are never answered."""
     late: float = 0.05
     """Requests that take effect after they were given up, or never."""
+    slow: float = 0.1
+    """Requests that take much longer than others on their way there, or back."""
     limited: float = 0.05
     broken: float = 0.03
     """Reads that end with an error."""
@@ -102,19 +113,20 @@ class Database:
         """The answer to a request, as whoever sent it sees it. Raises TimedOut, RateLimited and Unavailable."""
         faults, chance = self.faults, self.chance
         loop = asyncio.get_running_loop()
+        calm = CALM if loop.time() % CYCLE > BUSY else 1.0
         if self.away:
             await asyncio.sleep(LATENCY)
             raise Unavailable("away", adapter="simulated", operation="any")
         draw = chance.random()
-        if draw < faults.limited:
+        if draw < faults.limited * calm:
             raise RateLimited("slow down", adapter="simulated", operation="any", retry_after=0.1)
         draw = chance.random()
         if not writes:
             await asyncio.sleep(chance.random() * LATENCY)
-            if draw < faults.broken:
+            if draw < faults.broken * calm:
                 raise TimedOut("no answer", adapter="simulated", operation="read")
             found = work()
-            await asyncio.sleep(chance.random() * LATENCY)
+            await asyncio.sleep(self._way(calm))
             return found
         answer: asyncio.Future[T] = loop.create_future()
 
@@ -123,10 +135,10 @@ class Database:
             if answers:
                 loop.call_later(chance.random() * LATENCY, _settle, answer, found, context=self.context)
 
-        soon = chance.random() * LATENCY
-        if draw < faults.lost:
+        soon = self._way(calm)
+        if draw < faults.lost * calm:
             loop.call_later(soon, arrive, False, context=self.context)
-        elif draw < faults.lost + faults.late:
+        elif draw < (faults.lost + faults.late) * calm:
             if chance.random() < 0.7:
                 after = PATIENCE + chance.random() * (LIFE - PATIENCE) * 0.95
                 loop.call_later(after, arrive, False, context=self.context)
@@ -137,6 +149,11 @@ class Database:
                 return await answer
         except TimeoutError:
             raise TimedOut("no answer", adapter="simulated", operation="write") from None
+
+    def _way(self, calm: float) -> float:
+        """Seconds that a message takes."""
+        slow = self.chance.random() < self.faults.slow * calm
+        return self.chance.random() * (0.8 * PATIENCE if slow else LATENCY)
 
     def _seen(self, namespace: str) -> dict[RecordId, Record]:
         """Records as a read sees them: a stale one does not know yet what came or went."""

@@ -24,7 +24,7 @@ OPTIONS = LiveOptions(fenced=False, source_deadline=LIFE, target_deadline=LIFE)
 FIELD = VectorField(name="v", kind=VectorKind.DENSE, dim=2, metric=Metric.L2, dtype=DType.FLOAT32)
 
 RECORDS: dict[Key, Record] = {
-    Key(namespace, item): (item, item) for namespace, most in (("", 8), ("b", 4)) for item in range(most)
+    Key(namespace, item): (item, item) for namespace, most in (("", 12), ("b", 6)) for item in range(most)
 }
 
 
