@@ -129,6 +129,27 @@ async def test_a_read_that_contradicts_for_good_is_believed_after_a_while(world:
     assert world.target.records == ({key: 2} if deletes else {})
 
 
+async def test_a_source_whose_reads_lag_is_read_when_a_key_was_left_alone_for_a_while(world: World) -> None:
+    key = Key("", 1)
+    world.source.records[key] = 1
+    wrote(world, key)
+    clock = [0]
+    applier = world.applier()
+    applier.witness = Witness(3, lambda: clock[0], eventual=True)
+    for clock[0] in (0, 2_999):
+        assert (await applier.round()).waiting == 1
+        assert world.target.records == {}
+    world.source.records[key] = 2
+    wrote(world, key)  # it begins anew
+    for clock[0] in (3_000, 5_999):
+        assert (await applier.round()).waiting == 1
+    clock[0] = 6_000
+    assert (await applier.round()).cleared == 1
+    assert world.target.records == {key: 2}
+    wrote(world, key)
+    assert (await applier.round()).waiting == 1, "each write is waited for"
+
+
 async def test_a_namespace_that_has_gone_with_its_last_record_is_emptied_on_the_target(world: World) -> None:
     world.target.records[Key("gone", 1)] = 1
     world.target.names = [*NAMESPACES, "gone"]

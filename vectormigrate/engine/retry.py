@@ -201,6 +201,11 @@ class RetryingSource:
     async def fetch(self, ids: Sequence[RecordId], namespace: str, *, vectors: bool = True) -> RecordBatch:
         return await self._call("fetch", lambda: self._source.fetch(ids, namespace, vectors=vectors))
 
+    @property
+    def eventual(self) -> bool:
+        """Whether fetches may lag behind writes that were acknowledged."""
+        return isinstance(self._source, Eventual)
+
     async def freshen(self, namespace: str) -> None:
         """As Eventual.freshen; nothing where reads are strong."""
         source = self._source

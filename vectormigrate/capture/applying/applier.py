@@ -138,7 +138,7 @@ class Applier:
         self._reading = anyio.Lock()
         self._before_write = before_write
         self._after_delete = after_delete
-        self.witness = witness or Witness()
+        self.witness = witness or Witness(eventual=ends.source.eventual)
 
     async def round(self, most: int | None = None) -> Applied:
         """Settle up to so many dirty keys (default ROUND), the oldest first. Raises what the source raises: a key that
@@ -166,6 +166,8 @@ class Applier:
             await self._journalled(lambda: self._keys.park(parked))
             applied.parked += len(parked)
         if done:
+            for each in done:
+                self.witness.settled(each.key)
             cleared: int = await self._journalled(lambda: self._keys.clear(done))
             applied.cleared += cleared
 
@@ -216,7 +218,7 @@ class Applier:
         due: _Due = {}
         for each in dirty:
             _, target_id = self._ends.conversion.target_key(namespace, each.key.id)
-            if each.covered or self._quarantine.has(target_id):
+            if each.covered or self._quarantine.has(target_id) or not self.witness.ripe(each):
                 applied.waiting += 1
             else:
                 due.setdefault(id_key(each.key.id), []).append(each)

@@ -7,8 +7,8 @@ true: the request was refused, or others arrived in another order than they were
 The vendors' reads, as the adapters make them: Milvus reads at the level Strong, Weaviate and Qdrant ask as many
 replicas as overlap with every acknowledged write (`consistency` in their settings weakens that), Qdrant Edge and a
 collection in memory have one copy. Pinecone is eventually consistent: `freshen` waits until queries see the writes,
-and has no promise about fetches. An older value under the same id is not noticed here; the verifier's read, later, is
-what finds it.
+and has no promise about fetches, so a key of it is read only after it was left alone for that time. An older value
+under the same id is not noticed here; the verifier's read, later, is what finds it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,38 @@ SETTLE_SECONDS = 2.0
 
 
 class Witness:
-    """Knows which reads contradicted their key, and since when. `settle` in seconds."""
+    """Knows which reads contradicted their key, and since when. `settle` in seconds; `eventual`: reads of this side may
+    be older than writes that were acknowledged."""
 
-    def __init__(self, settle: float = SETTLE_SECONDS, clock: Clock = steady_milliseconds) -> None:
+    def __init__(
+        self, settle: float = SETTLE_SECONDS, clock: Clock = steady_milliseconds, *, eventual: bool = False
+    ) -> None:
         self._settle = round(settle * 1000)
+        self._eventual = eventual
+        self._ripening: dict[Key, tuple[int, int]] = {}
         self._clock = clock
         self._since: dict[Key, tuple[int, int]] = {}
         self.unwitnessed = 0
         """Reads that contradicted their key to the end and were believed then."""
+
+    def ripe(self, dirty: DirtyKey) -> bool:
+        """Whether the key can be read by now, of which no request is under way."""
+        if not self._eventual:
+            return True
+        now = self._clock()
+        seq, since = self._ripening.get(dirty.key, (dirty.seq, now))
+        if seq != dirty.seq:
+            since = now
+        if now - since < self._settle:
+            self._ripening[dirty.key] = dirty.seq, since
+            return False
+        # It stays known as ripe: a read that fails, or is not believed, is made again at once.
+        self._ripening[dirty.key] = dirty.seq, since
+        return True
+
+    def settled(self, key: Key) -> None:
+        """The key is clean."""
+        self._ripening.pop(key, None)
 
     def believes(self, dirty: DirtyKey, *, present: bool) -> bool:
         """Whether to act on a read of this key. When not, it is to be read again."""
