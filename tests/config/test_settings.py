@@ -272,6 +272,40 @@ def test_a_key_variable_that_is_not_set_is_an_error(monkeypatch: pytest.MonkeyPa
         resolve_endpoint(load_settings(), "target", type="milvus", collection="c", api_key="env:MY_KEY")
 
 
+def test_a_key_is_read_from_a_file_and_only_the_path_is_stored_which_leads_there_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text(f"{CANARY}\n")
+    monkeypatch.chdir(tmp_path)
+    found = resolve_endpoint(
+        load_settings(), "source", type="milvus", url="http://db", collection="c", api_key="file:key"
+    )
+    assert (found.api_key, found.api_key_ref) == (SecretStr(CANARY), f"file:{tmp_path / 'key'}")
+    stored = endpoint_ref(found, "db")
+    assert CANARY not in json.dumps(asdict(stored))
+    monkeypatch.chdir("/")
+    again = endpoint_from_ref(load_settings(), stored, "source")
+    assert (again.api_key, again.api_key_ref) == (found.api_key, found.api_key_ref)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "No such file"),
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\xff\xfe", "no text"),
+        (b"k" * 70_000, "too large"),
+    ],
+)
+def test_a_file_without_a_key_is_an_error_that_names_it(tmp_path: Path, content: bytes | None, why: str) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"{path}.*{why}"):
+        resolve_endpoint(load_settings(), "target", type="milvus", collection="c", api_key=f"file:{path}")
+
+
 @pytest.mark.parametrize(
     ("side", "name"), [("source", "SOURCE_API_KEY"), ("target", "TARGET_API_KEY"), ("", "API_KEY")]
 )

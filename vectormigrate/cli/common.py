@@ -8,6 +8,7 @@ from dataclasses import replace
 from vectormigrate.cli.inputs import Common, Place, What
 from vectormigrate.cli.render.console import warn
 from vectormigrate.config.redaction import keep_secret
+from vectormigrate.config.references import is_reference
 from vectormigrate.config.request import MigrationRequest
 from vectormigrate.config.settings import Endpoint, Settings, load_settings, resolve_endpoint
 from vectormigrate.model.schema import Json
@@ -29,7 +30,7 @@ def _option(text: str) -> tuple[str, Json]:
 
 def endpoint_of(settings: Settings, place: Place, *, collection_needed: bool = True) -> Endpoint:
     """The endpoint that the flags mean. Its key is never shown from here on, whoever repeats it."""
-    if place.key and not place.key.startswith("env:"):
+    if place.key and not is_reference(place.key):
         keep_secret(place.key)
     endpoint = resolve_endpoint(
         settings,

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vectormigrate.cli.failure import INTERRUPTED, Failure
+from vectormigrate.config.references import is_reference
 
 READY_FD = "VECTORMIGRATE_READY_FD"
 STARTED = b"started"
@@ -69,7 +70,7 @@ def child_arguments(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]
             kept.append(word)
             continue
         key = value if equals else next(rest, "")
-        if not key.startswith("env:"):
+        if not is_reference(key):
             environment[KEY_VARIABLES[name]] = key
             key = f"env:{KEY_VARIABLES[name]}"
         kept += [name, key]

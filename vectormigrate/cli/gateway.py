@@ -45,7 +45,7 @@ def gateway(
     ] = "",
     http_token: Annotated[
         str | None,
-        typer.Option("--http-token", metavar="env:NAME", help="Variable with a token that callers of it must show."),
+        typer.Option("--http-token", metavar="env:NAME", help="A token that callers of it must show; or file:PATH."),
     ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain of the ports, PEM.")

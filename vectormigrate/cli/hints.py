@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from vectormigrate.config.references import is_reference
 from vectormigrate.errors import (
     AdapterError,
     AuthFailed,
@@ -54,4 +55,4 @@ def _command(verb: str, end: End) -> str:
     if end.connection:
         return shlex.join(["vectormigrate", verb, end.connection])
     words = ["vectormigrate", verb, "--type", end.type, "--url", end.place]
-    return shlex.join([*words, "--api-key", end.key if end.key.startswith("env:") else "KEY"] if end.key else words)
+    return shlex.join([*words, "--api-key", end.key if is_reference(end.key) else "KEY"] if end.key else words)

@@ -85,7 +85,7 @@ AsJson = Annotated[
 ]
 
 # The two ends.
-_KEY_HELP = "API key; [bold]env:NAME[/] reads it from a variable.  Used, never stored."
+_KEY_HELP = "API key; [bold]env:NAME[/] or [bold]file:PATH[/] reads it from there.  Used, never stored."
 _OPTION_HELP = (
     "Setting of the database type, see [bold]vectormigrate options[/]; also next to a connection; repeatable."
 )

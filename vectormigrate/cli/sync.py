@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vectormigrate.cli import options as opt
 from vectormigrate.cli.inputs import Common
 from vectormigrate.cli.run import run_verb
+from vectormigrate.config.references import is_reference
 
 if TYPE_CHECKING:
     from vectormigrate.model.answers import SyncResult
@@ -38,7 +39,7 @@ async def _sync(common: Common, migration_id: str, source_key: str | None, targe
     from vectormigrate.service import open_service
 
     for key in (source_key, target_key):
-        if key and not key.startswith("env:"):
+        if key and not is_reference(key):
             keep_secret(key)
     async with open_service(settings_of(common)) as service:
         with display(as_json=common.as_json) as shown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ from vectormigrate.cli.remedies import in_commands
 from vectormigrate.cli.render.console import notice, show, warn
 from vectormigrate.cli.signals import stop_on_signal
 from vectormigrate.config.redaction import keep_secret
+from vectormigrate.config.references import is_reference, resolved
 from vectormigrate.errors import ConfigError, VectorMigrateError
 from vectormigrate.model.live import GatewayInfo
 from vectormigrate.service import open_service
@@ -43,7 +43,7 @@ class Asked:
 async def gateway(common: Common, migration_id: str, asked: Asked) -> int:
     """Serve until Ctrl-C or SIGTERM; the second one leaves at once, and Envoy to the next gateway."""
     for key in (asked.source_key, asked.target_key):
-        if key and not key.startswith("env:"):
+        if key and not is_reference(key):
             keep_secret(key)
     options = GatewayOptions(
         listen=asked.listen,
@@ -77,11 +77,11 @@ async def gateway(common: Common, migration_id: str, asked: Asked) -> int:
 def _token(reference: str | None) -> str:
     if reference is None:
         return ""
-    name = reference.removeprefix("env:")
-    if not reference.startswith("env:") or not os.environ.get(name):
-        raise ConfigError("--http-token names a variable that is set, as env:NAME")
-    keep_secret(os.environ[name])
-    return os.environ[name]
+    if not is_reference(reference):
+        raise ConfigError("--http-token names where the token is, as env:NAME or file:PATH")
+    token, _ = resolved(reference, "another one with --http-token")
+    keep_secret(token)
+    return token
 
 
 def _print_json(event: GatewayEvent) -> None:

@@ -42,6 +42,7 @@ from vectormigrate.cli.render.status import (
     status_view,
 )
 from vectormigrate.config.redaction import keep_secret
+from vectormigrate.config.references import is_reference
 from vectormigrate.errors import ConfigError
 from vectormigrate.model.status import MigrationStatus, Status
 from vectormigrate.service import Service, open_service
@@ -160,7 +161,7 @@ def _check_writable(report: Path) -> None:
 
 def _keep(*keys: str | None) -> None:
     for key in keys:
-        if key and not key.startswith("env:"):
+        if key and not is_reference(key):
             keep_secret(key)
 
 

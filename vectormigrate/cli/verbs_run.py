@@ -22,6 +22,7 @@ from vectormigrate.cli.render.report import show_report
 from vectormigrate.cli.render.status import done, status_view
 from vectormigrate.cli.signals import stop_on_signal
 from vectormigrate.config.redaction import keep_secret
+from vectormigrate.config.references import is_reference
 from vectormigrate.engine.events import Event, Listener, PhaseChanged
 from vectormigrate.errors import ConfigError, Interrupted, LookupFailed, VectorMigrateError
 from vectormigrate.model.live import LiveOptions
@@ -99,7 +100,7 @@ async def _compared(
 async def resume(common: Common, migration_id: str, pace: Pace, source_key: str | None, target_key: str | None) -> int:
     """Resume."""
     for key in (source_key, target_key):
-        if key and not key.startswith("env:"):
+        if key and not is_reference(key):
             keep_secret(key)
     async with open_service(settings_of(common)) as service:
         before = await service.status(migration_id)
@@ -134,7 +135,7 @@ def _ignore_plan(plan: MigrationPlan) -> None:
 def _typed_flags(source: Place, target: Place) -> list[str]:
     """Flags whose key is stored nowhere, so that a resume needs them again."""
     places = (("--source-api-key", source), ("--target-api-key", target))
-    return [flag for flag, place in places if place.key and not place.key.startswith("env:")]
+    return [flag for flag, place in places if place.key and not is_reference(place.key)]
 
 
 def _resume_command(common: Common, migration_id: str, typed: list[str]) -> str:

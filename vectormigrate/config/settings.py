@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vectormigrate.config.connections import CONFIG_NAME, Connection, ConnectionsFile, ignore
+from vectormigrate.config.references import is_reference, resolved
 from vectormigrate.errors import ConfigError, Remedy, option
 from vectormigrate.model.plan import EndpointRef
 from vectormigrate.model.schema import Json
@@ -34,8 +35,8 @@ Side = Literal["source", "target", ""]
 class Endpoint:
     """A collection as the operator named it. Either `connection` (a name in the connections file) or `type` + `url`.
 
-    `api_key` is the resolved secret; `api_key_ref` is what may be stored: `env:NAME`, `given` or None (none, or the
-    connection's own). `url` and `options` of a connection may hold secrets too, so `repr` leaves them out::
+    `api_key` is the resolved secret; `api_key_ref` is what may be stored: `env:NAME`, `file:PATH`, `given` or None
+    (none, or the connection's own). `url` and `options` of a connection may hold secrets, so `repr` leaves them out::
 
         end = Endpoint(type="qdrant", url="http://localhost:6333", collection="docs", api_key=SecretStr("…"))
         named = Endpoint(connection="prod", collection="docs")
@@ -179,7 +180,7 @@ def resolve_endpoint(
 ) -> Endpoint:
     """The endpoint that the operator's flags mean; each of them may be None. Raises ConfigError.
 
-    Key: the flag (`env:NAME` reads a variable), else the connection's own, else VECTORMIGRATE_SOURCE_API_KEY or
+    Key: the flag (`env:NAME` and `file:PATH` are read), else the connection's own, else VECTORMIGRATE_SOURCE_API_KEY or
     VECTORMIGRATE_TARGET_API_KEY.
     """
     given = _storable_options(side, options or {})
@@ -248,7 +249,7 @@ def endpoint_ref(endpoint: Endpoint, location: str) -> EndpointRef:
 
 
 def endpoint_from_ref(settings: Settings, ref: EndpointRef, side: Side, key: str | None = None) -> Endpoint:
-    """The endpoint of a stored migration, to resume it; `key` is what was typed this time (`env:NAME` too).
+    """The endpoint of a stored migration, to resume it; `key` is what was typed this time (a reference, too).
 
     Raises ConfigError when the key was typed at the start and is not given again, when its variable is not set, or
     when the connection is gone.
@@ -283,7 +284,8 @@ def _storable_url(side: Side, url: str) -> str:
     if safe_url(url) != url:
         raise ConfigError(
             f"the URL {safe_url(url)!r} was given with a user, a query or a fragment, which may be secret and would "
-            f"be stored: pass the key with {part(side, 'api_key')} env:NAME, or name a connection of {CONFIG_NAME}"
+            f"be stored: pass the key with {part(side, 'api_key')} env:NAME or file:PATH, or name a connection of "
+            f"{CONFIG_NAME}"
         )
     return url
 
@@ -292,7 +294,7 @@ def _storable_options(side: Side, options: Mapping[str, Json]) -> dict[str, Json
     """The options, which will be stored. Raises ConfigError when they hold what may be secret."""
     headers = options.get("headers")
     for name, value in headers.items() if isinstance(headers, dict) else ():
-        if not str(value).startswith(("env:", "file:")):
+        if not is_reference(str(value)):
             raise ConfigError(
                 f"header {name!r} would be stored with {part(side, 'options')}: write its value as env:NAME or "
                 f"file:PATH, or use a named connection of {CONFIG_NAME}"
@@ -309,15 +311,10 @@ def _storable_options(side: Side, options: Mapping[str, Json]) -> dict[str, Json
 def _key(side: Side, given: str | None, own: str | None) -> tuple[SecretStr | None, str | None]:
     """The secret and its reference; `given` is the flag, `own` the connection's key."""
     if given:
-        if not given.startswith("env:"):
+        if not is_reference(given):
             return SecretStr(given), "given"
-        name = given.removeprefix("env:")
-        if not os.environ.get(name):
-            raise ConfigError(
-                f"the environment variable {name!r}, which should hold the key, is not set; "
-                f"set it or pass {part(side, 'api_key')}"
-            )
-        return SecretStr(os.environ[name]), given
+        secret, reference = resolved(given, part(side, "api_key"))
+        return SecretStr(secret), reference
     if own:
         return SecretStr(own), None
     fallback = key_variable(side)
