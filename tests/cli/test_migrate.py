@@ -134,11 +134,11 @@ def test_the_report_is_one_html_file(finished: tuple[Shell, Ended]) -> None:
     assert "</html>" in (shell.folder / "report.html").read_text()
 
 
-def test_a_completed_migration_is_neither_migrated_nor_resumed_nor_stopped_again(
+def test_a_completed_migration_is_neither_resumed_nor_stopped_again(
     finished: tuple[Shell, Ended],
 ) -> None:
     shell, _ = finished
-    for arguments in (["migrate", "docs", *ends()], ["resume", "docs"], ["stop", "docs"]):
+    for arguments in (["resume", "docs"], ["stop", "docs"]):
         ended = shell.run(*arguments)
         assert (ended.code, ended.out) == (4, "")
         assert ended.err.startswith("error: ")

@@ -18,7 +18,6 @@ from vectormigrate.capture.journal import connection, intents, touched
 from vectormigrate.capture.journal.records import Admitted
 from vectormigrate.capture.phases import authority
 from vectormigrate.capture.running import live_run, orders, switch
-from vectormigrate.engine import copy
 from vectormigrate.engine.retry import RetryingTarget
 from vectormigrate.errors import TransientError
 from vectormigrate.model.ids import RecordId
@@ -84,19 +83,6 @@ def a_filter_under_way_keeps_no_key_dirty(patch: Patch) -> Change:
 
 def the_copy_writes_what_was_touched(patch: Patch) -> Change:
     patch.setattr(touched.TouchedKeys, "ever_touched", answers(set[RecordId]()))
-    return nothing
-
-
-def a_page_is_committed_before_it_is_written(patch: Patch) -> Change:
-    async def commit(context: copy.CopyContext, task: copy.PartitionTask, receive: Any) -> int:
-        seq = task.next_seq
-        async with receive:
-            async for pending in receive:
-                await copy._commit(context, task, seq, pending)  # pyright: ignore[reportPrivateUsage]
-                seq += 1
-        return seq
-
-    patch.setattr(copy, "_commit_in_order", commit)
     return nothing
 
 
@@ -170,7 +156,6 @@ RULES: tuple[Callable[[Patch], Change], ...] = (
     a_key_is_cleared_while_a_request_is_under_way,
     a_filter_under_way_keeps_no_key_dirty,
     the_copy_writes_what_was_touched,
-    a_page_is_committed_before_it_is_written,
     a_write_of_unknown_outcome_counts_as_made,
     what_a_filter_changed_is_not_looked_for,
     writes_are_admitted_while_they_are_held,
