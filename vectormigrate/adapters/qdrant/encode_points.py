@@ -15,6 +15,7 @@ from uuid import UUID
 
 import numpy as np
 
+from vectormigrate.adapter.wire_writer import varint
 from vectormigrate.adapters.qdrant.encode import filler
 from vectormigrate.adapters.qdrant.proto import common, pb
 from vectormigrate.adapters.qdrant.proto import values as json_values
@@ -26,16 +27,6 @@ VARINT, FIXED64, SIZED = 0, 1, 2
 
 Part = Callable[[int], bytes]
 """What a row contributes to its point."""
-
-
-def varint(number: int) -> bytes:
-    """A whole number from 0 to 2^64 - 1."""
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 _SHORT = [varint(number) for number in range(4096)]
