@@ -9,9 +9,11 @@ import pytest
 
 from tests.live.faults import fault
 from tests.support.gateway import answer, gateway, server, until
+from vectormigrate.adapter.choosing import Listed, Question
 from vectormigrate.adapter.operations import CollectionFacts
 from vectormigrate.adapters.qdrant.operations import OPERATIONS
 from vectormigrate.capture.gateway import admission
+from vectormigrate.capture.gateway.asking import Asker
 from vectormigrate.capture.gateway.ports import Upstream
 from vectormigrate.capture.journal.records import Scope
 from vectormigrate.capture.keys import Key
@@ -212,6 +214,19 @@ async def test_what_a_filter_chooses_is_found_by_comparing_where_the_server_does
             "POST /collections/{collection}/points/delete (filter)"
         ]
         assert front.keys.dirty(10) == []
+
+
+@pytest.mark.parametrize("headers", [{"x-who": "\u4e16"}, {"x-trace-bin": "1"}, {"X-Case": "1"}])
+@pytest.mark.parametrize("grpc", [False, True])
+async def test_headers_that_cannot_be_sent_with_a_question_are_no_error(headers: dict[str, str], grpc: bool) -> None:
+    async with server() as db:
+        asker = Asker(upstream(db.port))
+        asked = Question(method="POST", path="/c", body=b"", grpc=grpc, read=lambda answer: Listed([], complete=True))
+        try:
+            listed = await asker.ask(asked, headers)
+        finally:
+            await asker.close()
+        assert listed in (None, Listed([], complete=True))
 
 
 @pytest.mark.parametrize("facts", [{"c": CollectionFacts(replicated=True)}, {"other": CollectionFacts()}])

@@ -126,7 +126,8 @@ class CopyVerbs(Base):
                 if not isinstance(error, LeaseHeld) and not overtaken:
                     raise
                 if self._stop_now or anyio.current_time() >= until:
-                    raise StillRunning(str(error)) from None
+                    began = f"another process has begun migration {request.id!r} meanwhile"
+                    raise StillRunning(began if overtaken else str(error)) from None
             await anyio.sleep(STOP_POLL_SECONDS)
 
     async def _is_stored(self, migration_id: str) -> bool:

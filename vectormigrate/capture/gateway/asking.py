@@ -13,7 +13,6 @@ import grpc.aio
 import httpx
 
 from vectormigrate.adapter.choosing import Listed, Question
-from vectormigrate.adapter.wire_walker import Unreadable
 from vectormigrate.capture.gateway.ports import Upstream
 
 MOST = 10_000
@@ -38,8 +37,9 @@ class Asker:
         """The ids; None when the server does not answer in time, or not with ids. `headers`: of the request, whose
         credentials are used."""
         given = {name: value for name, value in headers.items() if _goes_along(name)}
-        answer: bytes | None = None
-        with suppress(httpx.HTTPError, grpc.aio.AioRpcError, OSError, Unreadable), anyio.move_on_after(SECONDS):
+        # Also for what cannot be sent again by these libraries, such as odd headers: the scope remains, which is more
+        # work and never wrong, and the request itself is not to fail by it.
+        with suppress(Exception), anyio.move_on_after(SECONDS):
             answer = await (self._call(question, given) if question.grpc else self._request(question, given))
             return None if answer is None else question.read(answer)
         return None
