@@ -19,7 +19,7 @@ from vectormigrate.model.clock import utc_text
 APPLICATION_ID = 0x564D4A4C
 """`VMJL`, in the header of every journal."""
 
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 10.0
 
 _SQL = resources.files("vectormigrate.capture.journal") / "sql"
